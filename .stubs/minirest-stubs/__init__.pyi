@@ -1,0 +1,1 @@
+../../minirest.py
