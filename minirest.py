@@ -1823,3 +1823,3149 @@ def _references(schema: Json, path: str) -> Iterator[tuple[str, str]]:
         for name, value in schema.items():
             for key, part in _parts_of(name, value):
                 yield from _references(part, f"{path}/{name}/{key}".rstrip("/"))
+
+
+# ======================================================================================================================
+# 5  Queries
+#
+# The glossary of the program: what a dialect makes of a request, as data. Names are resolved here, once, to objects of
+# the registry (`Names.path` is the only resolver), so that no later part can meet an unknown one. Filters follow SQL's
+# three-valued logic. To add an operation: a dataclass here, one `case` in `guard`, one in `Store.run`.
+# ======================================================================================================================
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """From a record along `links` to a field of the last target, or of the last link's own row.
+
+    Without a field it means the link itself: its number of records. `within` are keys into a JSON value, or one part
+    of a date (`("month",)`).
+    """
+
+    links: tuple[Link, ...] = ()
+    field: Field | None = None
+    within: tuple[str, ...] = ()
+
+
+DATE_PARTS: Mapping[str, str] = {
+    "year": "%Y",
+    "month": "%m",
+    "day": "%d",
+    "hour": "%H",
+    "minute": "%M",
+    "second": "%S",
+    "week_day": "%w",
+}
+
+Operator = Literal[
+    "eq", "lt", "lte", "gt", "gte", "in", "null", "empty", "contains", "startswith", "endswith", "like", "any", "same"
+]
+Case = Literal["exact", "ascii", "fold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that is known when the operation runs: the actor's id, its groups, the moment, the day (UTC).
+
+    `day` is the whole day as a Span, for comparisons with its ends.
+    """
+
+    name: Literal["me", "groups", "now", "today", "day"]
+
+
+Operand: TypeAlias = SqlValue | Span | Variable | tuple[SqlValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One comparison. On null it is unknown, except for `null`, `empty` and `any`, which are never unknown.
+
+    `value` is what the field's kind stores; a `Span` on a date compares with the whole interval; a tuple is the list
+    of `in`, `any` and `same`. `case` says how text is compared: `fold` ignores case as `str.lower` does.
+    """
+
+    path: Path
+    op: Operator
+    value: Operand = None
+    case: Case = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the parts; `And(())` is true."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """One of the parts; `Or(())` is false."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite; unknown stays unknown."""
+
+    part: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """There is a choice of linked records, one for each link in `where`, for which `where` is true.
+
+    Where a link leads to no record, the choice is a record of nulls. All paths inside share the choice. It is true or
+    false, never unknown.
+    """
+
+    where: Filter
+
+
+Filter: TypeAlias = Compare | And | Or | Not | Some
+TRUE: Filter = And()
+FALSE: Filter = Or()
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One term of an order. A path that ends at a link orders by the number of linked records."""
+
+    path: Path
+    down: bool = False
+    nulls: Literal["first", "last"] = "last"
+    case: Literal["exact", "ascii"] = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A window of the records: at most `limit` (None: all) from number `offset` on, counted from 0."""
+
+    limit: int | None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Valid at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """Valid on the day (YYYY-MM-DD, both ends of the validity included)."""
+
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """Valid on the day or later: not ended before it."""
+
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class To:
+    """Valid on the day or earlier: not beginning after it."""
+
+    day: str
+
+
+Validity: TypeAlias = Everything | On | From | To
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which records a list means, by archive and validity; tables without these ignore it."""
+
+    archived: Literal["no", "only", "trash", "all"] = "no"
+    validity: Validity = Everything()
+
+
+ANY_STATE = Scope("all", Everything())
+
+
+# ---- what comes out ----
+
+
+@dataclass(frozen=True, slots=True)
+class Col:
+    """The value at a path, spelt in a style."""
+
+    path: Path
+    style: Style = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """The same JSON value in every record."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text put together from constants and values."""
+
+    parts: tuple[str | Shape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first of the parts that is not null."""
+
+    parts: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Obj:
+    """A JSON object, keys in this order."""
+
+    pairs: tuple[tuple[str, Shape], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arr:
+    """A JSON array of fixed length."""
+
+    items: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sub:
+    """The linked records, each in `shape`: an array when `many` (also for a unique link), else one of them or null.
+
+    They stand in the order of the link, unless `sort` says otherwise.
+    """
+
+    link: Link
+    shape: Shape
+    many: bool
+    sort: tuple[Sort, ...] = ()
+
+
+Shape: TypeAlias = Col | Const | Text | First | Obj | Arr | Sub
+
+
+class Row(NamedTuple):
+    """One record of an answer: its id, its version, the value of `Select.mark`, and its finished JSON text."""
+
+    key: int
+    version: int
+    mark: SqlValue
+    text: str
+
+
+class Outcome(NamedTuple):
+    """What an operation gave: records, their total where asked for, the number of records or links that changed.
+
+    `parts` are the outcomes of a Batch.
+    """
+
+    rows: Sequence[Row] = ()
+    total: int | None = None
+    changed: int = 0
+    parts: tuple[Outcome, ...] = ()
+
+
+# ---- what is asked ----
+
+
+class Key(NamedTuple):
+    """What names one record: its id, or a unique field and its value."""
+
+    field: Field
+    value: SqlValue
+
+
+class Parent(NamedTuple):
+    """The record whose linked records are meant."""
+
+    link: Link
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One linked record in a `Change`: an existing one by key, a new one by values, or both.
+
+    `row` are values of the link's own row. `found` says whether an existing record takes the values too, `missing`
+    what happens when the key leads nowhere.
+    """
+
+    key: Key | None = None
+    values: Mapping[Field, SqlValue] = field(default_factory=dict)
+    links: Mapping[Link, Change] = field(default_factory=dict)
+    row: Mapping[Field, SqlValue] = field(default_factory=dict)
+    found: Literal["link", "update"] = "link"
+    missing: Literal["refuse", "skip", "create"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a link of one record changes; `items` None means all that are linked (for `remove`).
+
+    `taken` says what happens to a target that belongs to another record and can belong to one only.
+    """
+
+    how: Literal["replace", "add", "remove", "toggle"]
+    items: tuple[Item, ...] | None
+    taken: Literal["move", "refuse"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Read records: those of `table`, or with `parent` those linked to it, whose existence is then required."""
+
+    table: Table
+    shape: Shape
+    where: Filter = TRUE
+    scope: Scope = ANY_STATE
+    sort: tuple[Sort, ...] = ()
+    page: Page = Page(None)
+    total: bool = False
+    parent: Parent | None = None
+    mark: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make one record; with `parent` it is linked to it, `row` being values of that link's row.
+
+    `faults` are violations that reading the values has found; they are reported together with those of the schema.
+    """
+
+    table: Table
+    values: Mapping[Field, SqlValue]
+    links: Mapping[Link, Change]
+    shape: Shape
+    parent: Parent | None = None
+    row: Mapping[Field, SqlValue] = field(default_factory=dict)
+    key: int | None = None
+    faults: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change all records that `where` and `scope` choose. `expect` is the version that the caller has seen."""
+
+    table: Table
+    where: Filter
+    values: Mapping[Field, SqlValue]
+    links: Mapping[Link, Change]
+    shape: Shape
+    scope: Scope = ANY_STATE
+    parent: Parent | None = None
+    row: Mapping[Field, SqlValue] = field(default_factory=dict)
+    expect: int | None = None
+    faults: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove all records that `where` and `scope` choose, with what `x-delete` asks for."""
+
+    table: Table
+    where: Filter
+    scope: Scope = ANY_STATE
+    parent: Parent | None = None
+    expect: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Make records active (0), archived (1) or put them into the trash (2)."""
+
+    table: Table
+    where: Filter
+    status: Status
+    expect: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relink:
+    """Change one link of one record. The outcome's rows are the parent, `changed` the number of links that did."""
+
+    parent: Parent
+    change: Change
+    shape: Shape
+    expect: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Give a record another place in the manual order of its table.
+
+    `at` takes the target's place, `after` the one behind it; `first` and `last` need no target; `top` sets the order
+    to 0. The record takes the target's value of the order's scope, or `scope_value`.
+    """
+
+    table: Table
+    key: Key
+    place: Literal["at", "after", "first", "last", "top"]
+    target: Key | None = None
+    scope_value: SqlValue | Literal["keep"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Update the first record of `where` (or only read it, when `update` is a Select), or create one."""
+
+    where: Filter
+    create: Create
+    update: Update | Select
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several operations in one transaction, or in one snapshot when all are Selects."""
+
+    operations: tuple[Operation, ...]
+
+
+Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
+
+
+# ---- names ----
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What a dialect does where the originals differ; shared code reads it, no dialect tests its own name.
+
+    `words` are its names of the system columns. The unknown: a key that no field has, a read-only one, a link's target
+    that does not exist, one that belongs to another record.
+    """
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    style: Style = PLAIN
+    fold_names: bool = False
+    shows_keys: bool = False
+    unknown_key: Literal["refuse", "drop"] = "refuse"
+    read_only_key: Literal["refuse", "drop"] = "refuse"
+    taken_target: Literal["refuse", "move"] = "refuse"
+    case: Case = "exact"
+    order_case: Literal["exact", "ascii"] = "exact"
+    nulls: tuple[Literal["first", "last"], Literal["first", "last"]] = ("last", "last")
+
+    def sort(self, path: Path, down: bool) -> Sort:
+        """A term of an order with this dialect's place for nulls and case of text."""
+        return Sort(path, down, self.nulls[down], self.order_case)
+
+
+NOCOBASE_WORDS: Mapping[str, str] = {
+    "createdAt": "_created",
+    "updatedAt": "_modified",
+    "createdById": "_created_by",
+    "updatedById": "_modified_by",
+}
+RULE_MANNER = Manner(
+    words={**NOCOBASE_WORDS, "owner": "_owner", "group": "_group", "access": "_access", "branch": "_branch"},
+    shows_keys=True,
+    nulls=("last", "last"),
+)
+"""How the rules of a schema file (`x-tabs`, `x-rights`) name things: NocoBase's names, and the four of ownership."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """One table as one dialect and one actor see it: from words to fields and links.
+
+    `hidden` holds what this actor may not see; it is unknown to it. `row` is the link through which the table was
+    reached: the columns of that link's own row are reached by the name of its table.
+    """
+
+    table: Table
+    manner: Manner
+    hidden: frozenset[Field | Link] = frozenset()
+    row: Link | None = None
+
+    def find(self, word: str, writing: bool = False) -> Field | Link | None:
+        """The field or link of that name. Fields that are never shown are found for writing only."""
+        member = self.table.members.get(word)
+        if member is None and self.manner.fold_names:
+            member = self.table.by_fold.get(word.lower())
+        if member is None:
+            member = self._other(word)
+        if member is None or member in self.hidden or (member.write_only and not writing):
+            return None
+        return member
+
+    def _other(self, word: str) -> Field | None:
+        if word in self.manner.words:
+            return self.table.system.get(self.manner.words[word])
+        if word == "id" or (self.manner.fold_names and word.lower() == "id"):
+            return self.table.id
+        if self.manner.shows_keys:
+            return next((key for key in self.table.keys if key.name == word), None)
+        return None
+
+    def at(self, link: Link) -> Names:
+        """The names at the other end of a link."""
+        return Names(link.target, self.manner, self.hidden, link)
+
+    def of_row(self, word: str) -> Names | None:
+        """The names of the link's own row, when `word` is the name of its table."""
+        if self.row and self.row.through and self.row.through.name == word:
+            return Names(self.row.through, self.manner, self.hidden)
+        return None
+
+    def path(self, words: Sequence[str]) -> Path:
+        """The path that the words spell. ApiError `unknown_field` or `filter_too_large`."""
+        names, links = self, list[Link]()
+        for number, word in enumerate(words):
+            member = names.find(word)
+            if isinstance(member, Link):
+                links.append(member)
+                names = names.at(member)
+                if len(links) > MAX_FILTER_LINKS:
+                    raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links in one path")
+            elif isinstance(member, Field):
+                return Path(tuple(links), member, names.within(member, words[number + 1 :]))
+            else:
+                names = names.of_row(word) or names.refuse(word)
+        return Path(tuple(links))
+
+    def within(self, member: Field, words: Sequence[str]) -> tuple[str, ...]:
+        """Check the words behind a field: keys of a JSON value."""
+        for word in words:
+            if member.kind.name != "json" or '"' in word or "\\" in word or any(ord(letter) < 32 for letter in word):
+                raise fail("unknown_field", name=f"{member.name}.{word}", table=self.table.name)
+        return tuple(words)
+
+    def known(self) -> list[str]:
+        """The names that this actor may see."""
+        return [name for name in (*self.table.members, *self.manner.words, "id") if self.find(name)]
+
+    def refuse(self, word: str) -> Names:
+        """Raise `unknown_field` for a word."""
+        raise fail("unknown_field", name=word, table=self.table.name, hint=did_you_mean(word, self.known()))
+
+
+def check_operator(path: Path, op: Operator) -> None:
+    """ApiError `unknown_operator` when the operator does not apply to what the path leads to."""
+    allowed = operators_of(path)
+    if op not in allowed:
+        name = path.field.name if path.field else path.links[-1].name
+        raise fail("unknown_operator", name=op, field=name, allowed=", ".join(sorted(allowed)))
+
+
+def operators_of(path: Path) -> frozenset[str]:
+    """The operators that apply to what a path leads to."""
+    if path.field is None:
+        return frozenset({"null"})
+    return KINDS["scalar"].operators if path.within and path.field.kind.name == "json" else path.field.kind.operators
+
+
+# ---- filters in JSON: NocoBase's, also the language of rules ----
+
+JsonOperator: TypeAlias = Callable[["_JsonFilter", Path, Json], Filter]
+
+
+def filter_from_json(names: Names, value: Json, variables: bool = False) -> Filter:
+    """Read a filter in NocoBase's JSON form ("HTTP API", filter; "Filter operators").
+
+    `variables` allows `$me`, `$groups`, `$now` and `$today` as values, as rules do. ApiError names what is wrong:
+    `unknown_field`, `unknown_operator`, `bad_filter`, `filter_too_large`.
+    """
+    where = _JsonFilter(names, variables).read((), value, 0)
+    return Some(where) if any(path.links for path in paths_of(where)) else where
+
+
+def paths_of(where: Filter) -> Iterator[Path]:
+    """Every path in a filter."""
+    match where:
+        case Compare(path):
+            yield path
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from paths_of(part)
+        case Not(part) | Some(part):
+            yield from paths_of(part)
+        case _:
+            assert_never(where)
+
+
+class _JsonFilter:
+    """Reads one filter; counts its terms."""
+
+    def __init__(self, names: Names, variables: bool) -> None:
+        self.names, self.variables, self.terms = names, variables, 0
+        self.links: set[tuple[Link, ...]] = set()
+
+    def read(self, prefix: tuple[str, ...], value: Json, depth: int) -> Filter:
+        if depth > MAX_FILTER_DEPTH:
+            raise fail("filter_too_large", reason=f"it nests deeper than {MAX_FILTER_DEPTH}")
+        if isinstance(value, Mapping):
+            parts = [self.entry(prefix, key.split("."), inner, depth) for key, inner in value.items()]
+            return _all(part for part in parts if part is not None)
+        if not prefix and value != []:
+            raise fail("bad_filter", name="filter", reason="write an object")
+        return self.compare(prefix, "$eq", value) if prefix else TRUE
+
+    def entry(self, prefix: tuple[str, ...], words: list[str], value: Json, depth: int) -> Filter | None:
+        """One key with its value; None when it sets no condition."""
+        if not words:
+            return self.read(prefix, value, depth + 1)
+        word, rest = words[0], words[1:]
+        if not word.startswith("$"):
+            return self.entry((*prefix, word), rest, value, depth)
+        if rest:
+            raise fail("bad_filter", name=".".join([*prefix, *words]), reason="an operator stands last")
+        if word in ("$and", "$or"):
+            return self.group(prefix, word, value, depth)
+        if word == "$not" and isinstance(value, dict | list):
+            parts = [self.read(prefix, part, depth + 1) for part in (value if isinstance(value, list) else [value])]
+            return Not(_all(parts)) if parts else None
+        return self.compare(prefix, word, value)
+
+    def group(self, prefix: tuple[str, ...], word: str, value: Json, depth: int) -> Filter | None:
+        if not isinstance(value, list):
+            raise fail("bad_filter", name=word, reason="write a list")
+        parts = tuple(self.read(prefix, part, depth + 1) for part in value)
+        return None if not parts else And(parts) if word == "$and" else Or(parts)
+
+    def compare(self, prefix: tuple[str, ...], word: str, value: Json) -> Filter:
+        self.terms += 1
+        if self.terms > MAX_FILTER_TERMS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_TERMS} terms")
+        if not prefix:
+            raise fail("bad_filter", name=word, reason="write the field before the operator")
+        path = self.names.path(prefix)
+        self.links.update(path.links[:size] for size in range(1, len(path.links) + 1))
+        if len(self.links) > MAX_FILTER_LINKS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links")
+        if word not in JSON_OPERATORS:
+            allowed = ", ".join(JSON_OPERATORS)
+            raise fail("unknown_operator", name=word, field=".".join(prefix), allowed=allowed)
+        if path.field is None and word not in ("$exists", "$notExists"):
+            raise fail(
+                "bad_filter", name=".".join(prefix), reason="it is a link; name one of its fields, or use $exists"
+            )
+        return JSON_OPERATORS[word](self, path, value)
+
+    def make(self, op: Operator, path: Path, value: Json = None, case: Case = "exact") -> Filter:
+        check_operator(path, op)
+        return Compare(path, op, None if op in ("null", "empty") else self.operand(path, op, value), case)
+
+    def operand(self, path: Path, op: Operator, value: Json) -> Operand:
+        if self.variables and isinstance(value, str) and value in ("$me", "$groups", "$now", "$today"):
+            return Variable(value[1:])  # type: ignore[arg-type]
+        if op in ("in", "any", "same"):
+            items = value if isinstance(value, list) else [value]
+            return tuple(self.value(path, item) for item in items if item is not None)
+        return self.value(path, value)
+
+    def value(self, path: Path, value: Json) -> SqlValue:
+        """A value as the field stores it; texts of a query are read by the field's kind."""
+        assert path.field
+        kind = KINDS["scalar"] if path.within else path.field.kind
+        if kind.name in ("list", "choices"):
+            kind = KINDS["scalar"]
+        try:
+            if (
+                kind.is_text
+                and kind.name != "scalar"
+                and isinstance(value, int | float)
+                and not isinstance(value, bool)
+            ):
+                return str(value)
+            return (
+                kind.parse_text(value) if isinstance(value, str) and kind.name != "scalar" else kind.parse_json(value)
+            )
+        except BadValue as error:
+            raise fail("bad_value", value=dump_json(value), field=path.field.name, expected=error) from None
+
+    def span(self, path: Path, value: Json) -> Span | Variable:
+        if self.variables and value in ("$now", "$today"):
+            return Variable("now" if value == "$now" else "day")
+        if path.field is None or not (path.field.kind.is_date or path.within):
+            raise fail("bad_filter", name=path.field.name if path.field else "", reason="it is no date")
+        try:
+            return parse_span(value if isinstance(value, str) else "")
+        except ValueError:
+            raise fail("bad_value", value=dump_json(value), field=path.field.name, expected="a date") from None
+
+
+def _all(parts: Iterable[Filter]) -> Filter:
+    found = tuple(parts)
+    return found[0] if len(found) == 1 else And(found)
+
+
+def or_null(where: Filter, path: Path) -> Filter:
+    """The filter, or the field is null."""
+    return Or((where, Compare(path, "null")))
+
+
+def _json_eq(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    if value is None:
+        return Compare(path, "null")
+    return reader.make("in" if isinstance(value, list) or value == "$groups" else "eq", path, value)
+
+
+def _json_ne(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    if value is None:
+        return Not(Compare(path, "null"))
+    return or_null(Not(_json_eq(reader, path, value)), path)
+
+
+def _json_not(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    return Not(Compare(path, "null")) if value is None else Not(_json_eq(reader, path, value))
+
+
+def _json_not_in(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    if value == []:
+        return Compare(path, "null")  # sic: the original selects the null rows only
+    return or_null(Not(reader.make("in", path, value)), path)
+
+
+def _json_between(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    first, last = _pair(path, value)
+    return And((reader.make("gte", path, first), reader.make("lte", path, last)))
+
+
+def _pair(path: Path, value: Json) -> tuple[Json, Json]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise fail("bad_filter", name=path.field.name if path.field else "", reason="write a list of two values")
+    return value[0], value[1]
+
+
+def _plain(op: Operator, negative: bool = False) -> JsonOperator:
+    def read(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+        where = reader.make(op, path, value)
+        return Not(where) if negative else where
+
+    return read
+
+
+def _search(op: Operator, negative: bool = False) -> JsonOperator:
+    """Text search without regard to ASCII case; a list means any of its items (negative: none of them)."""
+
+    def read(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+        items = value if isinstance(value, list) else [value]
+        parts = tuple(reader.make(op, path, item, "ascii") for item in items)
+        return And(tuple(Not(part) for part in parts)) if negative else Or(parts) if len(parts) != 1 else parts[0]
+
+    return read
+
+
+def _presence(op: Literal["null", "empty"], negative: bool = False) -> JsonOperator:
+    def read(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+        where = Compare(Path(path.links, path.links[-1].target.id) if path.field is None else path, op)
+        return Not(where) if negative else where
+
+    return read
+
+
+def _truth(expected: bool) -> JsonOperator:
+    def read(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+        wanted = expected != (value in (False, "false"))
+        where = reader.make("eq", path, wanted)
+        return where if wanted else or_null(where, path)
+
+    return read
+
+
+def _date(op: Operator, negative: bool = False) -> JsonOperator:
+    def read(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+        where = Compare(path, op, reader.span(path, value))
+        return Not(where) if negative else where
+
+    return read
+
+
+INTERVAL = re.compile(r"([\[(])([^,]+),([^,\])]+)([\])])(Z|[+-]\d\d:\d\d)?")
+
+
+def _json_date_between(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    match = INTERVAL.fullmatch(value) if isinstance(value, str) else None
+    zone = match[5] or "" if match else ""
+    first, last = (match[2] + zone, match[3] + zone) if match else _pair(path, value)
+    lower: Operator = "gt" if match and match[1] == "(" else "gte"
+    upper: Operator = "lt" if match and match[4] == ")" else "lte"
+    return And((Compare(path, lower, reader.span(path, first)), Compare(path, upper, reader.span(path, last))))
+
+
+def _json_none_of(reader: _JsonFilter, path: Path, value: Json) -> Filter:
+    return Not(reader.make("any", path, value))
+
+
+JSON_OPERATORS: Mapping[str, JsonOperator] = {
+    "$eq": _json_eq,
+    "$ne": _json_ne,
+    "$is": _json_eq,
+    "$not": _json_not,
+    "$gt": _plain("gt"),
+    "$gte": _plain("gte"),
+    "$lt": _plain("lt"),
+    "$lte": _plain("lte"),
+    "$in": _plain("in"),
+    "$notIn": _json_not_in,
+    "$between": _json_between,
+    "$notBetween": lambda reader, path, value: Not(_json_between(reader, path, value)),
+    "$like": _plain("like"),
+    "$notLike": _plain("like", negative=True),
+    "$iLike": _plain("like"),
+    "$notILike": _plain("like", negative=True),
+    "$includes": _search("contains"),
+    "$notIncludes": _search("contains", negative=True),
+    "$startsWith": _search("startswith"),
+    "$notStartsWith": _search("startswith", negative=True),
+    "$endWith": _search("endswith"),
+    "$endsWith": _search("endswith"),
+    "$notEndWith": _search("endswith", negative=True),
+    "$empty": _presence("empty"),
+    "$notEmpty": _presence("empty", negative=True),
+    "$match": _plain("same"),
+    "$notMatch": _plain("same", negative=True),
+    "$anyOf": _plain("any"),
+    "$noneOf": _json_none_of,
+    "$arrayEmpty": _presence("empty"),
+    "$arrayNotEmpty": _presence("empty", negative=True),
+    "$isTruly": _truth(True),
+    "$isFalsy": _truth(False),
+    "$exists": _presence("null", negative=True),
+    "$notExists": _presence("null"),
+    "$dateOn": _date("eq"),
+    "$dateNotOn": _date("eq", negative=True),
+    "$dateBefore": _date("lt"),
+    "$dateNotBefore": _date("gte"),
+    "$dateAfter": _date("gt"),
+    "$dateNotAfter": _date("lte"),
+    "$dateBetween": _json_date_between,
+}
+
+
+# ---- values in bodies ----
+
+
+@dataclass(slots=True)
+class Values:
+    """What a body sets: values of fields, changes of links, and the violations found while reading."""
+
+    fields: dict[Field, SqlValue] = field(default_factory=dict)
+    links: dict[Link, Change] = field(default_factory=dict)
+    faults: list[Violation] = field(default_factory=list)
+
+
+LinkReader: TypeAlias = Callable[[Link, Json], Change]
+
+
+def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, text: bool = False) -> Values:
+    """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
+
+    Nothing is raised for a single member: all violations are collected in `Values.faults`.
+    """
+    result = Values()
+    for name, value in body.items():
+        member = names.find(name, writing=True)
+        if member is None:
+            if names.manner.unknown_key == "refuse":
+                hint = did_you_mean(name, names.known())
+                result.faults.append(
+                    Violation((name,), "unknown_field", {"name": name, "table": names.table.name, "hint": hint})
+                )
+        elif member.read_only or (isinstance(member, Field) and member.is_system):
+            if names.manner.read_only_key == "refuse":
+                result.faults.append(Violation((member.name,), "read_only"))
+        elif isinstance(member, Link):
+            _read_link(result, member, value, read_link)
+        else:
+            _read_field(result, member, value, text)
+    return result
+
+
+def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -> None:
+    try:
+        result.links[link] = read_link(link, value)
+    except ApiError as error:
+        result.faults += [fault._replace(path=(link.name, *fault.path)) for fault in error.violations]
+
+
+def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
+    try:
+        if text and isinstance(value, str):
+            result.fields[member] = None if value == "" and not member.kind.is_text else member.kind.parse_text(value)
+        elif text and isinstance(value, list) and member.items:
+            result.fields[member] = dump_json(
+                [member.items.to_json(member.items.parse_text(str(item))) for item in value]
+            )
+        else:
+            result.fields[member] = member.parse_json(value)
+    except BadValue as error:
+        params = {"value": dump_json(value)[:100], "expected": error}
+        result.faults.append(Violation((member.name,), "bad_value", params))
+
+
+# ======================================================================================================================
+# 6  SQL
+#
+# From section 5 to SQLite. `Sql` is text with its bound values and the only way to build a statement: names come from
+# the registry and are quoted, values are bound. A Select is one statement, whose rows are finished JSON: links are
+# correlated sub-selects, so nothing is asked twice and no join repeats a record. To add an operator, add a row to
+# `OPERATORS` and the word in the dialects that speak it.
+# ======================================================================================================================
+
+
+class Sql(NamedTuple):
+    """A piece of SQL and the values for its question marks."""
+
+    text: str
+    values: tuple[SqlValue, ...] = ()
+
+
+@functools.lru_cache(maxsize=1024)
+def _pieces(template: str) -> tuple[tuple[str, int | None], ...]:
+    """A template cut at its holes: pairs of a text and the number of the part behind it."""
+    counter = itertools.count()
+    return tuple(
+        (text, None if name is None else int(name) if name else next(counter))
+        for text, name, _, _ in string.Formatter().parse(template)
+    )
+
+
+def sql(template: str, *parts: Sql) -> Sql:
+    """Put parts into the holes of a template: `{}` in turn, or `{0}` by number. The template is always a constant.
+
+    >>> sql("{0} between {1} and {1}", Sql("x"), bind(5))
+    Sql(text='x between ? and ?', values=(5, 5))
+    """
+    texts: list[str] = []
+    values: list[SqlValue] = []
+    for text, hole in _pieces(template):
+        texts.append(text)
+        if hole is not None:
+            texts.append(parts[hole].text)
+            values += parts[hole].values
+    return Sql("".join(texts), tuple(values))
+
+
+def quoted(name: str) -> Sql:
+    """An identifier.
+
+    >>> quoted('a"b').text
+    '"a""b"'
+    """
+    return Sql('"' + name.replace('"', '""') + '"')
+
+
+def bind(value: SqlValue) -> Sql:
+    """A value as a bound parameter."""
+    return Sql("?", (value,))
+
+
+def constant(text: str) -> Sql:
+    """A text of the program or the registry as a constant, so that equal requests have equal statements."""
+    return Sql("'" + text.replace("'", "''") + "'")
+
+
+def join(separator: str, parts: Iterable[Sql], empty: str = "") -> Sql:
+    """The parts with a separator between them; `empty` when there are none."""
+    found = list(parts)
+    if not found:
+        return Sql(empty)
+    return Sql(
+        separator.join(part.text for part in found), tuple(itertools.chain.from_iterable(part.values for part in found))
+    )
+
+
+# ---- operators ----
+
+ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+class Comparison(NamedTuple):
+    """What a row of `OPERATORS` gets: the column, the comparison, and the kind of what is compared."""
+
+    column: Sql
+    value: Operand
+    case: Case
+    kind: Kind
+
+    @property
+    def folded(self) -> tuple[Sql, Sql]:
+        """Column and operand as they are searched, in the case that is asked for."""
+        text = str(self.value)
+        if self.case == "exact":
+            return self.column, bind(text)
+        if self.case == "ascii" or text.isascii():
+            return sql("lower({})", self.column), bind(text.translate(ASCII_LOWER))
+        return sql("fold({})", self.column), bind(text.lower())
+
+    def moment(self, end: bool) -> Sql:
+        """The bound at one end of a span. A date is its midnight, so a bound at midnight is a date."""
+        assert isinstance(self.value, Span)
+        text = self.value.end if end else self.value.start
+        return bind(text.removesuffix("T00:00:00.000Z") if self.kind.name == "date" else text)
+
+
+def _sql_eq(it: Comparison) -> Sql:
+    if isinstance(it.value, Span):
+        return sql("({0}>={1} and {0}<{2})", it.column, it.moment(False), it.moment(True))
+    if it.case == "exact" or not isinstance(it.value, str):
+        return sql("{}={}", it.column, bind(_plain_value(it.value)))
+    if it.case == "ascii" or it.value.isascii():
+        return sql("{}={} collate nocase", it.column, bind(it.value))
+    return sql("{}={}", *it.folded)
+
+
+def _order(sign: str, sign_of_span: str, end: bool) -> Callable[[Comparison], Sql]:
+    def compare(it: Comparison) -> Sql:
+        if isinstance(it.value, Span):
+            return sql("{}" + sign_of_span + "{}", it.column, it.moment(end))
+        return sql("{}" + sign + "{}", it.column, bind(_plain_value(it.value)))
+
+    return compare
+
+
+def _plain_value(value: Operand) -> SqlValue:
+    assert not isinstance(value, Span | Variable | tuple), "guard binds variables, kinds read values"
+    return value
+
+
+def _listed(value: Operand) -> Sql:
+    return bind(dump_json(list(value) if isinstance(value, tuple) else [value]))
+
+
+def _sql_empty(it: Comparison) -> Sql:
+    nothing = "[]" if it.kind.name in ("list", "choices") else "" if it.kind.is_text else None
+    return (
+        sql("{} is null", it.column)
+        if nothing is None
+        else sql("({0} is null or {0}={1})", it.column, constant(nothing))
+    )
+
+
+def _sql_contains(it: Comparison) -> Sql:
+    if it.kind.name in ("list", "choices"):
+        element = _sql_contains(it._replace(column=Sql("value"), kind=KINDS["text"]))
+        return sql(
+            "case when {0} is not null then exists (select 1 from json_each({0}) where {1}) end", it.column, element
+        )
+    return sql("instr({},{})>0", *it.folded)
+
+
+def _sql_startswith(it: Comparison) -> Sql:
+    column, text = it.folded
+    prefix = str(text.values[0])
+    starts = sql("substr({},1,{})={}", column, bind(len(prefix)), text)
+    if it.case != "exact" or not prefix or ord(prefix[-1]) >= 0xD7FF:
+        return starts
+    following = bind(prefix[:-1] + chr(ord(prefix[-1]) + 1))
+    return sql("({0}>={1} and {0}<{2} and {3})", column, text, following, starts)
+
+
+def _sql_endswith(it: Comparison) -> Sql:
+    column, text = it.folded
+    if it.value == "":
+        return sql("case when {} is not null then 1 end", column)
+    return sql("substr({},{})={}", column, bind(-len(str(text.values[0]))), text)
+
+
+def _sql_same(it: Comparison) -> Sql:
+    elements = "(select json_group_array(value) from (select distinct value from json_each({}) order by value))"
+    return sql(
+        "case when {} is not null then {}={} end", it.column, sql(elements, it.column), sql(elements, _listed(it.value))
+    )
+
+
+OPERATORS: Mapping[str, Callable[[Comparison], Sql]] = {
+    "eq": _sql_eq,
+    "lt": _order("<", "<", end=False),
+    "lte": _order("<=", "<", end=True),
+    "gt": _order(">", ">=", end=True),
+    "gte": _order(">=", ">=", end=False),
+    "in": lambda it: (
+        sql("{} in (select value from json_each({}))", it.column, _listed(it.value))
+        if it.value != ()
+        else sql("case when {} is not null then 0 end", it.column)
+    ),
+    "null": lambda it: sql("{} is null", it.column),
+    "empty": _sql_empty,
+    "contains": _sql_contains,
+    "startswith": _sql_startswith,
+    "endswith": _sql_endswith,
+    "like": lambda it: sql("{} like {}", it.column, bind(str(it.value))),
+    "any": lambda it: sql(
+        "exists (select 1 from json_each({}) where value in (select value from json_each({})))",
+        it.column,
+        _listed(it.value),
+    ),
+    "same": _sql_same,
+}
+
+
+def true_on_nulls(where: Filter) -> bool | None:
+    """What a filter gives for a record in which everything is null: True, False, or None for unknown."""
+    match where:
+        case Compare(_, op):
+            return True if op in ("null", "empty") else False if op == "any" else None
+        case Not(part):
+            inner = true_on_nulls(part)
+            return None if inner is None else not inner
+        case And(parts):
+            found = {true_on_nulls(part) for part in parts}
+            return False if False in found else None if None in found else True
+        case Or(parts):
+            found = {true_on_nulls(part) for part in parts}
+            return True if True in found else None if None in found else False
+        case Some():
+            return None
+        case _:
+            assert_never(where)
+
+
+# ---- the compiler ----
+
+
+class Frame(NamedTuple):
+    """One record in a statement: its table and alias, and the alias of the row of the link that led to it.
+
+    `only_id` stands for the id where the table itself is not part of the statement.
+    """
+
+    table: Table
+    alias: str
+    row: Table | None = None
+    row_alias: str = ""
+    only_id: Sql | None = None
+
+    def column(self, column: Field) -> Sql:
+        """A column of this record or of its link's row."""
+        if column.table is self.row and column.table is not self.table:
+            return Sql(f"{self.row_alias}.{quoted(column.column).text}")
+        if self.only_id and column is self.table.id:
+            return self.only_id
+        assert column.table is self.table, f"{column} is not in {self.table}"
+        return Sql(f"{self.alias}.{quoted(column.column).text}")
+
+    @property
+    def id(self) -> Sql:
+        """The record's id."""
+        return self.column(self.table.id)
+
+
+class Source(NamedTuple):
+    """Where the records of a link come from: `from` and `where` of a sub-select, and their order."""
+
+    frame: Frame
+    tables: Sql
+    where: Sql
+    order: Sql
+
+
+class Compiler:
+    """Compiles one statement; counts its aliases, so that equal requests give equal text."""
+
+    def __init__(self) -> None:
+        self.count = itertools.count()
+        self.negations = 0
+
+    def frame(self, table: Table, row: Table | None = None) -> Frame:
+        """A record of a table under a new alias."""
+        number = next(self.count)
+        return Frame(table, f"t{number}", row, f"j{number}")
+
+    # -- filters --
+
+    def filter(self, where: Filter, frame: Frame, joined: Mapping[tuple[Link, ...], Frame] | None = None) -> Sql:
+        """A filter on the record of `frame`; `joined` are the choices of the `Some` around it."""
+        match where:
+            case Compare(path):
+                if path.links and not (joined and path.links in joined):
+                    return self.some(where, frame)
+                return self.compare(where, joined[path.links] if joined and path.links else frame)
+            case And(parts):
+                return sql("({})", join(" and ", (self.filter(part, frame, joined) for part in parts), "1"))
+            case Or(parts):
+                return sql("({})", join(" or ", (self.filter(part, frame, joined) for part in parts), "0"))
+            case Not(part):
+                self.negations += 1
+                inner = self.filter(part, frame, joined)
+                self.negations -= 1
+                return sql("not ({})", inner)
+            case Some(part):
+                return self.some(part, frame)
+            case _:
+                assert_never(where)
+
+    def compare(self, where: Compare, frame: Frame) -> Sql:
+        """One comparison with a column of the record."""
+        column, kind = self.value(where.path, frame)
+        return OPERATORS[where.op](Comparison(column, where.value, where.case, kind))
+
+    def value(self, path: Path, frame: Frame) -> tuple[Sql, Kind]:
+        """The plain value at the end of a path, its links aside, and its kind."""
+        assert path.field
+        column = frame.column(path.field)
+        if not path.within:
+            return column, path.field.kind
+        if path.field.kind.is_date:
+            part = path.within[0]
+            number = sql("cast(strftime({},{}) as integer)", constant(DATE_PARTS[part]), column)
+            return (sql("({}+1)", number) if part == "week_day" else number), KINDS["integer"]
+        keys = "$" + "".join(f'."{key}"' for key in path.within)
+        return sql("json_extract({},{})", column, bind(keys)), KINDS["scalar"]
+
+    def some(self, where: Filter, frame: Frame) -> Sql:
+        """`Some`: conjuncts that share a first link form a group, each with choices of its own."""
+        parts = [self.filter(part, frame) for part in _conjuncts(where) if not _first_links(part)]
+        parts += [self.group(links, _all(group), frame) for links, group in _groups(where)]
+        both = sql("({})", join(" and ", parts, "1"))
+        return sql("coalesce({},0)", both) if self.negations else both  # Some is never unknown
+
+    def group(self, links: set[Link], where: Filter, frame: Frame) -> Sql:
+        """One group: from the target's side where no record of nulls and no outer field can matter, else by joins."""
+        own_fields = any(not path.links for path in _direct_paths(where)) or _has_some(where)
+        if len(links) == 1 and not own_fields and true_on_nulls(where) is not True:
+            return self.member(next(iter(links)), where, frame)
+        joined: dict[tuple[Link, ...], Frame] = {}
+        tables = sql("(select 1) {}", self.joins(where, frame, joined))
+        return sql("exists (select 1 from {} where {})", tables, self.filter(where, frame, joined))
+
+    def member(self, link: Link, where: Filter, frame: Frame) -> Sql:
+        """`key in (select ...)`, which starts at an index of the target."""
+        inner = self.frame(link.target, link.through)
+        joined: dict[tuple[Link, ...], Frame] = {(link,): inner}
+        if link.key:
+            mine, theirs, tables = frame.column(link.key), inner.id, _table(inner)
+        elif link.back:
+            assert link.back.key
+            mine, theirs, tables = frame.id, inner.column(link.back.key), _table(inner)
+        else:
+            assert link.near and link.far
+            mine, theirs = frame.id, inner.column(link.near)
+            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
+        tables = sql("{} {}", tables, self.joins(where, frame, joined))
+        found = sql(
+            "select {0} from {1} where {2} and {0} is not null", theirs, tables, self.filter(where, frame, joined)
+        )
+        return sql("({0} is not null and {0} in ({1}))", mine, found) if link.key else sql("{} in ({})", mine, found)
+
+    def joins(self, where: Filter, frame: Frame, joined: dict[tuple[Link, ...], Frame]) -> Sql:
+        """Left joins for all links in a filter that are not joined yet; fills `joined`."""
+        prefixes = {path.links[:size] for path in _direct_paths(where) for size in range(1, len(path.links) + 1)}
+        result = []
+        for links in sorted(prefixes, key=lambda links: (len(links), [link.name for link in links])):
+            if links not in joined:
+                near = joined[links[:-1]] if len(links) > 1 else frame
+                joined[links] = self.frame(links[-1].target, links[-1].through)
+                result.append(_left_join(links[-1], near, joined[links]))
+        return join(" ", result)
+
+    # -- shapes --
+
+    def shape(self, shape: Shape, frame: Frame) -> Sql:
+        """The JSON expression of a record."""
+        match shape:
+            case Col(path, style):
+                return self.col(path, style, frame)
+            case Const(value):
+                return (
+                    bind(value)
+                    if isinstance(value, str | int | None) and value not in (True, False)
+                    else sql("json({})", bind(dump_json(value)))
+                )
+            case Text(parts):
+                texts = (constant(part) if isinstance(part, str) else self.shape(part, frame) for part in parts)
+                return join("||", [Sql("''"), *texts])
+            case First(parts):
+                return sql("coalesce({})", join(",", (self.shape(part, frame) for part in parts)))
+            case Obj(pairs):
+                return self.object(pairs, frame)
+            case Arr(items):
+                return sql("json_array({})", join(",", (self.shape(item, frame) for item in items)))
+            case Sub():
+                return self.sub(shape, frame)
+            case _:
+                assert_never(shape)
+
+    def col(self, path: Path, style: Style, frame: Frame) -> Sql:
+        """A value, through links where the path has some, spelt in a style."""
+        if path.field is None:
+            return self.number_of_links(path, frame)
+        if path.links:
+            return self.through(
+                path.links, frame, lambda inner: self.col(Path((), path.field, path.within), style, inner)
+            )
+        column, kind = self.value(path, frame)
+        return sql(style.template(kind), column, _extra(path.field))
+
+    def through(self, links: tuple[Link, ...], frame: Frame, render: Callable[[Frame], Sql]) -> Sql:
+        """A scalar sub-select along links; of several linked records the first."""
+        source = self.source(links[0], frame)
+        inner = render(source.frame) if len(links) == 1 else self.through(links[1:], source.frame, render)
+        return sql("(select {} from {} where {})", inner, source.tables, _first_row(links[0], source, source.order))
+
+    def number_of_links(self, path: Path, frame: Frame) -> Sql:
+        """The number of records that the path's last link leads to."""
+        if len(path.links) > 1:
+            return self.through(
+                path.links[:-1], frame, lambda inner: self.number_of_links(Path(path.links[-1:]), inner)
+            )
+        source = self.source(path.links[0], frame)
+        return sql("(select count(*) from {} where {})", source.tables, source.where)
+
+    def object(self, pairs: tuple[tuple[str, Shape], ...], frame: Frame) -> Sql:
+        """`json_object`, spliced from several where it has more pairs than SQLite takes."""
+        parts = [sql("{},{}", constant(key), self.shape(shape, frame)) for key, shape in pairs]
+        if len(parts) <= MAX_OBJECT_PAIRS:
+            return sql("json_object({})", join(",", parts))
+        objects = [
+            join(",", parts[start : start + MAX_OBJECT_PAIRS]) for start in range(0, len(parts), MAX_OBJECT_PAIRS)
+        ]
+        inner = join(
+            "||','||", (sql("substr(json_object({0}),2,length(json_object({0}))-2)", part) for part in objects)
+        )
+        return sql("json('{{'||{}||'}}')", inner)
+
+    def sub(self, sub: Sub, frame: Frame) -> Sql:
+        """The linked records as JSON."""
+        link = sub.link
+        if link.key and _shows_only_ids(sub.shape, link):
+            key = frame.column(link.key)
+            item = self.shape(sub.shape, Frame(link.target, "", only_id=key))
+            template = (
+                "case when {0} is null then json('[]') else json_array({1}) end"
+                if sub.many
+                else "case when {0} is not null then {1} end"
+            )
+            return sql(template, key, item)
+        shown = [sub.shape, *(Col(term.path) for term in sub.sort)]
+        source = self.source(link, frame, only_ids=all(_shows_only_ids(shape, link) for shape in shown))
+        item = self.shape(sub.shape, source.frame)
+        order = join(",", [*(self.sort(term, source.frame) for term in sub.sort), source.order])
+        if not sub.many:
+            return sql("(select {} from {} where {})", item, source.tables, _first_row(link, source, order))
+        if not link.many:
+            return sql("(select json_group_array({}) from {} where {})", item, source.tables, source.where)
+        # A derived table loses the JSON subtype: objects are read again, other values are carried in an array of one.
+        whole = isinstance(sub.shape, Obj | Arr)
+        outer, inner = (Sql("json(x)"), item) if whole else (Sql("x->'$[0]'"), sql("json_array({})", item))
+        rows = sql("select {} as x from {} where {} order by {}", inner, source.tables, source.where, order)
+        return sql("(select json_group_array({}) from ({}))", outer, rows)
+
+    def source(self, link: Link, frame: Frame, only_ids: bool = False) -> Source:
+        """The records that a link leads to from one record."""
+        inner = self.frame(link.target, link.through)
+        if link.key:
+            return Source(inner, _table(inner), sql("{}={}", inner.id, frame.column(link.key)), inner.id)
+        if link.back:
+            assert link.back.key
+            return Source(inner, _table(inner), sql("{}={}", inner.column(link.back.key), frame.id), inner.id)
+        assert link.near and link.far and link.through
+        where = sql("{}={}", inner.column(link.near), frame.id)
+        if only_ids:
+            inner = inner._replace(only_id=inner.column(link.far))
+            tables = _row_table(inner)
+        else:
+            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
+        return Source(inner, tables, where, inner.column(link.through.id) if link.forward else inner.id)
+
+    # -- statements --
+
+    def sort(self, term: Sort, frame: Frame) -> Sql:
+        """One term of `order by`."""
+        field_ = term.path.field
+        if field_ is None:
+            column = self.number_of_links(term.path, frame)
+        elif term.path.links:
+            column = self.through(
+                term.path.links, frame, lambda inner: self.value(Path((), field_, term.path.within), inner)[0]
+            )
+        else:
+            column = self.value(term.path, frame)[0]
+        collate = " collate nocase" if term.case == "ascii" and field_ and field_.kind.is_text else ""
+        nulls = "" if field_ is frame.table.id and not term.path.links else f" nulls {term.nulls}"
+        return sql("{}" + collate + (" desc" if term.down else "") + nulls, column)
+
+    def select(self, op: Select) -> Sql:
+        """The statement of a Select: rows of id, version, mark and JSON text."""
+        frame, tables, where = self.base(op)
+        order = self.order(op, frame)
+        limit = _limit(op.page)
+        if op.sort and op.page.limit is not None:
+            keys, of_keys, chosen = self.base(op)
+            page = sql("select {} from {} where {}{}{}", keys.id, of_keys, chosen, self.order(op, keys), limit)
+            linked = self.linked(op, frame)
+            where, limit = sql("{} in ({}){}", frame.id, page, sql(" and {}", linked) if linked else Sql("")), Sql("")
+        version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
+        mark = (
+            self.value(op.mark, frame)[0]
+            if op.mark and not op.mark.links
+            else self.col(op.mark, PLAIN, frame)
+            if op.mark
+            else Sql("null")
+        )
+        columns = join(",", [frame.id, version, mark, self.shape(op.shape, frame)])
+        return sql("select {} from {} where {}{}{}", columns, tables, where, order, limit)
+
+    def total(self, op: Select) -> Sql:
+        """The number of records of a Select, its page aside."""
+        _, tables, where = self.base(op)
+        return sql("select count(*) from {} where {}", tables, where)
+
+    def keys(self, op: Select) -> Sql:
+        """The ids of a Select's records alone."""
+        frame, tables, where = self.base(op)
+        return sql("select {} from {} where {}{}{}", frame.id, tables, where, self.order(op, frame), _limit(op.page))
+
+    def base(self, op: Select) -> tuple[Frame, Sql, Sql]:
+        """The record's frame, the tables of the statement and its condition."""
+        link = op.parent.link if op.parent else None
+        frame = self.frame(op.table, link.through if link else None)
+        tables = _table(frame)
+        if link and link.through:
+            assert link.far
+            tables = sql("{} join {} on {}={}", tables, _row_table(frame), frame.id, frame.column(link.far))
+        parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
+        parts += [self.filter(op.where, frame)] if op.where != TRUE else []
+        return frame, tables, join(" and ", (part for part in parts if part), "1")
+
+    def linked(self, op: Select, frame: Frame) -> Sql | None:
+        """The condition that a record is linked to the Select's parent."""
+        if not op.parent:
+            return None
+        link, key = op.parent.link, self.key(op.parent)
+        if link.key:
+            column = quoted(link.key.column)
+            return sql("{}=(select {} from {} where id={})", frame.id, column, quoted(link.source.name), key)
+        if link.back:
+            assert link.back.key
+            return sql("{}={}", frame.column(link.back.key), key)
+        assert link.near
+        return sql("{}={}", frame.column(link.near), key)
+
+    def key(self, parent: Parent) -> Sql:
+        """The id of a Select's parent."""
+        if parent.key.field is parent.link.source.id:
+            return bind(parent.key.value)
+        table, column = quoted(parent.link.source.name), quoted(parent.key.field.column)
+        return sql("(select id from {} where {}={})", table, column, bind(parent.key.value))
+
+    def scope(self, scope: Scope, frame: Frame) -> Iterator[Sql]:
+        """The conditions of a scope on a record, and of its validity on the link's row."""
+        statuses = {"no": ACTIVE, "only": ARCHIVED, "trash": TRASH}
+        if frame.table.archive and scope.archived in statuses:
+            yield sql(f"{{}}={statuses[scope.archived]}", frame.column(frame.table.system["_status"]))
+        for table in (frame.table, frame.row):
+            if table and table.validity:
+                first, last = (frame.column(end) for end in table.validity)
+                match scope.validity:
+                    case On(day):
+                        yield sql("({0} is null or {0}<={2}) and ({1} is null or {1}>={2})", first, last, bind(day))
+                    case From(day):
+                        yield sql("({0} is null or {0}>={1})", last, bind(day))
+                    case To(day):
+                        yield sql("({0} is null or {0}<={1})", first, bind(day))
+                    case Everything():
+                        pass
+
+    def order(self, op: Select, frame: Frame) -> Sql:
+        """`order by`: what is asked for, else the link's order, the manual order, and always the id."""
+        terms = [self.sort(term, frame) for term in op.sort]
+        if not terms and op.parent and op.parent.link.through and op.parent.link.forward:
+            terms.append(frame.column(op.parent.link.through.id))
+        elif not terms and op.table.sort:
+            terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
+        return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def _first_row(link: Link, source: Source, order: Sql) -> Sql:
+    """The condition that leaves one linked record. A sorter around its item would lose the JSON subtype."""
+    if not link.many:
+        return source.where
+    row = source.frame.column(link.through.id) if link.through else source.frame.id
+    first = sql("select {} from {} where {} order by {} limit 1", row, source.tables, source.where, order)
+    return sql("{} and {}=({})", source.where, row, first)
+
+
+def _limit(page: Page) -> Sql:
+    if page.limit is None and not page.offset:
+        return Sql("")
+    return sql(" limit {} offset {}", bind(-1 if page.limit is None else page.limit), bind(page.offset))
+
+
+def _extra(column: Field) -> Sql:
+    """What the template of a style may need beside the column: a select's choices, the tag of an id's table."""
+    if column.kind.name == "choices":
+        return bind(dump_json(column.choices))
+    return Sql(str(column.target.tag if column.target else 0))
+
+
+def _table(frame: Frame) -> Sql:
+    return sql("{} {}", quoted(frame.table.name), Sql(frame.alias))
+
+
+def _row_table(frame: Frame) -> Sql:
+    assert frame.row
+    return sql("{} {}", quoted(frame.row.name), Sql(frame.row_alias))
+
+
+def _left_join(link: Link, near: Frame, far: Frame) -> Sql:
+    if link.key:
+        return sql("left join {} on {}={}", _table(far), far.id, near.column(link.key))
+    if link.back:
+        assert link.back.key
+        return sql("left join {} on {}={}", _table(far), far.column(link.back.key), near.id)
+    assert link.near and link.far
+    row = sql("left join {} on {}={}", _row_table(far), far.column(link.near), near.id)
+    return sql("{} left join {} on {}={}", row, _table(far), far.id, far.column(link.far))
+
+
+def _conjuncts(where: Filter) -> Iterator[Filter]:
+    if isinstance(where, And):
+        for part in where.parts:
+            yield from _conjuncts(part)
+    else:
+        yield where
+
+
+def _direct_paths(where: Filter) -> Iterator[Path]:
+    """The paths of a filter that are not inside a `Some` of their own."""
+    match where:
+        case Compare(path):
+            yield path
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _direct_paths(part)
+        case Not(part):
+            yield from _direct_paths(part)
+        case Some():
+            return
+        case _:
+            assert_never(where)
+
+
+def _has_some(where: Filter) -> bool:
+    match where:
+        case And(parts) | Or(parts):
+            return any(_has_some(part) for part in parts)
+        case Not(part):
+            return _has_some(part)
+        case _:
+            return isinstance(where, Some)
+
+
+def _first_links(where: Filter) -> set[Link]:
+    return {path.links[0] for path in _direct_paths(where) if path.links}
+
+
+def _groups(where: Filter) -> list[tuple[set[Link], list[Filter]]]:
+    """The conjuncts that name links, put together where they share a first link."""
+    groups: list[tuple[set[Link], list[Filter]]] = []
+    for part in _conjuncts(where):
+        links = _first_links(part)
+        if not links:
+            continue
+        touching = [group for group in groups if group[0] & links]
+        merged = set(links).union(*(group[0] for group in touching))
+        groups = [group for group in groups if not group[0] & links]
+        groups.append((merged, [*itertools.chain.from_iterable(group[1] for group in touching), part]))
+    return groups
+
+
+def _shows_only_ids(shape: Shape, link: Link) -> bool:
+    """Whether a shape of linked records shows nothing but their ids and the link's own row."""
+    match shape:
+        case Col(path):
+            row = link.through is not None and path.field is not None and path.field.table is link.through
+            return not path.links and (path.field is link.target.id or row)
+        case Const():
+            return True
+        case Text(parts):
+            return all(isinstance(part, str) or _shows_only_ids(part, link) for part in parts)
+        case First(parts) | Arr(parts):
+            return all(_shows_only_ids(part, link) for part in parts)
+        case Obj(pairs):
+            return all(_shows_only_ids(part, link) for _, part in pairs)
+        case Sub():
+            return False
+        case _:
+            assert_never(shape)
+
+
+# ---- definitions ----
+
+
+def create_table(table: Table, name: str | None = None) -> Sql:
+    """`create table`, with foreign keys that are checked at the commit."""
+    keys = {link.key: link for link in table.links.values() if link.key}
+    columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
+    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
+    return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
+
+
+def define_column(column: Field, link: Link | None = None) -> Sql:
+    """A column as `create table` and `alter table add column` write it."""
+    defaults = {"_version": " not null default 1", "_status": " not null default 0"}
+    rest = defaults.get(column.name, "") if column.is_system else ""
+    text = sql("{} {}{}", quoted(column.column), Sql(column.kind.sql_type.lower()), Sql(rest))
+    if not link:
+        return text
+    return sql("{} references {} (id) deferrable initially deferred", text, quoted(link.target.name))
+
+
+def indexes_of(table: Table) -> dict[str, Sql]:
+    """The statements that make a table's indexes, by name: unique rules, keys of links, and what `x-index` asks for.
+
+    An index on one text has a second one without case beside it, for searches and orders that ignore it.
+    """
+    result: dict[str, Sql] = {}
+    for columns in table.unique:
+        name = index_name("unique", table, columns)
+        result[name] = _index("create unique index", name, table, columns)
+    for columns in (*((key,) for key in table.keys), *table.indexes):
+        name = index_name("index", table, columns)
+        result[name] = _index("create index", name, table, columns)
+        if len(columns) == 1 and columns[0].kind.is_text:
+            result[f"{name}:nocase"] = _index("create index", f"{name}:nocase", table, columns, " collate nocase")
+    return result
+
+
+def index_name(kind: Literal["unique", "index"], table: Table, columns: Iterable[Field]) -> str:
+    """The name of an index; the colons keep it apart from every other name."""
+    return ":".join([kind, table.name, *(column.column for column in columns)])
+
+
+def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate: str = "") -> Sql:
+    listed = join(", ", (Sql(quoted(column.column).text + collate) for column in columns))
+    return sql(verb + " {} on {} ({})", quoted(name), quoted(table.name), listed)
+
+
+# ======================================================================================================================
+# 7  Access
+#
+# Who asks, and what that allows. `guard` is the one gate between a dialect and the Store: it binds the variables of
+# filters to the actor and the moment. Rights become part of the operation's filters here, so that no later part has to
+# know them.
+# ======================================================================================================================
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples."""
+
+    id: int | None = None
+    name: str = ""
+    display_name: str = ""
+    roles: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+
+
+NOBODY = Actor()
+
+
+def guard(op: Operation, actor: Actor, moment: str) -> Operation:
+    """The operation as this actor may run it at this moment (stored form, UTC)."""
+    match op:
+        case Select() | Update() | Delete() | Archive():
+            return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
+        case Upsert(where, create, update):
+            found = guard(update, actor, moment)
+            assert isinstance(found, Update | Select)
+            return dataclasses.replace(op, where=bind_variables(where, actor, moment), create=create, update=found)
+        case Batch(operations):
+            return Batch(tuple(guard(part, actor, moment) for part in operations))
+        case Create() | Relink() | Move():
+            return op
+        case _:
+            assert_never(op)
+
+
+def bind_variables(where: Filter, actor: Actor, moment: str) -> Filter:
+    """A filter with the values of its variables."""
+    match where:
+        case Compare(path, _, Variable(name)):
+            return dataclasses.replace(where, value=variable_value(name, path.field, actor, moment))
+        case Compare():
+            return where
+        case And(parts):
+            return And(tuple(bind_variables(part, actor, moment) for part in parts))
+        case Or(parts):
+            return Or(tuple(bind_variables(part, actor, moment) for part in parts))
+        case Not(part):
+            return Not(bind_variables(part, actor, moment))
+        case Some(part):
+            return Some(bind_variables(part, actor, moment))
+        case _:
+            assert_never(where)
+
+
+def variable_value(name: str, column: Field | None, actor: Actor, moment: str) -> Operand:
+    """The value of a variable as the column stores it; nobody's id is null, so that nothing compares with it."""
+    day = moment[:10]
+    if name == "day":
+        return parse_span(day)
+    is_date = column is not None and column.kind.name == "date"
+    values: dict[str, Operand] = {
+        "me": actor.id,
+        "groups": actor.groups,
+        "now": day if is_date else moment,
+        "today": day if is_date else parse_span(day).start,
+    }
+    return values[name]
+
+
+def is_write(op: Operation) -> bool:
+    """Whether an operation can change anything."""
+    return any(map(is_write, op.operations)) if isinstance(op, Batch) else not isinstance(op, Select)
+
+
+# ======================================================================================================================
+# 8  Writes
+#
+# Connections and transactions, and what is done in one: choose the keys, change, write history, read back. What a
+# deletion does to links is done here, with history and versions; foreign keys only stand behind it. No part commits
+# by itself: `Database.writing` does. To add a write operation: a `case` in `Writer.run` and its method.
+# ======================================================================================================================
+
+
+def _fold(text: SqlValue) -> SqlValue:
+    return text.lower() if isinstance(text, str) else text
+
+
+def storage_error(error: sqlite3.Error) -> ApiError:
+    """The ApiError for what SQLite says of the database itself."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return ApiError("busy", headers=(("Retry-After", "1"),))
+    if name.startswith("SQLITE_INTERRUPT"):
+        return fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
+    reasons = {
+        "SQLITE_FULL": "the disk is full",
+        "SQLITE_READONLY": "the file is read-only",
+        "SQLITE_IOERR": "an I/O error",
+    }
+    for start, reason in reasons.items():
+        if name.startswith(start):
+            return fail("storage", reason=reason)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return fail("storage", reason="the file is damaged")
+    raise error
+
+
+class Database:
+    """The connections to one database.
+
+    A file has one connection for writing and as many for reading as there are readers at a time; a database in memory
+    (":memory:") is a single connection, shared by all under a lock.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.in_memory = path == ":memory:"
+        self.path = path if self.in_memory else str(FilePath(path).absolute())  # so that "file:x" is no URI
+        self.write_lock = threading.RLock()
+        self.idle: list[sqlite3.Connection] = []
+        self.deadlines: dict[int, float] = {}
+        self.writer = self.connect(writing=True)
+
+    def connect(self, writing: bool = False) -> sqlite3.Connection:
+        """A new connection, with the settings that every one has."""
+        connection = sqlite3.connect(
+            self.path,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+        )
+        try:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, MAX_EXPRESSION_DEPTH)
+            connection.execute("pragma foreign_keys=on")
+            connection.execute("pragma trusted_schema=off")
+            connection.execute("pragma synchronous=full")
+            if not writing:
+                connection.execute("pragma query_only=on")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        connection.create_function("fold", 1, _fold, deterministic=True)
+        number = id(connection)
+        connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 10_000)
+        return connection
+
+    def use_wal(self) -> None:
+        """Let readers go on while somebody writes. It changes the file, so it must be known to be ours."""
+        if not self.in_memory:
+            self.writer.execute("pragma journal_mode=wal")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading; with the one in memory, nobody else has it meanwhile."""
+        if self.in_memory:
+            with self.write_lock, self.limited(self.writer, STATEMENT_TIMEOUT_SECONDS):
+                yield self.writer
+            return
+        try:
+            connection = self.idle.pop()
+        except IndexError:
+            connection = self.connect()
+        try:
+            with self.limited(connection, STATEMENT_TIMEOUT_SECONDS):
+                yield connection
+        finally:
+            self.idle.append(connection)
+
+    @contextlib.contextmanager
+    def writing(self, seconds: float = math.inf) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest."""
+        with self.write_lock, self.limited(self.writer, seconds):
+            self.writer.execute("begin immediate")
+            try:
+                yield self.writer
+                self.writer.execute("commit")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    self.writer.execute("rollback")
+                raise
+
+    @contextlib.contextmanager
+    def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+        """Stop the statements of the block when they take longer together."""
+        self.deadlines[id(connection)] = time.monotonic() + seconds
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise storage_error(error) from error
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError):
+                raise
+            raise storage_error(error) from error
+        finally:
+            self.deadlines.pop(id(connection), None)
+
+    def close(self) -> None:
+        """Close all connections; what the write-ahead log holds goes into the file."""
+        with self.write_lock:
+            while self.idle:
+                self.idle.pop().close()
+            self.writer.close()
+
+
+Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
+
+
+class Event(NamedTuple):
+    """One record that a committed transaction changed."""
+
+    action: Action
+    table: Table
+    key: int
+    dialect: str
+
+
+class Origin(NamedTuple):
+    """On whose behalf and through which dialect a write is made, and when (stored form)."""
+
+    actor: Actor
+    dialect: str
+    moment: str
+
+
+Stored: TypeAlias = dict[Field, SqlValue]
+Trail: TypeAlias = tuple[str | int, ...]
+"""The path of a violation so far: where in the body the record stands that is being written."""
+
+
+class Spot(NamedTuple):
+    """A record that is about to change, where the body speaks of it, and the version that the caller has seen."""
+
+    table: Table
+    key: int
+    trail: Trail = ()
+    expect: int | None = None
+
+
+class Linked(NamedTuple):
+    """A record that is to be linked, the values for the link's row, and where the body speaks of it."""
+
+    key: int
+    row: Mapping[Field, SqlValue]
+    trail: Trail
+
+
+class Note(NamedTuple):
+    """One row of history: a changed field with its values, or a whole record that was made or deleted."""
+
+    action: Action
+    field: str | None = None
+    before: Json = None
+    after: Json = None
+
+
+class Writer:
+    """The writes of one open transaction. Nothing here commits."""
+
+    def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
+        self.connection, self.origin, self.password_cost = connection, origin, password_cost
+        self.events: list[Event] = []
+        self.touched: set[tuple[Table, int]] = set()
+        self.created: set[tuple[Table, int]] = set()
+        self.removed: set[tuple[Table, int]] = set()
+        self.restricted: list[tuple[Link, int]] = []
+        self.faults: list[Violation] = []
+        self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
+        self.trusting = False  # examples may link to records that come later
+
+    def run(self, op: Operation) -> Outcome:
+        """Run one operation and read back what it asks for. ApiError when a rule is broken; then nothing may stay."""
+        match op:
+            case Select():
+                return read(self.connection, op)
+            case Create():
+                return self.create(op)
+            case Update():
+                return self.update(op)
+            case Delete():
+                return self.delete(op)
+            case Archive():
+                return self.archive(op)
+            case Relink():
+                return self.relink(op)
+            case Move():
+                return self.move(op)
+            case Upsert(where, create, update):
+                found = self.chosen(Select(create.table, create.shape, where, page=Page(1)))
+                return self.run(_narrowed(update, create.table, found)) if found else self.create(create)
+            case Batch(operations):
+                return Outcome(parts=tuple(self.run(part) for part in operations))
+            case _:
+                assert_never(op)
+
+    def execute(self, statement: Sql) -> sqlite3.Cursor:
+        """Run one statement."""
+        if time.monotonic() > self.deadline:
+            raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
+        return self.connection.execute(*statement)
+
+    def ids(self, statement: Sql) -> list[int]:
+        """The first column of a statement's rows."""
+        return [row[0] for row in self.execute(statement)]
+
+    def refuse_faults(self) -> None:
+        """Raise all violations found so far."""
+        if self.faults:
+            faults = list(dict.fromkeys((fault.path, fault.rule, str(fault.params)) for fault in self.faults))
+            unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in self.faults}
+            raise ApiError(self.faults[0].rule, *(unique[key] for key in faults))
+
+    # -- the operations --
+
+    def create(self, op: Create) -> Outcome:
+        """A new record, linked to its parent."""
+        self.faults += op.faults
+        if not op.parent:
+            key = self.insert(Spot(op.table, op.key or 0), op.values, op.links)
+        else:
+            link, source = op.parent.link, self.parent_id(op.parent)
+            key = self.make(link, source, Item(values=op.values, links=op.links), Spot(op.table, op.key or 0))
+            self.refuse_faults()
+            if not link.back:
+                made = Item(Key(link.target.id, key), row=op.row)
+                self.change_link(link, source, Change("add", (made,), "move"), ())
+        self.refuse_faults()
+        return self.read_back(op.table, op.shape, [key], op.parent)
+
+    def update(self, op: Update) -> Outcome:
+        """The chosen records, changed."""
+        self.faults += op.faults
+        keys = self.chosen(Select(op.table, op.shape, op.where, op.scope, parent=op.parent))
+        if op.faults and not keys:
+            self.refuse_faults()
+        changed = sum(self.change(Spot(op.table, key, (), op.expect), op.values, op.links) for key in keys)
+        if op.row and op.parent and op.parent.link.through:
+            changed += sum(
+                self.change_row(op.parent.link, self.parent_id(op.parent), Linked(key, op.row, ())) for key in keys
+            )
+        self.refuse_faults()
+        return self.read_back(op.table, op.shape, keys, op.parent)._replace(changed=changed)
+
+    def delete(self, op: Delete) -> Outcome:
+        """The chosen records, gone; refused when others need one of them."""
+        keys = self.chosen(Select(op.table, Const(None), op.where, op.scope, parent=op.parent))
+        for key in keys:
+            self.remove(op.table, key, op.expect)
+        for link, target in self.restricted:
+            held = len(self.holders(link, target))
+            if held:
+                self.faults.append(Violation((), "restricted", {"count": held, "table": link.source.name}))
+        self.refuse_faults()
+        return Outcome(changed=len(keys))
+
+    def archive(self, op: Archive) -> Outcome:
+        """The chosen records with another status."""
+        if not op.table.archive:
+            raise fail("not_archivable", table=op.table.name)
+        status = op.table.system["_status"]
+        keys = self.chosen(Select(op.table, Const(None), op.where))
+        changed = 0
+        for key in keys:
+            before = self.record(op.table, key)
+            self.expect(op.table, before, op.expect)
+            if before[status] != op.status:
+                self.set(Spot(op.table, key, (), op.expect), before, {status: op.status}, "archived")
+                changed += 1
+        return Outcome(changed=changed)
+
+    def relink(self, op: Relink) -> Outcome:
+        """One link of a record, changed."""
+        link, source = op.parent.link, self.parent_id(op.parent)
+        self.expect(link.source, self.record(link.source, source), op.expect)
+        changed = self.change_link(link, source, op.change, ())
+        after = self.record(link.source, source)
+        self.validate(Spot(link.source, source), after, after)
+        self.refuse_faults()
+        return self.read_back(link.source, op.shape, [source])._replace(changed=changed)
+
+    def move(self, op: Move) -> Outcome:
+        """A record at another place of the manual order."""
+        if not op.table.sort:
+            raise fail("not_sortable", table=op.table.name)
+        column, scope = op.table.sort
+        record = self.record(op.table, self.key_id(op.table, op.key))
+        target = self.record(op.table, self.key_id(op.table, op.target)) if op.target else None
+        values: Stored = {}
+        if scope and op.scope_value != "keep":
+            values[scope] = op.scope_value
+        elif scope and target:
+            values[scope] = target[scope]
+        value = values.get(scope, record[scope]) if scope else None
+        values[column] = self.place(op, record, target, value)
+        moved = {name: new for name, new in values.items() if record[name] != new}
+        self.set(Spot(op.table, int(record[op.table.id] or 0)), record, moved, "moved")
+        return Outcome(changed=int(bool(moved)))
+
+    # -- the parts of operations --
+
+    def chosen(self, op: Select) -> list[int]:
+        """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
+        keys = self.ids(Compiler().keys(op))
+        if not keys and op.parent:
+            self.parent_id(op.parent)
+        return keys
+
+    def parent_id(self, parent: Parent) -> int:
+        """The id of the parent. ApiError `not_found`."""
+        return self.key_id(parent.link.source, parent.key)
+
+    def key_id(self, table: Table, key: Key) -> int:
+        """The id of the record with that key. ApiError `not_found`."""
+        found = self.find(table, key)
+        if found is None:
+            raise fail("not_found")
+        return found
+
+    def find(self, table: Table, key: Key) -> int | None:
+        """The id of the record with that key."""
+        statement = sql("select id from {} where {}={}", quoted(table.name), quoted(key.field.column), bind(key.value))
+        return next(iter(self.ids(statement)), None)
+
+    def record(self, table: Table, key: int) -> Stored:
+        """All columns of one record. ApiError `not_found`."""
+        columns = join(",", (quoted(column.column) for column in table.columns))
+        row = self.execute(sql("select {} from {} where id={}", columns, quoted(table.name), bind(key))).fetchone()
+        if row is None:
+            raise fail("not_found")
+        return dict(zip(table.columns, row, strict=True))
+
+    def read_back(self, table: Table, shape: Shape, keys: list[int], parent: Parent | None = None) -> Outcome:
+        """The records with these ids, in this order."""
+        if parent and not parent.link.through:
+            parent = None
+        where = Compare(Path((), table.id), "in", tuple(keys))
+        rows = {row.key: row for row in read(self.connection, Select(table, shape, where, parent=parent)).rows}
+        return Outcome([rows[key] for key in keys if key in rows], changed=len(keys))
+
+    def expect(self, table: Table, record: Stored, version: int | None) -> None:
+        """ApiError `precondition` unless the record has the version that the caller has seen."""
+        if version is not None and table.tracked and record[table.system["_version"]] != version:
+            raise fail("precondition")
+
+    def insert(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
+        """Make a record with its links, under the id of `spot` or the next one when that is 0.
+
+        Violations go to `faults`. Gives the id, 0 when the record could not be made.
+        """
+        table, trail = spot.table, spot.trail
+        stored = self.defaults(table) | dict(values)
+        self.check_keys(spot, stored, None)
+        for link, change in links.items():
+            if link.key:
+                stored[link.key] = self.only_target(link, change, (*trail, link.name))
+        stored |= self.system_values(table, stored)
+        plain = self.hashed({column: value for column, value in stored.items() if value is not None})
+        number = self.insert_row(table, plain | ({table.id: spot.key} if spot.key else {}), trail)
+        others = {link: change for link, change in links.items() if not link.key}
+        if not number:
+            found = {link: self.wanted(link, 0, change, (*trail, link.name)) for link, change in others.items()}
+            self.validate(spot, stored, lists={link.name: [it.key for it in items] for link, items in found.items()})
+            return 0
+        stored[table.id] = number
+        self.touched.add((table, number))
+        self.created.add((table, number))
+        for link, change in others.items():
+            self.change_link(link, number, change, (*trail, link.name))
+        self.created.discard((table, number))
+        self.validate(spot, stored)
+        self.touch_targets(table, stored)
+        self.note(Spot(table, number), 1, Note("created", after=self.described(table, stored)))
+        return number
+
+    def defaults(self, table: Table) -> Stored:
+        """The values of fields that have a default."""
+        fields = (column for column in table.fields.values() if "default" in column.schema)
+        return {column: column.parse_json(column.schema["default"]) for column in fields}
+
+    def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
+        """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
+        for link in spot.table.links.values():
+            target = values.get(link.key) if link.key else None
+            if not isinstance(target, int) or not target or (before and before[link.key] == target):  # type: ignore[index]
+                continue
+            trail = (*spot.trail, link.name)
+            if self.trusting:
+                continue
+            if self.find(link.target, Key(link.target.id, target)) is None:
+                self.faults.append(Violation(trail, "link_missing", {"value": target}))
+            elif link.exclusive:
+                self.let_go(link, target, trail, before)
+
+    def insert_row(self, table: Table, values: Stored, trail: Trail) -> int:
+        """Insert one row; a broken unique rule goes to `faults`, and the id is 0."""
+        names = join(", ", (quoted(column.column) for column in values))
+        marks = join(", ", (bind(value) for value in values.values()))
+        statement = sql("insert into {} ({}) values ({})", quoted(table.name), names, marks)
+        try:
+            cursor = self.execute(statement if values else sql("insert into {} default values", quoted(table.name)))
+        except sqlite3.IntegrityError as error:
+            self.faults.append(unique_violation(table, error, trail))
+            return 0
+        return int(cursor.lastrowid or 0)
+
+    def system_values(self, table: Table, stored: Stored) -> Stored:
+        """What the server itself puts into a new record."""
+        values: Stored = {}
+        if table.sort and stored.get(table.sort.field) is None:
+            values[table.sort.field] = (
+                self.last_place(table, stored.get(table.sort.scope) if table.sort.scope else None) + 1
+            )
+        if table.tracked:
+            actor, moment = self.origin.actor.id, self.origin.moment
+            given = {
+                "_created": moment,
+                "_modified": moment,
+                "_created_by": actor,
+                "_modified_by": actor,
+                "_owner": actor,
+            }
+            group = self.origin.actor.groups[0] if self.origin.actor.groups else None
+            for name, value in {**given, "_group": group}.items():
+                values.setdefault(table.system[name], stored.get(table.system[name], value))
+        return values
+
+    def hashed(self, values: Stored) -> Stored:
+        """The values with hashes in place of the texts of passwords."""
+        return {
+            column: hash_password(value, self.password_cost)
+            if column.kind.name == "password" and isinstance(value, str)
+            else value
+            for column, value in values.items()
+        }
+
+    def change(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
+        """Change a record and its links; 1 when anything is different now."""
+        before = self.record(spot.table, spot.key)
+        self.expect(spot.table, before, spot.expect)
+        wanted: Stored = dict(values)
+        self.check_keys(spot, wanted, before)
+        for link, change in links.items():
+            if link.key:
+                wanted[link.key] = self.only_target(link, change, (*spot.trail, link.name), before)
+        changes = {column: value for column, value in wanted.items() if before[column] != value}
+        self.set(spot, before, self.hashed(changes))
+        moved = sum(
+            self.change_link(link, spot.key, change, (*spot.trail, link.name))
+            for link, change in links.items()
+            if not link.key
+        )
+        self.validate(spot, before | wanted, before)
+        return int(bool(changes) or bool(moved))
+
+    def set(
+        self, spot: Spot, before: Stored, changes: Stored, action: Literal["updated", "moved", "archived"] = "updated"
+    ) -> None:
+        """Write changed columns, with version, history and event. Links and moves are no modification."""
+        if not changes:
+            return
+        table, key = spot.table, spot.key
+        parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
+        version = Sql("")
+        if table.tracked and action != "moved" and not set(changes) <= set(table.keys):
+            parts.append(sql("_modified={}, _modified_by={}", bind(self.origin.moment), bind(self.origin.actor.id)))
+        if table.tracked and (table, key) not in self.touched:
+            parts.append(Sql("_version=_version+1"))
+            version = sql(" and _version={}", bind(spot.expect)) if spot.expect is not None else version
+        statement = sql("update {} set {} where id={}{}", quoted(table.name), join(", ", parts), bind(key), version)
+        try:
+            cursor = self.execute(statement)
+        except sqlite3.IntegrityError as error:
+            self.faults.append(unique_violation(table, error, spot.trail))
+            return
+        if not cursor.rowcount:
+            raise fail("precondition")
+        self.touched.add((table, key))
+        self.touch_targets(table, before, changes)
+        self.note_changes(spot, before, changes, action)
+
+    def clear(self, link: Link, holder: int) -> None:
+        """Empty the own link of a record."""
+        assert link.key
+        before = self.record(link.source, holder)
+        if before[link.key] is not None:
+            self.set(Spot(link.source, holder), before, {link.key: None})
+
+    def remove(self, table: Table, key: int, expect: int | None = None) -> None:
+        """Delete a record and do to its links what the schema asks for."""
+        if (table, key) in self.removed:
+            return
+        self.removed.add((table, key))
+        rise = int((table, key) not in self.touched)
+        before = self.record(table, key)
+        self.expect(table, before, expect)
+        described = self.described(table, before)
+        for link in table.incoming:
+            self.release(link, key)
+        self.touch_targets(table, before)
+        self.execute(sql("delete from {} where id={}", quoted(table.name), bind(key)))
+        if table.tracked:
+            version = int(before[table.system["_version"]] or 0) + rise
+            self.note(Spot(table, key), version, Note("deleted", before=described))
+
+    def release(self, link: Link, target: int) -> None:
+        """What becomes of the records whose own link leads to a record that is deleted."""
+        if link.on_delete == "restrict":
+            self.restricted.append((link, target))
+            return
+        for holder in self.holders(link, target):
+            if link.on_delete == "cascade":
+                self.remove(link.source, holder)
+            elif (link.source, holder) not in self.removed:
+                self.clear(link, holder)
+
+    def holders(self, link: Link, target: int) -> list[int]:
+        """The ids of the records whose own link leads to a record."""
+        assert link.key
+        table, column = quoted(link.source.name), quoted(link.key.column)
+        return self.ids(sql("select id from {} where {}={} order by id", table, column, bind(target)))
+
+    # -- links --
+
+    def change_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
+        """Change one link of one record; gives the number of links that are different now."""
+        if link.key:
+            return self.change_own_link(link, source, change, trail)
+        current = self.linked(link, source)
+        wanted = self.wanted(link, source, change, trail)
+        keys = {it.key for it in wanted}
+        new = [it for it in wanted if it.key not in current and change.how != "remove"]
+        for it in wanted:
+            if it.row and it.key in current and change.how != "remove":
+                self.change_row(link, source, it)
+        leaves = {"replace": set(current) - keys, "add": set[int]()}.get(change.how, keys)
+        dropped = [key for key in current if key in leaves or (new and not link.many)]
+        for key in dropped:
+            self.disconnect(link, source, key, trail)
+        for it in new:
+            self.connect(link, source, it, change.taken)
+        if (new or dropped) and (link.source, source) not in self.created:
+            after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
+            note = Note("updated", link.name, current, after)
+            self.note(Spot(link.source, source), self.touch(link.source, source), note)
+        return len(new) + len(dropped)
+
+    def change_own_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
+        """Change a link that is a column of the record itself."""
+        assert link.key
+        before = self.record(link.source, source)
+        key = self.only_target(link, change, trail, before)
+        if key == before[link.key]:
+            return 0
+        self.set(Spot(link.source, source, trail), before, {link.key: key})
+        return (key is not None) + (before[link.key] is not None)
+
+    def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
+        """The records that a change names, each once; None for its items means those that are linked."""
+        if change.items is None:
+            return [Linked(key, {}, trail) for key in self.linked(link, source)]
+        found: dict[int, Linked] = {}
+        for number, item in enumerate(change.items):
+            it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
+            if it:
+                found[it.key] = it
+        return list(found.values())
+
+    def linked(self, link: Link, source: int) -> list[int]:
+        """The ids of the linked records, in the order of the link."""
+        if link.key:
+            table, column = quoted(link.source.name), quoted(link.key.column)
+            return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
+        it = Compiler().source(link, Frame(link.source, "", only_id=bind(source)), only_ids=True)
+        return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
+
+    def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
+        """The record that an item means; made or changed where the item says so."""
+        if len(trail) > 2 * MAX_FILTER_DEPTH:
+            raise fail("deep_nesting", limit=MAX_FILTER_DEPTH)
+        key = self.find(link.target, item.key) if item.key else None
+        if key is not None:
+            if item.found == "update" and (item.values or item.links):
+                self.change(Spot(link.target, key, trail), item.values, item.links)
+            return Linked(key, item.row, trail)
+        if item.key and item.missing == "skip":
+            return None
+        if item.key and item.missing == "refuse":
+            self.faults.append(Violation(trail, "link_missing", {"value": item.key.value}))
+            return None
+        number = item.key.value if item.key and item.key.field is link.target.id else 0
+        made = self.make(link, source, item, Spot(link.target, int(number or 0), trail))
+        return Linked(made, item.row, trail) if made else None
+
+    def make(self, link: Link, source: int, item: Item, spot: Spot) -> int:
+        """A new record for a link; where the link is a column of the new record, it belongs to `source` at once."""
+        values = dict(item.values)
+        if link.back and link.back.key:
+            values[link.back.key] = source
+            if not link.many:
+                for key in self.linked(link, source):
+                    self.disconnect(link, source, key, spot.trail)
+        return self.insert(spot, values, item.links)
+
+    def only_target(self, link: Link, change: Change, trail: Trail, before: Stored | None = None) -> int | None:
+        """The id that an own link gets by a change, None when it is cleared."""
+        assert link.key
+        held = before[link.key] if before else None
+        held = held if isinstance(held, int) else None
+        found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
+        keys = [it.key for it in found if it is not None]
+        key = keys[-1] if keys else None
+        if change.how == "remove":
+            return None if change.items is None or held in keys else held
+        if change.how == "toggle" and key == held:
+            return None
+        if key is None and (change.how != "replace" or change.items):
+            return held
+        if key is not None and link.exclusive:
+            self.let_go(link, key, trail, before)
+        return key
+
+    def let_go(self, link: Link, target: int, trail: Trail, before: Stored | None = None) -> None:
+        """Clear the own link of another record to a target that only one may have."""
+        assert link.key
+        source = before[link.source.id] if before else 0
+        table, column = quoted(link.source.name), quoted(link.key.column)
+        statement = sql("select id from {} where {}={} and id<>{}", table, column, bind(target), bind(source))
+        for holder in self.ids(statement):
+            if link.required:
+                self.faults.append(Violation(trail, "link_taken", {"value": target}))
+            else:
+                self.clear(link, holder)
+
+    def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
+        """Link a record that is not linked yet."""
+        if link.back and link.back.key:
+            child = self.record(link.target, it.key)
+            if child[link.back.key] not in (None, source) and taken == "refuse":
+                self.faults.append(Violation(it.trail, "link_taken", {"value": it.key}))
+            elif child[link.back.key] != source:
+                self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
+        elif link.through and link.near and link.far:
+            self.insert(Spot(link.through, 0, it.trail), {link.near: source, link.far: it.key, **it.row}, {})
+
+    def disconnect(self, link: Link, source: int, target: int, trail: Trail) -> None:
+        """Unlink a record."""
+        if link.through:
+            self.remove(link.through, self.row_id(link, source, target))
+        elif link.back and link.back.required:
+            self.faults.append(Violation((*trail, link.back.name), "required"))
+        elif link.back:
+            self.clear(link.back, target)
+
+    def row_id(self, link: Link, source: int, target: int) -> int:
+        """The id of the link row between two records."""
+        assert link.through and link.near and link.far
+        near, far = quoted(link.near.column), quoted(link.far.column)
+        statement = sql(
+            "select id from {} where {}={} and {}={}", quoted(link.through.name), near, bind(source), far, bind(target)
+        )
+        return self.ids(statement)[0]
+
+    def change_row(self, link: Link, source: int, it: Linked) -> int:
+        """Change the values of a link's row."""
+        assert link.through
+        return self.change(Spot(link.through, self.row_id(link, source, it.key), it.trail), it.row, {})
+
+    # -- versions, history, events --
+
+    def touch(self, table: Table, key: int) -> int:
+        """Raise a record's version, once in a transaction; gives the version it has then."""
+        name = quoted(table.name)
+        if (table, key) not in self.touched:
+            self.touched.add((table, key))
+            self.execute(sql("update {} set _version=_version+1 where id={}", name, bind(key)))
+        return next(iter(self.ids(sql("select _version from {} where id={}", name, bind(key)))), 0)
+
+    def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
+        """Raise the versions of the records that own links lead to, or led to before the changes."""
+        for link in table.links.values():
+            if link.key and link.target.tracked and (changes is None or link.key in changes):
+                for target in (record.get(link.key), changes.get(link.key) if changes else None):
+                    if isinstance(target, int) and (link.target, target) not in self.touched:
+                        self.touch(link.target, target)
+
+    def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
+        """One row of history for each changed column."""
+        if not spot.table.tracked:
+            return
+        version = self.touch(spot.table, spot.key)
+        names = {link.key: link.name for link in spot.table.links.values()}
+        for column, value in changes.items():
+            old, new = (None if column.write_only else _shown(column, it) for it in (before[column], value))
+            self.note(spot, version, Note(action, names.get(column, column.name), old, new))
+
+    def note(self, spot: Spot, version: int, note: Note) -> None:
+        """One row of history, and an event."""
+        if not spot.table.tracked:
+            return
+        event = Event(note.action, spot.table, spot.key, self.origin.dialect)
+        if event not in self.events:
+            self.events.append(event)
+        texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
+        actor, dialect, moment = self.origin
+        self.connection.execute(
+            "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
+        )
+
+    def described(self, table: Table, stored: Stored) -> Json:
+        """A whole record as history keeps it, without what is never shown."""
+        shown = {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        lists = {
+            link.name: self.linked(link, int(stored[table.id] or 0))
+            for link in table.links.values()
+            if link.through and link.forward
+        }
+        values = {
+            column.name: _shown(column, stored.get(column)) for column in table.fields.values() if not column.write_only
+        }
+        return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
+
+    # -- rules --
+
+    def validate(
+        self, spot: Spot, stored: Stored, before: Stored | None = None, lists: Mapping[str, list[int]] = EMPTY
+    ) -> None:
+        """Hold the whole record against the schema; violations go to `faults`.
+
+        `before` is what was stored: the hash of a password that did not change is not judged. `lists` are the keys of
+        many links where the record itself is not in the file.
+        """
+        table, key = spot.table, stored.get(spot.table.id)
+        if not table.tracked or self.trusting:
+            return
+        record = {name: _shown(column, stored.get(column)) for name, column in table.fields.items()}
+        record |= {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        for link in table.restrained_links:
+            found = self.linked(link, int(key)) if key else lists.get(link.name, [])
+            record[link.name] = (found if link.many else found[0]) if found else None
+        record = {name: value for name, value in record.items() if value is not None}
+        if not table.validator.is_valid(record):
+            passwords = (column for column in table.fields.values() if column.kind.name == "password")
+            kept = {column.name for column in passwords if before and before[column] == stored.get(column)}
+            known = {fault.path for fault in self.faults}
+            self.faults += schema_violations(table, record, spot.trail, (kept, known))
+
+    def finish(self) -> None:
+        """The last look before the commit: records at the other ends of links may have rules about them too."""
+        self.refuse_faults()
+        for table, key in self.touched - self.removed:
+            if table.restrained_links:
+                stored = self.record(table, key)
+                self.validate(Spot(table, key), stored, stored)
+        self.refuse_faults()
+
+    # -- manual order --
+
+    def last_place(self, table: Table, scope: SqlValue) -> int:
+        """The highest place in use, 0 when there is none."""
+        assert table.sort
+        column, where = quoted(table.sort.field.column), self.in_scope(table, scope)
+        return self.ids(sql("select coalesce(max({}),0) from {} where {}", column, quoted(table.name), where))[0]
+
+    def in_scope(self, table: Table, scope: SqlValue) -> Sql:
+        """The condition for the records that share an order."""
+        assert table.sort
+        return sql("{} is {}", quoted(table.sort.scope.column), bind(scope)) if table.sort.scope else Sql("1")
+
+    def place(self, op: Move, record: Stored, target: Stored | None, scope: SqlValue) -> int:
+        """The place that a record moves to, after the records in between have made room."""
+        assert op.table.sort
+        column = op.table.sort.field
+        if op.place == "top":
+            return 0
+        if op.place == "last" or (op.place in ("at", "after") and target is None):
+            return self.last_place(op.table, scope) + 1
+        if op.place == "first":
+            self.shift(op.table, scope, 1, (-(2**62), 2**62))
+            return 1
+        assert target
+        here, there = int(record[column] or 0), int(target[column] or 0)
+        same = not op.table.sort.scope or record[op.table.sort.scope] == scope
+        if same and here < there:
+            self.shift(op.table, scope, -1, (here + 1, there))
+            return there
+        goal = there if op.place == "at" else there + 1
+        self.shift(op.table, scope, 1, (goal, here - 1 if same else 2**62))
+        return goal
+
+    def shift(self, table: Table, scope: SqlValue, step: int, between: tuple[int, int]) -> None:
+        """Move the places between two limits, both included, by a step."""
+        assert table.sort
+        column, where = quoted(table.sort.field.column), self.in_scope(table, scope)
+        limits = (bind(between[0]), bind(between[1]))
+        self.execute(
+            sql(
+                "update {0} set {1}={1}+{2} where {3} and {1} between {4} and {5}",
+                quoted(table.name),
+                column,
+                bind(step),
+                where,
+                *limits,
+            )
+        )
+
+
+def _shown(column: Field, value: SqlValue) -> Json:
+    return None if value is None else column.kind.to_json(value)
+
+
+def _narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Select:
+    return dataclasses.replace(op, where=Compare(Path((), table.id), "in", tuple(keys)))
+
+
+def read(connection: sqlite3.Connection, op: Select) -> Outcome:
+    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
+    rows = [Row._make(row) for row in connection.execute(*Compiler().select(op))]
+    if not rows and op.parent:
+        table, key = quoted(op.parent.link.source.name), Compiler().key(op.parent)
+        if connection.execute(*sql("select 1 from {} where id={}", table, key)).fetchone() is None:
+            raise fail("not_found")
+    total = connection.execute(*Compiler().total(op)).fetchone()[0] if op.total else None
+    return Outcome(rows, total)
+
+
+def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
+    """The violation behind SQLite's complaint about a unique index."""
+    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
+    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names |= {column.column: column.name for column in table.fields.values()}
+    found = [names.get(column, column) for column in columns] or ["id"]
+    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+
+
+def schema_violations(
+    table: Table, record: dict[str, Json], path: Trail, silent: tuple[set[str], set[Trail]]
+) -> list[Violation]:
+    """What the validator says of a record; `silent` about some fields, and about paths that are known to be wrong."""
+    found, (kept, known) = list[Violation](), silent
+    for error in table.validator.iter_errors(record):
+        rule, params = error.kind.name, error.kind.as_dict()
+        where = (*path, *error.instance_path)
+        if rule == "required":
+            where = (*where, params["property"])
+        if where[: len(path) + 1] in known or (error.instance_path and error.instance_path[0] in kept):
+            continue
+        if rule not in ERRORS:
+            rule, params = "schema", {"keyword": rule}
+        if "options" in params:
+            params["options"] = ", ".join(map(dump_json, params["options"]))
+        if "types" in params:
+            params["types"] = " or ".join(params["types"])
+        found.append(Violation(where, rule, params))
+    return found
+
+
+# ======================================================================================================================
+# 9  Store
+#
+# One file with the tables of one schema: made, checked, changed when the schema file changes, filled with its
+# examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
+# ======================================================================================================================
+
+META_VERSION = 1
+"""The form of the system tables. A later release raises it and adds a step to `UPGRADES`."""
+UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = ()
+PRIVATE_TABLES = (
+    "create table _meta (key text primary key, value text not null) without rowid",
+    """create table _sessions (
+    hash text primary key, user integer not null references _users (id) on delete cascade,
+    created text not null, expires text not null, last_used text not null) without rowid""",
+)
+
+
+class NotOurs(Exception):
+    """The file is a database that minirest did not make, or that a later version made."""
+
+
+class MigrationNeeded(Exception):
+    """The schema file asks for changes that are not made without being told to; `steps` are all of the plan."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+        super().__init__("; ".join(step.text for step in steps if not step.safe))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the tables in a file.
+
+    A `safe` step is done at once. One that `loses` data is done only when `--drop` names it so; one with a reason in
+    `refused` cannot be done as things are. `records` is the number of records concerned.
+    """
+
+    text: str
+    work: Callable[[sqlite3.Connection], None] = lambda connection: None
+    records: int = 0
+    safe: bool = True
+    loses: str = ""
+    refused: str = ""
+
+    def line(self) -> str:
+        """The step as a line of the plan."""
+        notes = [f"{self.records} records"] if self.records else []
+        notes += [f"loses data: --drop {self.loses}"] if self.loses else []
+        notes += [self.refused] if self.refused else []
+        return self.text + (f" ({', '.join(notes)})" if notes else "")
+
+
+Layout: TypeAlias = dict[str, dict[str, Json]]
+
+
+def layout_of(schema: Schema) -> Layout:
+    """What a file has to hold for a schema: for each table its columns and indexes."""
+    return {
+        table.name: {
+            "tag": table.tag,
+            "columns": {column.column: _column_layout(column) for column in table.columns},
+            "indexes": {name: statement.text for name, statement in indexes_of(table).items()},
+        }
+        for table in schema.all_tables.values()
+    }
+
+
+def _column_layout(column: Field) -> dict[str, Json]:
+    kind = "text" if column.kind.is_text else "list" if column.kind.name == "choices" else column.kind.name
+    target = column.target.name if column.target and column is not column.target.id else None
+    return {"kind": kind, "target": target, "required": column.required}
+
+
+def get_meta(connection: sqlite3.Connection, key: str) -> Json:
+    """A value of `_meta`, None when there is none."""
+    row = connection.execute("select value from _meta where key=?", (key,)).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: Json) -> None:
+    """Keep a value in `_meta`."""
+    connection.execute(
+        "insert into _meta values (?, ?) on conflict (key) do update set value=excluded.value", (key, dump_json(value))
+    )
+
+
+def check_ours(connection: sqlite3.Connection) -> bool:
+    """Whether the database is one of ours; False for an empty one. NotOurs for any other."""
+    names = {row[0] for row in connection.execute("select name from sqlite_master")}
+    if not names:
+        return False
+    if "_meta" not in names or "_history" not in names:
+        raise NotOurs("it was not made by minirest")
+    if int(get_meta(connection, "version") or 0) > META_VERSION:
+        raise NotOurs("it was made by a later version of minirest")
+    return True
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the system tables of an older file to the form of this release."""
+    version = int(get_meta(connection, "version"))
+    for step in UPGRADES[version - 1 :]:
+        step(connection)
+    set_meta(connection, "version", META_VERSION)
+
+
+def make_plan(connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str] | None = None) -> list[Step]:
+    """The steps from what the file holds to what the schema asks for; `renames` maps old names to new ones."""
+    return list(_Planner(connection, schema, renames or {}).steps())
+
+
+class _Planner:
+    """Compares the layout that the file keeps with the one that the schema asks for.
+
+    Renames come first in a plan; what is counted in the file before is counted under the `former` names.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str]) -> None:
+        self.connection, self.schema = connection, schema
+        self.old: Layout = get_meta(connection, "layout")
+        self.new = layout_of(schema)
+        self.renames = renames
+        self.former: dict[tuple[str, ...], str] = {}
+
+    def steps(self) -> Iterator[Step]:
+        for old, new in self.renames.items():
+            yield from self.rename(old, new)
+        yield from self.drop_indexes()
+        for name in self.new:
+            yield from self.alter_table(name) if name in self.old else self.add_table(name)
+        for name in self.old:
+            if name not in self.new:
+                yield self.drop_table(name)
+        yield from self.add_indexes()
+
+    # -- renames --
+
+    def rename(self, old: str, new: str) -> Iterator[Step]:
+        """A table with the junctions of its links, a field, or a link with its column or junction."""
+        table, _, name = old.partition(".")
+        columns = self.old.get(table, {}).get("columns", {})
+        if table in self.old and not name:
+            junctions = [other for other in self.old if other.startswith(f"{table}_") and other not in self.new]
+            for each in (table, *junctions):
+                yield self.rename_table(each, new + each.removeprefix(table))
+        elif name in columns or f"{name}_id" in columns:
+            end = "" if name in columns else "_id"
+            yield self.rename_column(table, name + end, new + end)
+        elif name and f"{table}_{name}" in self.old:
+            yield self.rename_table(f"{table}_{name}", f"{table}_{new}")
+        else:
+            yield Step(f"rename {old} to {new}", safe=False, refused=f"{old} is not in the file")
+
+    def rename_table(self, old: str, new: str) -> Step:
+        self.old[new] = self.old.pop(old)
+        self.former[new,] = old
+        for layout in self.old.values():
+            for column in layout["columns"].values():
+                column["target"] = new if column["target"] == old else column["target"]
+        statement = sql("alter table {} rename to {}", quoted(old), quoted(new))
+        return Step(f"rename table {old} to {new}", _runner(statement), safe=False)
+
+    def rename_column(self, table: str, old: str, new: str) -> Step:
+        columns = self.old[table]["columns"]
+        columns[new] = columns.pop(old)
+        self.former[table, new] = old
+        statement = sql("alter table {} rename column {} to {}", quoted(table), quoted(old), quoted(new))
+        return Step(f"rename field {table}.{old} to {new}", _runner(statement), safe=False)
+
+    def present(self, table: str, column: str = "") -> Sql:
+        """The name that a table, or a column of it, has in the file now."""
+        return quoted(self.former.get((table, column) if column else (table,), column or table))
+
+    def count(self, template: str, *parts: Sql) -> int:
+        """A number read from the file."""
+        return int(self.connection.execute(*sql(template, *parts)).fetchone()[0])
+
+    # -- tables and columns --
+
+    def add_table(self, name: str) -> Iterator[Step]:
+        yield Step(f"add table {name}", _runner(create_table(self.schema.all_tables[name.lower()])))
+
+    def drop_table(self, name: str) -> Step:
+        records = self.count("select count(*) from {}", self.present(name))
+        return Step(f"drop table {name}", _runner(sql("drop table {}", quoted(name))), records, safe=False, loses=name)
+
+    def alter_table(self, name: str) -> Iterator[Step]:
+        old, new = self.old[name]["columns"], self.new[name]["columns"]
+        table = self.schema.all_tables[name.lower()]
+        columns = {column.column: column for column in table.columns}
+        for column in new:
+            if column not in old:
+                yield from self.add_column(table, columns[column])
+            elif column in self.changed_columns(name):
+                yield self.retype(table, columns[column], old[column])
+            elif new[column]["required"] and not old[column]["required"]:
+                records = self.count(
+                    "select count(*) from {} where {} is null", self.present(name), self.present(name, column)
+                )
+                yield self.require(table, columns[column], records)
+        for column in old:
+            if column not in new:
+                yield self.drop_column(name, column)
+
+    def drop_column(self, table: str, column: str) -> Step:
+        statement = sql("alter table {} drop column {}", quoted(table), quoted(column))
+        records = self.count("select count({}) from {}", self.present(table, column), self.present(table))
+        name = f"{table}.{column}"
+        return Step(f"drop field {name}", _runner(statement), records, safe=False, loses=name)
+
+    def add_column(self, table: Table, column: Field) -> Iterator[Step]:
+        link = next((link for link in table.links.values() if link.key is column), None)
+        statement = sql("alter table {} add column {}", quoted(table.name), define_column(column, link))
+        yield Step(f"add field {table.name}.{column.column}", _runner(statement))
+        if column.required or column.schema.get("default") is not None:
+            yield self.require(table, column, self.count("select count(*) from {}", self.present(table.name)))
+
+    def require(self, table: Table, column: Field, records: int) -> Step:
+        """Give the records without a value the default; without a default they are only counted."""
+        name, default = quoted(column.column), column.schema.get("default")
+        if default is None:
+            text = f"require field {table.name}.{column.column}, which has no default"
+            return Step(text, records=records, safe=not records)
+        value = bind(column.parse_json(default))
+        statement = sql("update {0} set {1}={2} where {1} is null", quoted(table.name), name, value)
+        return Step(f"fill field {table.name}.{column.column} with its default", _runner(statement), records)
+
+    def retype(self, table: Table, column: Field, old: Mapping[str, Json]) -> Step:
+        kind, name = KINDS[old["kind"]], f"{table.name}.{column.column}"
+        place = self.present(table.name, column.column), self.present(table.name)
+        rows = self.connection.execute(*sql("select id, {0} from {1} where {0} is not null", *place)).fetchall()
+        converted = {} if column.target else {key: convert(value, kind, column) for key, value in rows}
+        lost = len(rows) - sum(value is not None for value in converted.values())
+        text = f"change field {name} from {kind.name} to {column.kind.name}"
+        text += f", which {lost} values do not fit" if lost else ""
+        return Step(text, _retyper(table, column, converted), len(rows), safe=False, loses=name if lost else "")
+
+    def changed_columns(self, table: str) -> set[str]:
+        """The columns that hold something else from now on."""
+        old, new = (layout.get(table, {}).get("columns", {}) for layout in (self.old, self.new))
+        same = {
+            name for name in old.keys() & new.keys() if all(old[name][k] == new[name][k] for k in ("kind", "target"))
+        }
+        return set(old) - same
+
+    # -- indexes --
+
+    def drop_indexes(self) -> Iterator[Step]:
+        """Indexes that are no longer wanted as they are; those of renamed and changed columns are made anew."""
+        for table, layout in self.old.items():
+            wanted = self.new.get(table, {}).get("indexes", {})
+            changed = self.changed_columns(table)
+            for name, text in list(layout["indexes"].items()):
+                if wanted.get(name) != text or any(quoted(column).text in text for column in changed):
+                    del layout["indexes"][name]
+                    yield Step(f"drop index {name}", _runner(sql("drop index {}", quoted(name))))
+
+    def add_indexes(self) -> Iterator[Step]:
+        for table in self.schema.all_tables.values():
+            have = self.old.get(table.name, {}).get("indexes", {})
+            unique = {index_name("unique", table, columns): columns for columns in table.unique}
+            for name, statement in indexes_of(table).items():
+                if name not in have:
+                    double = self.doubles(table, unique[name]) if name in unique else 0
+                    refused = "these records have the same values; change them first" if double else ""
+                    yield Step(f"add index {name}", _runner(statement), double, safe=not double, refused=refused)
+
+    def doubles(self, table: Table, columns: Sequence[Field]) -> int:
+        """How many records would break a new unique rule; a column that is new has its default in all of them."""
+        if table.name not in self.old:
+            return 0
+        there = self.old[table.name]["columns"]
+        if any(column.column not in there and column.schema.get("default") is None for column in columns):
+            return 0
+        names = [self.present(table.name, column.column) for column in columns if column.column in there]
+        present = join(" and ", (sql("{} is not null", name) for name in names), "1")
+        groups = sql(
+            "select count(*) n from {} where {} group by {}", self.present(table.name), present, join(",", names, "1")
+        )
+        return self.count("select coalesce(sum(n), 0) from ({}) where n > 1", groups)
+
+
+def convert(value: SqlValue, old: Kind, column: Field) -> SqlValue:
+    """A stored value as another kind stores it, None when it does not fit."""
+    plain = old.to_json(value)
+    for read_value in (
+        column.parse_json,
+        lambda it: column.kind.parse_text(it if isinstance(it, str) else dump_json(it)),
+    ):
+        with contextlib.suppress(BadValue):
+            return read_value(plain)
+    return None
+
+
+def _runner(statement: Sql) -> Callable[[sqlite3.Connection], None]:
+    def run(connection: sqlite3.Connection) -> None:
+        connection.execute(*statement)
+
+    return run
+
+
+def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Callable[[sqlite3.Connection], None]:
+    """A column of the new kind in place of the old one, with the values that fit."""
+
+    def run(connection: sqlite3.Connection) -> None:
+        name, old, new = quoted(table.name), quoted(column.column), quoted(f"{column.column}__new")
+        link = next((link for link in table.links.values() if link.key is column), None)
+        definition = define_column(column, link).text.replace(old.text, new.text, 1)
+        connection.execute(*sql("alter table {} add column {}", name, Sql(definition)))
+        statement = sql("update {} set {}=? where id=?", name, new)
+        for key, value in values.items():
+            secret = column.kind.name == "password" and isinstance(value, str)
+            connection.execute(statement.text, (hash_password(str(value), SCRYPT_COST) if secret else value, key))
+        connection.execute(*sql("alter table {} drop column {}", name, old))
+        connection.execute(*sql("alter table {} rename column {} to {}", name, new, old))
+
+    return run
+
+
+class Store:
+    """One database with the tables of one schema.
+
+    `clock` gives the time, with a zone. Operations come in through `run`; whoever wants to know what changed puts a
+    function into `listeners`, which gets the events of each transaction after its commit, in commit order.
+    """
+
+    def __init__(self, schema: Schema, path: str, clock: Callable[[], datetime], examples: bool = True) -> None:
+        self.schema, self.clock = schema, clock
+        new_file = path != ":memory:" and not FilePath(path).exists()
+        self.database = Database(path)
+        self.listeners: list[Callable[[Sequence[Event]], None]] = []
+        self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
+        try:
+            check_ours(self.database.writer)
+            self.database.use_wal()
+            self.is_new = self.open(examples)
+        except BaseException:
+            self.close()
+            if new_file:
+                for end in ("", "-wal", "-shm"):
+                    FilePath(self.database.path + end).unlink(missing_ok=True)
+            raise
+
+    def open(self, examples: bool) -> bool:
+        """Make the tables or check those that are there; True when the database is new."""
+        with self.database.writing() as connection:
+            if not check_ours(connection):
+                self.make_tables(connection)
+                if examples:
+                    self.insert_examples(connection, list(self.schema.tables.values()))
+                return True
+            upgrade(connection)
+            self.take_tags(connection)
+            if not self.schema.tables:
+                return False
+            steps = make_plan(connection, self.schema)
+            if any(not step.safe for step in steps):
+                raise MigrationNeeded(steps)
+            self.carry_out(connection, steps, examples)
+            return False
+
+    def make_tables(self, connection: sqlite3.Connection) -> None:
+        """All tables of a new file."""
+        for statement in PRIVATE_TABLES:
+            connection.execute(statement)
+        set_meta(connection, "version", META_VERSION)
+        self.take_tags(connection)
+        for table in self.schema.all_tables.values():
+            for step in (create_table(table), *indexes_of(table).values()):
+                connection.execute(*step)
+        set_meta(connection, "layout", layout_of(self.schema))
+
+    def take_tags(self, connection: sqlite3.Connection, renames: Mapping[str, str] | None = None) -> None:
+        """Give each table the tag that the file keeps for it, or a new one."""
+        known = {(renames or {}).get(name, name): tag for name, tag in (get_meta(connection, "tags") or {}).items()}
+        tags = derive_tags((table.name for table in self.schema.all_tables.values()), known)
+        for table in self.schema.all_tables.values():
+            table.tag = tags[table.name]
+        set_meta(connection, "tags", tags)
+
+    def carry_out(self, connection: sqlite3.Connection, steps: Sequence[Step], examples: bool) -> None:
+        """Do the steps of a plan in the open transaction."""
+        before = get_meta(connection, "layout")
+        for step in steps:
+            step.work(connection)
+        set_meta(connection, "layout", layout_of(self.schema))
+        added = [
+            table
+            for name, table in self.schema.tables.items()
+            if table.name not in before and not self.has_records(connection, table)
+        ]
+        if examples:
+            self.insert_examples(connection, added)
+
+    def has_records(self, connection: sqlite3.Connection, table: Table) -> bool:
+        """Whether a table holds anything."""
+        return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
+
+    def insert_examples(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
+        """Insert the `examples` of the tables: first records with their own links, then the other links."""
+        writer = self.writer(connection, Origin(NOBODY, "examples", self.moment()))
+        writer.trusting = True
+        links: list[tuple[Link, int, list[int]]] = []
+        for table in tables:
+            for number, example in enumerate(table.schema.get("examples", []), 1):
+                path = f"{table.path}/examples/{number - 1}"
+                links += [
+                    (link, number, keys) for link, keys in self.insert_example(writer, table, number, example, path)
+                ]
+                self.refuse_example(writer, table, number)
+        for link, number, keys in links:
+            items = tuple(Item(Key(link.target.id, key)) for key in keys)
+            writer.change_link(link, number, Change("replace", items, "move"), (link.name,))
+            self.refuse_example(writer, link.source, number)
+        writer.trusting = False
+        for table in tables:
+            for number in range(1, len(table.schema.get("examples", [])) + 1):
+                writer.validate(Spot(table, number), writer.record(table, number))
+                self.refuse_example(writer, table, number)
+
+    def refuse_example(self, writer: Writer, table: Table, number: int) -> None:
+        """SchemaError when an example breaks a rule."""
+        if writer.faults:
+            raise SchemaError(f"{table.path}/examples/{number - 1}", writer.faults[0].message())
+
+    def insert_example(
+        self, writer: Writer, table: Table, number: int, example: Json, path: str
+    ) -> Iterator[tuple[Link, list[int]]]:
+        """Insert one example under its position as id; gives the links that have to wait for the other records."""
+        if not isinstance(example, Mapping):
+            raise SchemaError(path, "an example must be an object")
+        values: Stored = {}
+        for name, value in example.items():
+            member = table.members.get(name)
+            if isinstance(member, Link):
+                keys = self.example_keys(member, value, f"{path}/{name}")
+                if member.key:
+                    values[member.key] = keys[0] if keys else None
+                else:
+                    yield member, keys
+            elif isinstance(member, Field):
+                values[member] = self.example_value(member, value, f"{path}/{name}")
+            elif name == "id" and table.shows_id and value == number:
+                continue
+            else:
+                values.update(self.example_of_system(writer, table, name, value, f"{path}/{name}"))
+        writer.insert(Spot(table, number), values, {})
+
+    def example_keys(self, link: Link, value: Json, path: str) -> list[int]:
+        """The positions in the target's examples that a link of an example names."""
+        positions = value if isinstance(value, list) and link.many else [] if value is None else [value]
+        last = len(link.target.schema.get("examples", []))
+        for position in positions:
+            if isinstance(position, bool) or not isinstance(position, int) or not 0 < position <= last:
+                raise SchemaError(
+                    path, f"{dump_json(position)} is not the position of an example of {link.target.name!r}"
+                )
+        return positions
+
+    def example_value(self, column: Field, value: Json, path: str) -> SqlValue:
+        """The value of a field in an example, as it is stored."""
+        try:
+            return column.parse_json(value)
+        except BadValue as error:
+            raise SchemaError(path, f"must be {error}") from None
+
+    def example_of_system(self, writer: Writer, table: Table, name: str, value: Json, path: str) -> Stored:
+        """The words of an example that are no fields: its status, and whose it is, by name."""
+        if name == "_status" and table.archive and value in ("active", "archived", "trash"):
+            return {table.system[name]: ("active", "archived", "trash").index(value)}
+        if name in ("_owner", "_group"):
+            return {table.system[name]: self.named(writer, "_users" if name == "_owner" else "_groups", value, path)}
+        if name in ("_access", "_branch") and isinstance(value, list):
+            target = "_users" if name == "_access" else "_groups"
+            return {table.system[name]: dump_json([self.named(writer, target, item, path) for item in value])}
+        raise SchemaError(path, f"{name!r} is not a field of {table.name!r}{did_you_mean(name, table.members)}")
+
+    def named(self, writer: Writer, table: str, name: Json, path: str) -> int:
+        """The user or group of that name, made when there is none; a user made so cannot sign in."""
+        if not isinstance(name, str):
+            raise SchemaError(path, "must be a name")
+        target = self.schema.all_tables[table]
+        key = Key(target.fields["name"], name)
+        return writer.find(target, key) or writer.insert(Spot(target, 0), {target.fields["name"]: name}, {})
+
+    # -- operations --
+
+    def moment(self) -> str:
+        """The time of the clock, in stored form."""
+        return moment_text(self.clock())
+
+    def writer(self, connection: sqlite3.Connection, origin: Origin) -> Writer:
+        """The writes of one transaction."""
+        return Writer(connection, origin, self.password_cost)
+
+    def run(self, op: Operation, origin: Origin | None = None) -> Outcome:
+        """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
+        if not is_write(op):
+            return self.read(op)
+        return self.write(lambda writer: writer.run(op), origin or Origin(NOBODY, "", self.moment()))
+
+    def read(self, op: Operation) -> Outcome:
+        """Run Selects in one snapshot."""
+        with self.database.reading() as connection:
+            if isinstance(op, Select) and not op.total and not op.parent:
+                return read(connection, op)
+            connection.execute("begin")
+            try:
+                if isinstance(op, Select):
+                    return read(connection, op)
+                assert isinstance(op, Batch)
+                return Outcome(
+                    parts=tuple(read(connection, part) for part in op.operations if isinstance(part, Select))
+                )
+            finally:
+                connection.execute("commit")
+
+    def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
+        """Run writes in one transaction and publish their events after its commit."""
+        with self.database.write_lock:
+            with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
+                writer = self.writer(connection, origin)
+                writer.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
+                outcome = work(writer)
+                writer.finish()
+            for listener in self.listeners:
+                listener(writer.events)
+        return outcome
+
+    def statements(self) -> sqlite3.Connection:
+        """The connection that writes, for Accounts' private tables. Use it inside `Database.writing` only."""
+        return self.database.writer
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def migrate(
+    schema: Schema, path: str, drop: Iterable[str] = (), renames: Mapping[str, str] | None = None, apply: bool = False
+) -> list[Step]:
+    """The plan that brings the file to the schema, carried out when `apply` is set.
+
+    It is one transaction, after a copy of the file was written beside it. ValueError says what stands against it: a
+    step that is refused, or one that loses data and is not named in `drop`.
+    """
+    database, names = Database(path), set(drop)
+    try:
+        if not check_ours(database.writer):
+            raise NotOurs("it is empty")
+        with database.writing() as connection:
+            steps = make_plan(connection, schema, renames)
+            against = [step for step in steps if step.refused or (step.loses and step.loses not in names)]
+            if not apply:
+                return steps
+            if against:
+                raise ValueError("; ".join(step.line() for step in against))
+        copy_database(path, f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak")
+        with database.writing() as connection:
+            store = Store.__new__(Store)
+            store.schema = schema
+            steps = make_plan(connection, schema, renames)
+            store.take_tags(connection, renames)
+            store.carry_out(connection, steps, examples=False)
+        return steps
+    finally:
+        database.close()
+
+
+def copy_database(source: str, target: str) -> None:
+    """A copy of a database file, whole even while others write."""
+    with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)
