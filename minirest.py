@@ -4969,3 +4969,2229 @@ def copy_database(source: str, target: str) -> None:
     """A copy of a database file, whole even while others write."""
     with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
+
+
+# ======================================================================================================================
+# 10  HTTP
+#
+# Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
+# headers and one bytes object. Here are the readers of bracket parameters and of bodies that the dialects share.
+# ======================================================================================================================
+
+JSON_TYPE = "application/json; charset=utf-8"
+BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+
+
+class Parameter(NamedTuple):
+    """One parameter of a query: the name cut at its brackets, and the value."""
+
+    keys: tuple[str, ...]
+    value: str
+
+    @property
+    def name(self) -> str:
+        """The name as it was written."""
+        return format_brackets(self.keys)
+
+
+def parse_brackets(name: str) -> tuple[str, ...]:
+    """Cut a parameter's name at its brackets. ApiError `bad_brackets`.
+
+    >>> parse_brackets("$page[count]")
+    ('$page', 'count')
+    >>> parse_brackets("kunden[name][eq]")
+    ('kunden', 'name', 'eq')
+    """
+    match = BRACKETS.fullmatch(name)
+    if not match or match[2].count("[") > MAX_BRACKET_DEPTH:
+        raise fail("bad_brackets", name=name)
+    return (match[1], *match[2][1:-1].split("][")) if match[2] else (match[1],)
+
+
+def format_brackets(keys: Sequence[str]) -> str:
+    """The opposite of `parse_brackets`.
+
+    >>> format_brackets(("$page", "count"))
+    '$page[count]'
+    """
+    return keys[0] + "".join(f"[{key}]" for key in keys[1:])
+
+
+def parse_query(text: str) -> list[Parameter]:
+    """Read a query string or a form body, strictly: UTF-8, no NUL, at most `MAX_PARAMETERS`. ApiError says why.
+
+    >>> parse_query("$page%5Bcount%5D=2&name=M%C3%BCller+x")
+    [Parameter(keys=('$page', 'count'), value='2'), Parameter(keys=('name',), value='Müller x')]
+    """
+    parts = [part for part in text.split("&") if part]
+    if len(parts) > MAX_PARAMETERS:
+        raise fail("too_many_parameters", limit=MAX_PARAMETERS)
+    pairs = (part.partition("=") for part in parts)
+    return [Parameter(parse_brackets(_unquote(name)), _unquote(value)) for name, _, value in pairs]
+
+
+def _unquote(text: str) -> str:
+    try:
+        decoded = unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8")
+    except UnicodeError:
+        raise fail("bad_query", reason="it is not valid UTF-8") from None
+    if "\0" in decoded:
+        raise fail("bad_query", reason="it holds the character NUL")
+    return decoded
+
+
+def nest_parameters(parameters: Iterable[Parameter]) -> dict[str, Json]:
+    """The value that bracket parameters of a form spell; numbered keys become lists.
+
+    >>> nest_parameters(parse_query("data[name]=A&data[tags][0]=x&data[tags][1]=y"))
+    {'data': {'name': 'A', 'tags': ['x', 'y']}}
+    """
+    root: dict[str, Json] = {}
+    for keys, value in parameters:
+        place = root
+        for key in keys[:-1]:
+            place = place.setdefault(key or _next_number(place), {})
+            if not isinstance(place, dict):
+                raise fail("bad_brackets", name=format_brackets(keys))
+        last = keys[-1] or _next_number(place)
+        if isinstance(place.get(last), dict):
+            raise fail("bad_brackets", name=format_brackets(keys))
+        place[last] = value
+    return {key: _lists(value) for key, value in root.items()}
+
+
+def _next_number(place: Mapping[str, Json]) -> str:
+    return str(1 + max((int(key) for key in place if _is_number(key)), default=-1))
+
+
+def _is_number(key: str) -> bool:
+    return key.isascii() and key.isdigit() and len(key) < 10
+
+
+def _lists(value: Json) -> Json:
+    if not isinstance(value, dict):
+        return value
+    if value and all(map(_is_number, value)):
+        return [_lists(value[key]) for key in sorted(value, key=int)]
+    return {key: _lists(inner) for key, inner in value.items()}
+
+
+class Request:
+    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError."""
+
+    def __init__(self, environ: Mapping[str, Any], max_body: int = MAX_BODY_BYTES) -> None:
+        self.environ, self.max_body = environ, max_body
+        self.method: str = environ["REQUEST_METHOD"].upper()
+        self.query: str = environ.get("QUERY_STRING", "")
+        self.actor = NOBODY
+        try:
+            self.path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8") or "/"
+        except UnicodeError:
+            raise fail("bad_path") from None
+        if "\0" in self.path:
+            raise fail("bad_path")
+
+    def header(self, name: str) -> str | None:
+        """The value of a header."""
+        key = name.upper().replace("-", "_")
+        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+        return value if isinstance(value, str) else None
+
+    @functools.cached_property
+    def parameters(self) -> list[Parameter]:
+        """The parameters of the query, in order."""
+        return parse_query(self.query)
+
+    @functools.cached_property
+    def body(self) -> bytes:
+        """The body, read once. ApiError `too_large`."""
+        text = self.environ.get("CONTENT_LENGTH") or "0"
+        if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+            raise fail("bad_header", name="Content-Length", reason="write a number")
+        length = int(text)
+        if length > self.max_body:
+            raise fail("too_large", limit=self.max_body)
+        if self.header("Content-Encoding") not in (None, "", "identity"):
+            raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
+        return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
+
+    @property
+    def media_type(self) -> str:
+        """The content type without parameters, in lower case."""
+        return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the body is a form; the bare name is one that Limbas documents."""
+        return self.media_type in ("application/x-www-form-urlencoded", "x-www-form-urlencoded")
+
+    def read_body(self) -> Json:
+        """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
+        if not self.is_form:
+            return read_json(self.body)
+        try:
+            return nest_parameters(parse_query(self.body.decode("ascii")))
+        except UnicodeError:
+            raise fail("bad_body", reason="a form is ASCII with percent signs") from None
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return self.header("Host") or ""
+
+    @property
+    def origin(self) -> str | None:
+        """The origin of the page that asks, None when no page of another origin does."""
+        site, origin = self.header("Sec-Fetch-Site"), self.header("Origin")
+        if origin is None:
+            return "null" if site == "cross-site" else None
+        ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
+        return None if ours and site != "cross-site" else origin
+
+    @property
+    def expected_version(self) -> int | None:
+        """The version in `If-Match`; None without one or for `*`. ApiError `precondition` for a foreign tag."""
+        value = (self.header("If-Match") or "*").strip()
+        if value == "*":
+            return None
+        match = re.fullmatch(r'"(\d{1,18})-[0-9a-f]+"', value, re.ASCII)
+        if not match:
+            raise fail("precondition")
+        return int(match[1])
+
+    def wants_html(self) -> bool:
+        """Whether a person's browser asks."""
+        return "text/html" in (self.header("Accept") or "")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: status, one bytes object, headers beside the usual ones."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = JSON_TYPE
+
+
+def json_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A reply with a JSON text."""
+    return Reply(status, text.encode("utf-8"), headers)
+
+
+def record_reply(
+    request: Request, row: Row, text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> Reply:
+    """A reply with one record: its `ETag` is the version and a hash of the body; `If-None-Match` gives 304."""
+    body = text.encode("utf-8")
+    tag = f'"{row.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
+    known = [part.strip().removeprefix("W/") for part in (request.header("If-None-Match") or "").split(",")]
+    if status == 200 and request.method in ("GET", "HEAD") and (tag in known or known == ["*"]):
+        return Reply(304, headers=(("ETag", tag), *headers))
+    return Reply(status, body, (("ETag", tag), *headers))
+
+
+class Route(NamedTuple):
+    """One address: methods, Bottle's rule, and the handler, which gets the request and the rule's names."""
+
+    methods: tuple[str, ...]
+    rule: str
+    handler: Callable[..., Reply]
+
+
+# ======================================================================================================================
+# 11  Accounts
+#
+# Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
+# all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
+# a keyed hash, so that Basic does not cost a scrypt at each request. Disabling a user or changing a password holds
+# from the next request on.
+# ======================================================================================================================
+
+TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
+TOKEN_LETTERS = string.digits + string.ascii_letters
+
+
+class Account(NamedTuple):
+    """What Accounts reads of a user."""
+
+    id: int
+    name: str
+    display_name: str | None
+    password: str | None
+    roles: str | None
+    groups: str | None
+    disabled: int | None
+
+    def actor(self) -> Actor:
+        """The user as the rest of the program knows it."""
+        roles, groups = json.loads(self.roles or "[]"), json.loads(self.groups or "[]")
+        return Actor(self.id, self.name, self.display_name or self.name, tuple(roles), tuple(groups))
+
+
+ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
+
+
+class Accounts:
+    """The users of one Store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.key = secrets.token_bytes(32)
+        self.verified: OrderedDict[bytes, float] = OrderedDict()
+        self.lock = threading.Lock()
+        self.hashing = threading.BoundedSemaphore(2)
+        self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
+
+    # -- who asks --
+
+    def authenticate(self, request: Request) -> Actor:
+        """The user that the request's credentials prove. ApiError `unauthenticated`."""
+        scheme, _, credentials = (request.header("Authorization") or "").partition(" ")
+        check = SCHEMES.get(scheme.lower())
+        account = check(self, credentials.strip()) if check else None
+        if account is None or account.disabled:
+            raise ApiError("unauthenticated")
+        return account.actor()
+
+    def basic(self, credentials: str) -> Account | None:
+        """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
+        try:
+            name, colon, password = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
+        except ValueError:
+            return None
+        return self.verify(name, password) if colon else None
+
+    def bearer(self, credentials: str) -> Account | None:
+        """The account of a token that is known and has not expired."""
+        digest = hash_token(credentials)
+        query = (
+            ACCOUNT.replace(" from", ", t.id, t.expires, t.last_used from")
+            + "join _tokens t on t.user_id=u.id where t.hash=?"
+        )
+        row = self.fetch(query, (digest,))
+        if row is None or (row[8] is not None and row[8] <= self.store.moment()):
+            return None
+        self.note_use(row[7], row[9])
+        return Account._make(row[:7])
+
+    def verify(self, name: str, password: str) -> Account | None:
+        """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
+        account = self.account(name)
+        stored = account.password if account and account.password else self.decoy
+        proof = hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
+        if not self.remembered(proof):
+            with self.hashing:
+                right = verify_password(password, stored)
+            if not right or account is None or stored is self.decoy:
+                return None
+            self.remember(proof)
+        return account
+
+    def remembered(self, proof: bytes) -> bool:
+        """Whether these credentials were found right some minutes ago."""
+        with self.lock:
+            return self.verified.get(proof, 0.0) > time.monotonic()
+
+    def remember(self, proof: bytes) -> None:
+        """Keep that these credentials are right, for some minutes; the oldest proofs make room."""
+        with self.lock:
+            self.verified[proof] = time.monotonic() + CREDENTIALS_CACHE_SECONDS
+            while len(self.verified) > CREDENTIALS_CACHE_SIZE:
+                self.verified.popitem(last=False)
+
+    def account(self, name: str) -> Account | None:
+        """The account of that name."""
+        row = self.fetch(ACCOUNT + "where u.name=?", (name,))
+        return Account._make(row) if row else None
+
+    def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
+        """One row."""
+        with self.store.database.reading() as connection:
+            row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
+            return row
+
+    def note_use(self, token: int, last: str | None) -> None:
+        """Keep when a token was last used, at most once a minute."""
+        now = self.store.moment()
+        if last is None or last[:16] < now[:16]:
+            with contextlib.suppress(ApiError), self.store.database.writing() as connection:
+                connection.execute("update _tokens set last_used=? where id=?", (now, token))
+
+    # -- what administrators do --
+
+    def any_user(self, disabled: bool = False) -> bool:
+        """Whether somebody has a password; those who are disabled count only when `disabled` is set."""
+        query = "select 1 from _users where password is not null and (? or not coalesce(disabled, 0))"
+        return self.fetch(query, (disabled,)) is not None
+
+    def names(self) -> list[tuple[str, bool]]:
+        """All users, and whether each is disabled."""
+        with self.store.database.reading() as connection:
+            return [
+                (name, bool(disabled))
+                for name, disabled in connection.execute("select name, disabled from _users order by id")
+            ]
+
+    def put_user(self, name: str, **values: Json) -> int:
+        """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id."""
+        table = self.store.schema.all_tables["_users"]
+        if ":" in name:
+            raise ValueError("a user name has no colon: Basic ends the name there")
+        if "password" in values:
+            values["password"] = hash_password(check_password(values["password"]), self.store.password_cost)
+        fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
+        where = Compare(Path((), table.fields["name"]), "eq", name)
+        create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
+        outcome = self.store.run(Upsert(where, create, Update(table, where, fields, {}, Const(None))))
+        return outcome.rows[0].key
+
+    def add_token(self, user: str, name: str, expires: str | None = None) -> str:
+        """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
+        account = self.account(user)
+        if account is None:
+            raise fail("not_found")
+        text = TOKEN_PREFIX + "".join(secrets.choice(TOKEN_LETTERS) for _ in range(43))
+        text += f"{binascii.crc32(text.encode()):08x}"
+        table = self.store.schema.all_tables["_tokens"]
+        given = {"name": name, "hash": hash_token(text), "start": text[:8], "expires": expires}
+        values: Stored = {table.fields[word]: value for word, value in given.items()}
+        link = table.links["user"]
+        change = Change("replace", (Item(Key(link.target.id, account.id)),))
+        self.store.run(Create(table, values, {link: change}, Const(None)))
+        return text
+
+    def tokens(self) -> list[tuple[int, str, str, str, str | None, str | None]]:
+        """All tokens: id, user, name, first characters, expiry and last use."""
+        query = (
+            "select t.id, u.name, t.name, t.start, t.expires, t.last_used"
+            " from _tokens t join _users u on u.id=t.user_id order by t.id"
+        )
+        with self.store.database.reading() as connection:
+            return [tuple(row) for row in connection.execute(query)]
+
+    def revoke_token(self, number: int) -> bool:
+        """Delete a token; False when there is none with that id."""
+        table = self.store.schema.all_tables["_tokens"]
+        return bool(self.store.run(Delete(table, Compare(Path((), table.id), "eq", number))).changed)
+
+
+def check_password(password: str) -> str:
+    """The password, when it has 8 to 1024 bytes. ValueError otherwise."""
+    if not 8 <= len(password.encode()) <= 1024:
+        raise ValueError("a password has at least 8 characters and at most 1024")
+    return password
+
+
+def hash_token(text: str) -> str:
+    """What is kept of a token: SHA-256, enough for 256 random bits."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {"basic": Accounts.basic, "bearer": Accounts.bearer}
+
+
+# ======================================================================================================================
+# 12  Dialects
+#
+# A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
+# an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
+# unexpected in its `Manner`. To add one: a subclass of `Dialect` and its place in `DIALECTS`.
+# ======================================================================================================================
+
+
+@dataclass(frozen=True)
+class Services:
+    """What dialects use of an application: the schema, the store, and whether what the originals ignore is refused."""
+
+    schema: Schema
+    store: Store
+    strict: bool
+    may_write: Callable[[Request], None]
+
+
+class Dialect:
+    """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`."""
+
+    name: ClassVar[str]
+    bases: ClassVar[tuple[str, ...]]
+    manner: ClassVar[Manner]
+    words: ClassVar[Mapping[str, str]] = {}
+    example: ClassVar[str]
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.schema = services.schema
+
+    def routes(self) -> Iterator[Route]:
+        """The addresses of this dialect, most specific first."""
+        raise NotImplementedError
+
+    def error(self, error: ApiError) -> Reply:
+        """An error in this dialect's form."""
+        raise NotImplementedError
+
+    def message(self, violation: Violation) -> str:
+        """A violation in this dialect's words."""
+        return word(self.words.get(violation.rule, ERRORS[violation.rule].message), violation)
+
+    def names(self, table: Table, row: Link | None = None) -> Names:
+        """A table as this dialect's clients see it."""
+        return Names(table, self.manner, row=row)
+
+    def run(self, request: Request, op: Operation) -> Outcome:
+        """Run an operation for the request's actor."""
+        store = self.services.store
+        if is_write(op):
+            self.services.may_write(request)
+        moment = store.moment()
+        return store.run(guard(op, request.actor, moment), Origin(request.actor, self.name, moment))
+
+    def today(self) -> str:
+        """The day (UTC) by the store's clock."""
+        return self.services.store.moment()[:10]
+
+
+# ---- Limbas ----
+
+LIMBAS_PARAMETERS = ("$page", "$fields", "$sort", "$archived", "$validity")
+LIMBAS_ARCHIVED: Mapping[str, Literal["no", "only", "trash", "all"]] = {
+    "false": "no",
+    "0": "no",
+    "true": "only",
+    "1": "only",
+    "2": "trash",
+    "all": "all",
+}
+NUMBER_OPERATORS: tuple[str, ...] = ("eq", "neq", "lt", "gt", "lte", "gte")
+TEXT_OPERATORS: tuple[str, ...] = ("eq", "neq", "contains", "startswith", "endswith")
+LIMBAS_OPERATORS: Mapping[str, tuple[str, ...]] = {
+    "text": TEXT_OPERATORS,
+    "number": NUMBER_OPERATORS,
+    "boolean": ("eq",),
+    "list": ("eq", "contains"),
+    "json": (),
+}
+PREFIXES = {"!=": "neq", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "=": "eq", "!": "neq"}
+GERMAN_DATES = (
+    (re.compile(r"(\d{1,2})[./:,+-](\d{1,2})[./:,+-](\d{4})"), "{2}-{1:0>2}-{0:0>2}"),
+    (re.compile(r"(\d{4})[./:,+-](\d{1,2})[./:,+-](\d{1,2})"), "{0}-{1:0>2}-{2:0>2}"),
+    (re.compile(r"(\d{1,2})[./:,+-](\d{4})"), "{1}-{0:0>2}"),
+    (re.compile(r"(\d{4})[./:,+-](\d{1,2})"), "{0}-{1:0>2}"),
+    (re.compile(r"(?:KW|CW) ?(\d{1,2})[./:,+-](\d{4})", re.IGNORECASE), "{1}-W{0:0>2}"),
+)
+
+
+def parse_limbas_date(text: str) -> Span:
+    """Read a date as Limbas writes them: ISO, DD.MM.YYYY, YYYY, MM.YYYY, `KW 12.2024`, each with ` HH:MM:SS` or not.
+
+    ValueError when it is none.
+
+    >>> parse_limbas_date("01.05.2024").start
+    '2024-05-01T00:00:00.000Z'
+    >>> parse_limbas_date("KW 12.2024").start
+    '2024-03-18T00:00:00.000Z'
+    """
+    day, _, clock = text.strip().partition(" ")
+    if day.upper() in ("KW", "CW"):
+        day, clock = text.strip(), ""
+    for pattern, form in GERMAN_DATES:
+        match = pattern.fullmatch(day)
+        if match:
+            day = form.format(*match.groups())
+            break
+    return parse_span(f"{day} {clock}" if clock else day)
+
+
+class Limbas(Dialect):
+    """The Limbas REST interface ("Interfaces: REST Interface"): tables, records and linked records.
+
+    Names are compared without case and shown in lower case; ids are texts; text is compared without case.
+    """
+
+    name = "limbas"
+    bases = ("", "/main_rest.php", "/dependent/main_rest.php")
+    manner = Manner(style=LIMBAS, fold_names=True, case="fold", order_case="ascii", nulls=("last", "first"))
+    words: ClassVar[Mapping[str, str]] = {
+        "unknown_table": "Unknown table {name}",
+        "unknown_field": "Unknown field {name}",
+        "unknown_parameter": "Unknown field {name}",
+        "unknown_link": "Relation field {name} not found!",
+        "unknown_operator": "Unknown operator {name} for field {field}; allowed are {allowed}",
+        "bad_id": "Invalid dataset id {value}",
+        "bad_json": "Could not parse request body",
+        "bad_body": "Could not parse request body: {reason}",
+        "required": 'Required attribute "{field}" missing!',
+        "read_only": 'Editing attribute "{field}" is not possible.',
+        "restricted": "Deletion not possible: {count} records of table {table} need it.",
+    }
+    example = "/{table}?$page[count]=2"
+
+    def routes(self) -> Iterator[Route]:
+        rules: tuple[tuple[str, Callable[..., Reply]], ...] = (
+            ("/<table>", self.of_table),
+            ("/<table>/<key>", self.of_record),
+            ("/<table>/<key>/<link>", self.of_link),
+        )
+        methods = ("GET", "POST", "PATCH", "PUT", "DELETE")
+        for base in sorted(self.bases, key=len, reverse=True):
+            if base:
+                yield Route(methods, base, self.without_table)
+                yield Route(methods, f"{base}/", self.without_table)
+            for rule, handler in rules:
+                yield Route(methods, base + rule, handler)
+                yield Route(methods, f"{base}{rule}/", handler)
+            yield Route(methods, f"{base}/<table>/<key>/<link>/<rest:path>", self.too_deep)
+
+    def error(self, error: ApiError) -> Reply:
+        status = error.status
+        if error.code == "unauthenticated":
+            headers: tuple[tuple[str, str], ...] = (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
+        else:
+            headers = error.headers
+        items = [{"code": ERRORS[fault.rule].status, "message": self.message(fault)} for fault in error.violations]
+        return json_reply(dump_json({"errors": items}), 400 if len(items) > 1 else status, headers)
+
+    def message(self, violation: Violation) -> str:
+        violation = violation._replace(
+            path=tuple(part.lower() if isinstance(part, str) else part for part in violation.path)
+        )
+        if violation.rule == "link_missing":  # the original's text; which link, only where a body can have several
+            at = f' "{violation.path[0]}"' if violation.path and isinstance(violation.path[0], str) else ""
+            return f"Could not add relation{at}!" + (
+                f" Record {violation.params['value']} does not exist." if at else ""
+            )
+        return super().message(violation)
+
+    # -- the three kinds of address --
+
+    def without_table(self, request: Request) -> Reply:
+        """The address of the interface itself."""
+        raise LimbasError("Request table missing")
+
+    def too_deep(self, request: Request, **parts: str) -> Reply:
+        """More parts than an address has."""
+        self.schema.find(parts["table"])
+        raise LimbasError("Too many request parts")
+
+    def of_table(self, request: Request, table: str) -> Reply:
+        """The whole table."""
+        found = self.schema.find(table)
+        match request.method:
+            case "GET" | "HEAD":
+                return self.show_list(request, _LimbasQuery(self, request, self.names(found)))
+            case "POST":
+                self.check_parameters(request)
+                return self.create(request, found)
+            case "DELETE":
+                raise LimbasError("Delete not allowed on whole table!")
+            case _:
+                raise LimbasError("Patch not allowed to whole table!")
+
+    def of_record(self, request: Request, table: str, key: str) -> Reply:
+        """One record, in any state."""
+        found = self.schema.find(table)
+        number = self.record_id(key)
+        match request.method:
+            case "GET" | "HEAD":
+                return self.get(request, found, number)
+            case "PATCH" | "PUT":
+                self.check_parameters(request)
+                return self.update(request, found, number)
+            case "DELETE":
+                self.check_parameters(request)
+                return self.delete(request, found, number)
+            case _:
+                raise LimbasError("Post not allowed to single dataset!")
+
+    def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
+        """The records that a record is linked to."""
+        source = self.schema.find(table)
+        number = self.record_id(key)
+        member = self.names(source).find(link)
+        if member is None:
+            self.names(source).refuse(link)
+        if not isinstance(member, Link) or member.target.name.startswith("_"):
+            raise fail("unknown_link", name=link, table=source.name)
+        parent = Parent(member, Key(source.id, number))
+        if request.method not in ("GET", "HEAD"):
+            self.check_parameters(request)
+            return self.change_link(request, parent)
+        return self.show_list(request, _LimbasQuery(self, request, self.names(member.target, member), parent))
+
+    def record_id(self, text: str) -> int:
+        """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
+        if not re.fullmatch(r"\d+", text, re.ASCII):
+            raise fail("bad_id", value=text)
+        return int(text) if len(text) < 17 else 0
+
+    # -- reading --
+
+    def show_list(self, request: Request, query: _LimbasQuery) -> Reply:
+        """The records that the parameters choose."""
+        names, parent = query.names, query.parent
+        shape = self.record_shape(names.table, query.members)
+        op = Select(
+            names.table, shape, query.where, query.scope, query.sort, query.page, query.page.limit is not None, parent
+        )
+        outcome = self.run(request, op)
+        path = f"/{_segment(names.table)}"
+        if parent:
+            path = f"/{_segment(parent.link.source)}/{parent.key.value!s}/{_segment(parent.link)}"
+        rows = ",".join(row.text for row in outcome.rows)
+        return json_reply(f'{{"links":{dump_json(query.links(path, outcome.total))},"data":[{rows}]}}')
+
+    def get(self, request: Request, table: Table, number: int) -> Reply:
+        """One record; of the parameters only `$fields` is read."""
+        given = [parameter for parameter in request.parameters if parameter.keys[0].lower() == "$fields"]
+        others = [parameter for parameter in request.parameters if parameter.keys[0].lower() != "$fields"]
+        if others and self.services.strict:
+            raise fail("unknown_parameter", name=others[0].name)
+        members = _LimbasFields(self.names(table)).read(given)
+        return self.answer(request, self.one(request, table, number, members), table)
+
+    def one(self, request: Request, table: Table, number: int, members: Sequence[tuple[str, Field | Link]]) -> Row:
+        """One record in any state. ApiError `not_found`."""
+        where = Compare(Path((), table.id), "eq", number)
+        rows = self.run(request, Select(table, self.record_shape(table, members), where)).rows
+        if not rows:
+            raise fail("not_found")
+        return rows[0]
+
+    def answer(self, request: Request, row: Row, table: Table, status: int = 200) -> Reply:
+        """The envelope of one record; for a new one with its address."""
+        link = f"/{_segment(table)}/{row.key}"
+        headers = (("Location", link),) if status == 201 else ()
+        return record_reply(
+            request, row, f'{{"links":{{"self":{dump_json(link)}}},"data":{row.text}}}', status, headers
+        )
+
+    def record_shape(self, table: Table, members: Sequence[tuple[str, Field | Link]]) -> Shape:
+        """A record with its attributes."""
+        here = f"/{_segment(table)}/"
+        number = Col(Path((), table.id), LIMBAS)
+        attributes = tuple((name.lower(), self.attribute(table, member)) for name, member in members)
+        links = Obj((("self", Text((here, number))),))
+        return Obj((("links", links), ("id", number), ("attributes", Obj(attributes))))
+
+    def attribute(self, table: Table, member: Field | Link) -> Shape:
+        """One attribute: a value, a relation with its addresses, or the name of a file in a list."""
+        if isinstance(member, Field):
+            return Col(Path((), member), LIMBAS_NULLS if self.schema.limbas_nulls else LIMBAS)
+        if member.target.name == "_files":
+            return Sub(member, Arr((Col(Path((), member.target.fields["name"])),)), many=False)
+        here = Text((f"/{_segment(table)}/", Col(Path((), table.id), LIMBAS), f"/{_segment(member)}"))
+        links = Obj((("self", here), ("related", Const(f"/{_segment(member.target)}"))))
+        ids = Sub(member, Obj((("id", Col(Path((), member.target.id), LIMBAS)),)), many=True)
+        return Obj((("links", links), ("data", ids)))
+
+    def all_members(self, table: Table) -> list[tuple[str, Field | Link]]:
+        """Every attribute of a table, in the order of the schema."""
+        shown: list[tuple[str, Field | Link]] = [("id", table.id)] if table.shows_id else []
+        return shown + [(name, member) for name, member in table.members.items() if not member.write_only]
+
+    # -- writing --
+
+    def check_parameters(self, request: Request) -> None:
+        """A request that writes has no parameters; the original ignores `$fields`."""
+        for parameter in request.parameters:
+            if parameter.keys[0].lower() != "$fields" or self.services.strict:
+                raise fail("unknown_parameter", name=parameter.name)
+
+    def create(self, request: Request, table: Table) -> Reply:
+        """Make a record from the `data` of the body."""
+        values = self.values(request, table, self.data(self.body(request), "missing!"))
+        shape = self.record_shape(table, self.all_members(table))
+        op = Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
+        return self.answer(request, self.run(request, op).rows[0], table, 201)
+
+    def update(self, request: Request, table: Table, number: int) -> Reply:
+        """Change a record. `$archived` beside `data` archives, restores or trashes it: an extension of ours."""
+        body, expect = dict(self.body(request)), request.expected_version
+        status = self.status(body.pop("$archived")) if "$archived" in body else None
+        if status is not None:
+            body.setdefault("data", {})
+        values = self.values(request, table, self.data(body, "missing!"))
+        shape = self.record_shape(table, self.all_members(table))
+        where = Compare(Path((), table.id), "eq", number)
+        steps: list[Operation] = []
+        if status is not None:
+            steps.append(Archive(table, where, status, expect))
+        expect = None if steps else expect  # the first step has held the version against it
+        steps.append(
+            Update(table, where, values.fields, values.links, shape, expect=expect, faults=tuple(values.faults))
+        )
+        rows = self.run(request, Batch(tuple(steps))).parts[-1].rows
+        if not rows:
+            raise fail("not_found")
+        return self.answer(request, rows[0], table)
+
+    def status(self, value: Json) -> Status:
+        """The status that `$archived` in a body asks for."""
+        statuses: dict[str, Status] = {"false": 0, "0": 0, "true": 1, "1": 1, "2": 2}
+        text = value if isinstance(value, str) else dump_json(value)
+        if text.lower() not in statuses:
+            raise LimbasError(f"Invalid param '{text[:100]}' for option $archived.")
+        return statuses[text.lower()]
+
+    def delete(self, request: Request, table: Table, number: int) -> Reply:
+        """Delete a record; a body is refused, for it would mean links."""
+        if request.body.strip():
+            raise LimbasError(
+                f"Deletion not possible: to remove links, write DELETE /{_segment(table)}/{number}/<linkfield>."
+            )
+        op = Delete(table, Compare(Path((), table.id), "eq", number), expect=request.expected_version)
+        if not self.run(request, op).changed:
+            raise fail("not_found")
+        return Reply(204)
+
+    def values(self, request: Request, table: Table, data: Json) -> Values:
+        """What the `data` of a body sets."""
+        if request.is_form and data in ("", []):
+            data = {}
+        if not isinstance(data, Mapping):
+            raise LimbasError('Key "data" must be an object of attributes!')
+        names = self.names(table)
+        coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
+        return read_values(names, coerced, self.read_link, text=request.is_form)
+
+    def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
+        """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
+        if not isinstance(member, Field):
+            return value
+        if member.kind.name == "choices":
+            parts = value.split(";") if request.is_form and isinstance(value, str) and value else value
+            return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
+        if isinstance(value, str) and value and member.kind.is_date:
+            with contextlib.suppress(ValueError):
+                return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
+        if request.is_form and isinstance(value, str):
+            if member.kind.name == "number":
+                return value.replace(",", ".")
+            if member.kind.name == "boolean":
+                return {"on": "true", "off": "false"}.get(value.lower(), value)
+        return value
+
+    def data(self, body: Mapping[str, Json], missing: str) -> Json:
+        """The value under `data` in a body; `missing` ends the message when there is none."""
+        if "data" not in body:
+            raise LimbasError(f'Key "data" {missing}')
+        for key in body:
+            if key != "data":
+                raise fail("unknown_parameter", name=key)
+        return body["data"]
+
+    def body(self, request: Request) -> Mapping[str, Json]:
+        """The object in a body."""
+        body = request.read_body()
+        if not isinstance(body, Mapping):
+            raise LimbasError("Could not parse request body")
+        return body
+
+    def read_link(self, link: Link, value: Json) -> Change:
+        """The new state of a link in a record's body: `{"data": X}`."""
+        if link.target.name == "_files":
+            raise ApiError("read_only", Violation((), "read_only", {"field": link.name}))
+        if not isinstance(value, Mapping) or "data" not in value:
+            raise LimbasError('Key "data" of relation missing!')
+        return Change("replace", self.items(link, value["data"]))
+
+    def items(self, link: Link, data: Json) -> tuple[Item, ...]:
+        """The linked records that `data` names: one object or null for a unique link, else a list of objects."""
+        if link.many:
+            if not isinstance(data, list):
+                raise LimbasError('"data" must be an array of relations!')
+            return tuple(self.item(link, part) for part in data)
+        return () if data is None else (self.item(link, data),)
+
+    def item(self, link: Link, value: Json) -> Item:
+        """One relational object: `{"id": n}`."""
+        if not isinstance(value, Mapping) or "id" not in value:
+            raise LimbasError('Key "id" of relation data missing!')
+        key = value["id"]
+        text = str(key) if isinstance(key, str | int) and not isinstance(key, bool) else ""
+        return Item(Key(link.target.id, self.record_id(text or dump_json(key))))
+
+    def change_link(self, request: Request, parent: Parent) -> Reply:
+        """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
+        link = parent.link
+        if request.method == "POST" and link.target.name == "_files":
+            raise ApiError("read_only", Violation((link.name,), "read_only"))
+        change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
+        try:
+            outcome = self.run(request, Relink(parent, change, Const(None), request.expected_version))
+        except ApiError as error:
+            raise ApiError(error.code, *(_named(fault, link) for fault in error.violations)) from None
+        if request.method != "DELETE":
+            return self.show_list(
+                request, _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
+            )
+        if not link.many and not outcome.changed:
+            raise LimbasError("Relation does not exit.")  # sic
+        return Reply(204)
+
+    def addition(self, request: Request, link: Link) -> Change:
+        """What POST and PATCH do to a link."""
+        how: Literal["add", "replace"] = "add" if request.method == "POST" and link.many else "replace"
+        return Change(how, self.items(link, self.data(self.body(request), "of relation missing!")))
+
+    def removal(self, request: Request, link: Link) -> Change:
+        """What DELETE does to a link; of a many link its records are named."""
+        if not link.many:
+            return Change("remove", None)
+        if not request.body.strip():
+            raise LimbasError('Key "data" is missing!')
+        items = self.items(link, self.data(self.body(request), "is missing!"))
+        if not items:
+            raise LimbasError('Key "data" is missing!')
+        return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
+
+
+def _choice(member: Field, value: Json) -> Json:
+    """A choice of a multi-select that a body gives by its id, or as the object that a GET shows."""
+    given = value.get("id") if isinstance(value, Mapping) else value
+    if given in member.choices:
+        return given
+    number = int(given) if isinstance(given, str | int) and re.fullmatch(r"\d{1,6}", str(given), re.ASCII) else 0
+    return member.choices[number - 1] if 0 < number <= len(member.choices) else given
+
+
+def _named(fault: Violation, link: Link) -> Violation:
+    """A violation inside a link as one of the link; the original's text for a missing target names none."""
+    return fault if fault.rule == "link_missing" else fault._replace(path=(link.name, *fault.path))
+
+
+class LimbasError(ApiError):
+    """A request that breaks one of Limbas' own rules, in its own words."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("refused", Violation((), "refused", {"text": message}))
+
+
+def _segment(named: Table | Link | Field) -> str:
+    return quote(named.name.lower(), safe="")
+
+
+class _LimbasFields:
+    """Reads `$fields`: which attributes are wanted, in which order."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.row = names.row.through if names.row and names.row.through and names.row.through.tracked else None
+
+    def read(self, given: Sequence[Parameter]) -> Sequence[tuple[str, Field | Link]]:
+        if not given:
+            return self.all()
+        last = {tuple(key.lower() for key in parameter.keys): parameter for parameter in given}
+        return list(dict(pair for parameter in last.values() for pair in self.of_parameter(parameter)).items())
+
+    def all(self) -> list[tuple[str, Field | Link]]:
+        table = self.names.table
+        shown: list[tuple[str, Field | Link]] = [("id", table.id)] if table.shows_id else []
+        return shown + [(name, member) for name, member in table.members.items() if self.names.find(name)]
+
+    def of_parameter(self, parameter: Parameter) -> Iterator[tuple[str, Field | Link]]:
+        if len(parameter.keys) > 2:
+            raise fail("bad_brackets", name=parameter.name)
+        named = parameter.keys[1] if len(parameter.keys) == 2 else self.names.table.name
+        if named.lower() == self.names.table.name.lower():
+            names = self.names
+        elif self.row and named.lower() == self.row.name.lower():
+            names = Names(self.row, self.names.manner)
+        else:
+            raise LimbasError(f"Invalid table {named}")
+        if parameter.value == "*":
+            yield from self.all() if names is self.names else names.table.fields.items()
+            return
+        for name in parameter.value.split(","):
+            member = names.find(name)
+            if member is None:
+                names.refuse(name)
+            elif names is not self.names and isinstance(member, Link):
+                raise LimbasError(f"Invalid table {named}")
+            else:
+                yield name.lower(), member
+
+
+class _LimbasQuery:
+    """The parameters of a list: what is selected, and the links that lead from page to page."""
+
+    def __init__(
+        self, dialect: Limbas, request: Request, names: Names, parent: Parent | None = None, bare: bool = False
+    ) -> None:
+        self.dialect, self.names, self.parent = dialect, names, parent
+        self.parameters = [] if bare else request.parameters
+        self.given = {name: self.take(name) for name in LIMBAS_PARAMETERS}
+        self.page = self.read_page()
+        self.sort = self.read_sort()
+        self.scope = Scope(self.read_archived(), self.read_validity())
+        self.members = _LimbasFields(names).read(self.given["$fields"])
+        self.where = self.read_filters()
+
+    def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
+        """What the original ignores is an error for a strict server."""
+        if self.dialect.services.strict:
+            raise fail("bad_parameter", name=name, value=value, reason=reason)
+
+    def take(self, name: str) -> list[Parameter]:
+        """The parameters of one name; of a repeated one the last."""
+        given = [parameter for parameter in self.parameters if parameter.keys[0].lower() == name]
+        found = {tuple(key.lower() for key in parameter.keys): parameter for parameter in given}
+        if len(found) < len(given):
+            self.refuse_if_strict(name, given[-1].value, "it stands twice")
+        return list(found.values())
+
+    def single(self, name: str) -> str | None:
+        for parameter in self.given[name]:
+            if len(parameter.keys) > 1:
+                raise fail("unknown_parameter", name=parameter.name)
+        return self.given[name][-1].value if self.given[name] else None
+
+    def read_page(self) -> Page:
+        numbers = {"count": 0, "number": 1}
+        for parameter in self.given["$page"]:
+            key = parameter.keys[1].lower() if len(parameter.keys) == 2 else ""
+            if key not in numbers:
+                raise fail("unknown_parameter", name=parameter.name)
+            if not re.fullmatch(r"0*[1-9]\d{0,8}", parameter.value, re.ASCII):
+                raise fail(
+                    "bad_parameter", name=parameter.name, value=parameter.value, reason="write a positive whole number"
+                )
+            numbers[key] = int(parameter.value)
+        count = numbers["count"]
+        if not count and self.given["$page"]:
+            self.refuse_if_strict("$page[number]", str(numbers["number"]), "it has no effect without $page[count]")
+        return Page(count, count * (numbers["number"] - 1)) if count else Page(None)
+
+    def read_sort(self) -> tuple[Sort, ...]:
+        text = self.single("$sort")
+        if text is None:
+            return ()
+        return tuple(self.read_term(term) for term in text.split(","))
+
+    def read_term(self, term: str) -> Sort:
+        table, dot, name = term.removeprefix("-").rpartition(".")
+        if dot and table.lower() != self.names.table.name.lower():
+            raise fail("unknown_field", name=term.removeprefix("-"), table=self.names.table.name)
+        member = self.member(name)
+        path = Path((member,)) if isinstance(member, Link) else Path((), member)
+        return self.names.manner.sort(path, term.startswith("-"))
+
+    def member(self, name: str) -> Field | Link:
+        member = self.names.find(name)
+        if member is None:
+            self.names.refuse(name)
+        assert member
+        return member
+
+    def read_archived(self) -> Literal["no", "only", "trash", "all"]:
+        text = self.single("$archived")
+        if text is None:
+            return "no"
+        if text.lower() not in LIMBAS_ARCHIVED:
+            raise LimbasError(f"Invalid param '{text}' for option $archived.")
+        return LIMBAS_ARCHIVED[text.lower()]
+
+    def read_validity(self) -> Validity:
+        text, today = self.single("$validity"), self.dialect.today()
+        ranges: dict[str | None, Validity] = {
+            None: On(today),
+            "all": Everything(),
+            "allfrom": From(today),
+            "allto": To(today),
+        }
+        word = text.lower() if text is not None else None
+        if word in ranges:
+            return ranges[word]
+        try:
+            return On(parse_limbas_date(str(text)).start[:10])
+        except ValueError:
+            raise LimbasError(f"Invalid param '{text}' for option $validity.") from None
+
+    # -- filters --
+
+    def read_filters(self) -> Filter:
+        last: dict[tuple[str, ...], tuple[Field | Link, str, str]] = {}
+        for parameter in self.parameters:
+            if parameter.keys[0].lower() not in LIMBAS_PARAMETERS:
+                member, operator = self.resolve(parameter)
+                if (member.name, operator) in last or not parameter.value:
+                    self.refuse_if_strict(parameter.name, parameter.value, "it stands twice, or is empty")
+                last[(member.name, operator)] = (member, operator, parameter.value)
+        if len(last) > MAX_FILTER_TERMS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_TERMS} terms")
+        return _all(self.condition(*found) for found in last.values())
+
+    def resolve(self, parameter: Parameter) -> tuple[Field | Link, str]:
+        """The field and the operator that a parameter's name spells: field[operator] or table[field][operator]."""
+        keys = parameter.keys
+        if keys[0].startswith("$"):
+            raise fail("unknown_parameter", name=parameter.name)
+        member = self.names.find(keys[0])
+        is_table = keys[0].lower() == self.names.table.name.lower() and len(keys) > 1
+        if is_table and not (member and len(keys) == 2 and keys[1].lower() in (*NUMBER_OPERATORS, *TEXT_OPERATORS)):
+            member, keys = self.member(keys[1]), keys[1:]
+        if len(keys) > 2 or keys[1:] == ("",):
+            raise fail("bad_brackets", name=parameter.name)
+        return member or self.member(keys[0]), keys[1].lower() if len(keys) == 2 else ""
+
+    def condition(self, member: Field | Link, operator: str, value: str) -> Filter:
+        """One filter. An empty value sets no condition."""
+        if operator:
+            self.check_operator(member, operator)
+        if value == "":
+            return TRUE
+        if value in ("#NULL#", "#NOTNULL#"):
+            path = Path((member,), member.target.id) if isinstance(member, Link) else Path((), member)
+            nothing = Compare(path, "null" if isinstance(member, Link) or member.kind.name == "json" else "empty")
+            return nothing if value == "#NULL#" else Not(nothing)
+        if isinstance(member, Link):
+            return self.link_condition(member, operator, value)
+        if not operator and _limbas_family(member) != "boolean":
+            prefix = (
+                next((p for p in PREFIXES if value.startswith(p)), "")
+                if _limbas_family(member) == "number"
+                else "!="
+                if value.startswith("!=")
+                else ""
+            )
+            operator, value = PREFIXES.get(prefix, ""), value[len(prefix) :]
+        where = self.comparison(Path((), member), member, operator, value)
+        return Not(where) if operator == "neq" and where != FALSE else where
+
+    def check_operator(self, member: Field | Link, operator: str) -> None:
+        family = "text" if isinstance(member, Link) else _limbas_family(member)
+        allowed = LIMBAS_OPERATORS[family]
+        if operator not in allowed:
+            raise fail("unknown_operator", name=operator, field=member.name.lower(), allowed=", ".join(allowed))
+
+    def comparison(self, path: Path, member: Field, operator: str, value: str) -> Filter:
+        """A comparison with a field, negation aside; a value that the field cannot have gives no records."""
+        op: Operator = operator if operator in OPERATORS else "eq"  # type: ignore[assignment]
+        match _limbas_family(member):
+            case "text":
+                return Compare(path, op, value.lstrip(" "), self.names.manner.case)
+            case "list":
+                return Compare(path, "contains", value.lstrip(" "), self.names.manner.case)
+            case "boolean":
+                if value.lower() in BOOLEAN_TEXT:
+                    return Compare(path, "eq", BOOLEAN_TEXT[value.lower()])
+                self.refuse_if_strict(member.name.lower(), value, "expected true or false")
+                return FALSE
+            case "number" if member.kind.is_date:
+                return Compare(path, op, self.date(member, value))
+            case "number":
+                return self.number(path, member, op, value.strip())
+            case _:
+                raise fail(
+                    "unknown_operator", name=operator or "eq", field=member.name.lower(), allowed="#NULL#, #NOTNULL#"
+                )
+
+    def number(self, path: Path, member: Field, op: Operator, value: str) -> Filter:
+        try:
+            return Compare(
+                path, op, member.kind.parse_text(value.replace(",", ".") if member.kind.name == "number" else value)
+            )
+        except BadValue as error:
+            if member.kind.name == "time":
+                raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=error) from None
+            self.refuse_if_strict(member.name.lower(), value, f"expected {error}")
+            return FALSE
+
+    def date(self, member: Field, value: str) -> Span:
+        try:
+            return parse_limbas_date(value)
+        except ValueError:
+            expected = "a date as YYYY-MM-DD or DD.MM.YYYY, a month, a year or KW 12.2024"
+            raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=expected) from None
+
+    def link_condition(self, link: Link, operator: str, value: str) -> Filter:
+        """A filter on a link: on the label of the linked records, or `#ID#5` for one of them."""
+        if value.startswith("#ID#"):
+            return Compare(Path((link,), link.target.id), "eq", self.dialect.record_id(value.removeprefix("#ID#")))
+        label = link.target.label
+        if label is None or not label.kind.is_text:
+            raise fail(
+                "unknown_operator",
+                name=operator or "contains",
+                field=link.name.lower(),
+                allowed="#ID#, #NULL#, #NOTNULL#",
+            )
+        negative = operator == "neq" or (not operator and value.startswith("!="))
+        text = value.removeprefix("!=") if not operator else value
+        op: Operator = "eq" if operator == "neq" else operator or "contains"  # type: ignore[assignment]
+        where = Some(Compare(Path((link,), label), op, text.lstrip(" "), self.names.manner.case))
+        linked = Not(Compare(Path((link,), link.target.id), "null"))
+        return And((Not(where), linked)) if negative else where
+
+    # -- links --
+
+    def links(self, path: str, total: int | None) -> dict[str, str]:
+        """The address of this list, and with pages those of the first, previous, next and last one."""
+        result = {"self": self.address(path)}
+        if total is None or self.page.limit is None:
+            return result
+        number, last = self.page.offset // self.page.limit + 1, max(1, -(-total // self.page.limit))
+        result["first"] = self.address(path, 1)
+        if number > 1:
+            result["prev"] = self.address(path, number - 1)
+        if number < last:
+            result["next"] = self.address(path, number + 1)
+        result["last"] = self.address(path, last)
+        return result
+
+    def address(self, path: str, number: int | None = None) -> str:
+        """The list's address with the parameters of the request, `$` ones first, at another page."""
+        special = [p for p in self.parameters if p.keys[0].startswith("$")]
+        filters = [p for p in self.parameters if not p.keys[0].startswith("$")]
+        if number is not None:
+            wanted = Parameter(("$page", "number"), str(number))
+            places = [place for place, p in enumerate(special) if p.keys[0].lower() == "$page"]
+            place = next((place for place in places if _is_page_number(special[place])), places[-1] + 1)
+            before, after = special[:place], special[place:]
+            special = [*before, wanted, *(p for p in after if not _is_page_number(p))]
+        pairs = [(p.name, p.value) for p in (*special, *filters)]
+        query = "&".join(f"{quote(name, safe='$[],:')}={quote(value, safe='$[],:*')}" for name, value in pairs)
+        return f"{path}?{query}" if query else path
+
+
+def _is_page_number(parameter: Parameter) -> bool:
+    return tuple(key.lower() for key in parameter.keys) == ("$page", "number")
+
+
+def _limbas_family(column: Field) -> str:
+    """Which of Limbas' kinds of filter a field has."""
+    name = column.kind.name
+    if name in ("integer", "number", "id", "time") or column.kind.is_date:
+        return "number"
+    return (
+        "text" if column.kind.is_text else {"boolean": "boolean", "list": "list", "choices": "list"}.get(name, "json")
+    )
+
+
+DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas}
+
+
+# ======================================================================================================================
+# 13  Pages
+#
+# What people see in a browser. For now the overview at `/`: the tables with their counts, the dialects and their
+# addresses, as JSON or as a plain page. Every value goes through `html.escape`; nothing is fetched from elsewhere.
+# ======================================================================================================================
+
+PAGE_HEADERS = (("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),)
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top }}
+td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums }}
+pre {{ overflow-x: auto; padding: .8rem; border: 1px solid #8884; border-radius: .4rem }}
+small {{ opacity: .7 }}
+</style>
+<h1>{title}</h1>
+{body}
+<p><small>minirest {version}</small></p>
+</html>
+"""
+
+
+class Overview:
+    """The page at `/`: what this server has and how to ask for it."""
+
+    def __init__(self, services: Services, dialects: Sequence[Dialect]) -> None:
+        self.services, self.dialects = services, dialects
+
+    def show(self, request: Request) -> Reply:
+        """The overview as JSON, or as a page for a browser."""
+        counts = self.counts()
+        if request.wants_html():
+            page = self.page(request, counts).encode("utf-8")
+            return Reply(200, page, (("Vary", "Accept"), *PAGE_HEADERS), "text/html; charset=utf-8")
+        return json_reply(dump_json(self.data(counts)), headers=(("Vary", "Accept"),))
+
+    def counts(self) -> list[tuple[Table, int]]:
+        """Each table with the number of its active records that are valid today, in one snapshot."""
+        store = self.services.store
+        tables = list(self.services.schema.tables.values())
+        scope = Scope("no", On(store.moment()[:10]))
+        selects = tuple(Select(table, Const(None), scope=scope, page=Page(0), total=True) for table in tables)
+        return [(table, part.total or 0) for table, part in zip(tables, store.run(Batch(selects)).parts, strict=True)]
+
+    def data(self, counts: Sequence[tuple[Table, int]]) -> Json:
+        """The overview as data."""
+        return {
+            "title": self.services.schema.title,
+            "version": __version__,
+            "tables": [{"name": table.name, "title": table.title, "records": count} for table, count in counts],
+            "dialects": [
+                {"name": dialect.name, "addresses": [f"{base}/" for base in dialect.bases]} for dialect in self.dialects
+            ],
+        }
+
+    def page(self, request: Request, counts: Sequence[tuple[Table, int]]) -> str:
+        """The overview as a page."""
+        rows = "".join(self.row(table, count) for table, count in counts)
+        curls = "".join(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects)
+        body = f'{curls}<h2>Tables</h2><table><tr><th>Name<th>What it holds<th class="number">Records{rows}</table>'
+        title = html.escape(self.services.schema.title or "minirest")
+        return PAGE.format(title=title, body=body, version=html.escape(__version__))
+
+    def row(self, table: Table, count: int) -> str:
+        """One table of the page."""
+        about = html.escape(str(table.schema.get("description") or table.title))
+        address = html.escape(self.dialects[0].example.format(table=table.name.lower()))
+        name = f'<a href="{address}">{html.escape(table.name)}</a>'
+        return f'<tr><td>{name}<td>{about}<td class="number">{count:,}'
+
+    def curl(self, request: Request, dialect: Dialect, table: Table) -> str:
+        """A first request in one dialect, to copy."""
+        user = f"-u {shlex.quote(request.actor.name)} " if request.actor.name else ""
+        scheme, example = (
+            request.environ.get("wsgi.url_scheme", "http"),
+            dialect.example.format(table=table.name.lower()),
+        )
+        command = f"curl -g {user}{shlex.quote(f'{scheme}://{request.host}{example}')}"
+        return f"<h2>{html.escape(dialect.name.title())}</h2><pre>{html.escape(command)}</pre>"
+
+
+# ======================================================================================================================
+# 14  App and server
+#
+# `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
+# objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
+# another origin and which host names are answered is decided here, before any dialect.
+# ======================================================================================================================
+
+StartResponse: TypeAlias = Callable[..., Any]
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "private, no-cache"),
+    ("Referrer-Policy", "no-referrer"),
+)
+DEFAULT_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which pages and host names are served.
+
+    `origins` may call from a browser ("*": all, without authentication only). `hosts` are the names in the Host header
+    that are answered; None means any, for an application that is part of another.
+    """
+
+    auth: bool = True
+    origins: frozenset[str] = frozenset()
+    hosts: frozenset[str] | None = None
+
+    def check_host(self, request: Request) -> None:
+        """ApiError `wrong_host` for a name that is not ours; another site can point a name of its own here."""
+        name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
+        if self.hosts is not None and name.lower() not in self.hosts:
+            raise fail("wrong_host", host=name[:100])
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of an origin may call."""
+        return "*" in self.origins or origin in self.origins
+
+    def may_write(self, request: Request) -> None:
+        """ApiError `cross_site` when a page of another origin tries to change something."""
+        if request.origin is not None and not self.allows(request.origin):
+            raise fail("cross_site", origin=request.origin[:200])
+
+    def cors_headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """The headers that let an allowed page read the answer."""
+        origin = request.header("Origin")
+        if "*" in self.origins:
+            return (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "ETag, Location"))
+        if not self.origins:
+            return ()
+        if origin not in self.origins:
+            return (("Vary", "Origin"),)
+        exposed = ("Access-Control-Expose-Headers", "ETag, Location")
+        return (("Access-Control-Allow-Origin", str(origin)), ("Vary", "Origin"), exposed)
+
+    def preflight(self, request: Request) -> Reply:
+        """The answer to a browser's question before a request of another origin; it carries no credentials."""
+        if not self.allows(str(request.header("Origin"))):
+            raise fail("cross_site", origin=str(request.header("Origin"))[:200])
+        headers = str(request.header("Access-Control-Request-Headers") or "Authorization, Content-Type, If-Match")
+        allowed = re.sub(r"[^A-Za-z0-9, -]", "", headers)[:500]
+        answer = (
+            ("Access-Control-Allow-Methods", CORS_METHODS),
+            ("Access-Control-Allow-Headers", allowed),
+            ("Access-Control-Max-Age", "600"),
+        )
+        return Reply(204, headers=answer)
+
+
+class Application:
+    """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
+
+    def __init__(self, services: Services, accounts: Accounts, policy: Policy, dialects: Sequence[str]) -> None:
+        self.services, self.accounts, self.policy = services, accounts, policy
+        self.schema, self.store = services.schema, services.store
+        self.dialects = [DIALECTS[name](services) for name in dialects]
+        self.on_request: Callable[[Request | None, int, float], None] | None = None
+        self.router, self.own_router = self.make_routers()
+
+    def make_routers(self) -> tuple[bottle.Bottle, bottle.Bottle]:
+        """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
+        import bottle
+
+        router = bottle.Bottle()
+        overview = Overview(self.services, self.dialects)
+        routes = [
+            Route(("GET",), "/", overview.show),
+            *(route for dialect in self.dialects for route in dialect.routes()),
+        ]
+        for route in routes:
+            for method in route.methods:
+                router.route(route.rule, method, route.handler)
+        return bottle.Bottle(), router
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        started, request = time.perf_counter(), None
+        try:
+            request = Request(environ)
+            reply = self.answer(request, environ)
+            if reply is None:
+                return self.router(environ, start_response)  # type: ignore[no-any-return]
+        except Exception as error:
+            reply = self.failure(environ, error)
+        if self.on_request:
+            self.on_request(request, reply.status, time.perf_counter() - started)
+        return self.send(request, reply, environ, start_response)
+
+    def answer(self, request: Request, environ: Mapping[str, Any]) -> Reply | None:
+        """The reply to a request, None when it is a route of the embedding program."""
+        self.policy.check_host(request)
+        if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
+            return self.policy.preflight(request)
+        if self.match(self.router, request):
+            return None
+        if self.policy.auth:
+            request.actor = self.accounts.authenticate(request)
+        found = self.match(self.own_router, request)
+        if found is None:
+            raise self.no_route(request)
+        route, names = found
+        return route.callback(request, **names)  # type: ignore[no-any-return]
+
+    def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
+        """The route for a request and the names in its address; None when there is none."""
+        import bottle
+
+        try:
+            found: tuple[Any, dict[str, str]] = router.match(
+                {"REQUEST_METHOD": method or request.method, "PATH_INFO": request.path}
+            )
+        except bottle.HTTPError:
+            return None
+        return found
+
+    def no_route(self, request: Request) -> ApiError:
+        """The error for an address that there is not, or not for this method."""
+        methods = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
+        allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
+        if not allowed:
+            return fail("not_found")
+        violation = Violation((), "method", {"method": request.method[:20], "allowed": allowed})
+        return ApiError("method", violation, headers=(("Allow", allowed),))
+
+    def failure(self, environ: Mapping[str, Any], error: Exception) -> Reply:
+        """What went wrong, in the form of the dialect whose address it is; unknown errors are logged with a number."""
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+            with contextlib.suppress(sqlite3.Error):
+                error = storage_error(error)
+        if not isinstance(error, ApiError):
+            number = secrets.token_hex(8)
+            log.error("request %s failed", number, exc_info=error)
+            error = fail("internal", request=number)
+        return self.dialect_at(environ.get("PATH_INFO", "")).error(error)
+
+    def dialect_at(self, path: str) -> Dialect:
+        """The dialect whose address a path is: the one with the longest base that fits."""
+        bases = ((base, dialect) for dialect in self.dialects for base in dialect.bases)
+        fitting = [
+            (len(base), number, dialect) for number, (base, dialect) in enumerate(bases) if path.startswith(base)
+        ]
+        return max(fitting)[2] if fitting else self.dialects[0]
+
+    def send(
+        self, request: Request | None, reply: Reply, environ: Mapping[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Hand a reply to the WSGI server."""
+        headers = [("Content-Type", reply.content_type)] if reply.body else []
+        if reply.status not in (204, 304):
+            headers.append(("Content-Length", str(len(reply.body))))
+        headers += [*SECURITY_HEADERS, *reply.headers]
+        if not any(name == DEFAULT_POLICY[0] for name, _ in reply.headers):
+            headers.append(DEFAULT_POLICY)
+        if request:
+            headers += self.policy.cors_headers(request)
+        start_response(f"{reply.status} {REASONS.get(reply.status, 'Unknown')}", headers)
+        return [b""] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+
+REASONS = {status.value: status.phrase for status in HTTPStatus} | {
+    421: "Misdirected Request",
+    507: "Insufficient Storage",
+}
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
+    """Load a schema from a mapping or a file. SchemaError says where it is wrong, OSError that it is not there."""
+    if isinstance(source, Mapping):
+        return load_schema(source)
+    try:
+        return load_schema(read_json(FilePath(source).read_bytes()))
+    except ApiError as error:
+        raise SchemaError("#", error.violations[0].message()) from None
+
+
+def check_rules(schema: Schema) -> None:
+    """Read the rules of all tables. SchemaError names the first one that cannot be read."""
+    for table in schema.tables.values():
+        for name, rule in table.schema.get("x-tabs", {}).items():
+            try:
+                filter_from_json(Names(table, RULE_MANNER), rule, variables=True)
+            except ApiError as error:
+                raise SchemaError(f"{table.path}/x-tabs/{name}", error.violations[0].message()) from None
+
+
+class SettingsWords(TypedDict, total=False):
+    """The keyword arguments of `make_app`."""
+
+    auth: bool
+    strict: bool
+    dialects: Sequence[str] | None
+    cors: Iterable[str]
+    hosts: Iterable[str] | None
+    examples: bool
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an application behaves; the words are those of `make_app`."""
+
+    auth: bool = True
+    strict: bool = False
+    dialects: Sequence[str] | None = None
+    cors: Iterable[str] = ()
+    hosts: Iterable[str] | None = None
+    examples: bool = True
+    clock: Callable[[], datetime] = utc_now
+
+
+def make_app(
+    schema: Mapping[str, Json] | str | os.PathLike[str],
+    db: str | os.PathLike[str] = ":memory:",
+    users: Mapping[str, str] | None = None,
+    **settings: Unpack[SettingsWords],
+) -> Application:
+    """Make a WSGI application that serves the tables of a schema.
+
+    `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". `users` maps names to
+    passwords (8 to 1024 bytes); they are made, or given these passwords. The other arguments: `auth` (True: every
+    request needs credentials), `strict` (True: refuse what the original servers ignore), `dialects` (names; None: all),
+    `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
+    (insert the schema's examples into new tables), `clock` (gives the time with a zone).
+
+    Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
+    for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
+    sqlite3.Error when it cannot be opened. It prints nothing.
+    """
+    app = open_app(read_schema(schema), os.fspath(db), Settings(**settings))
+    try:
+        for name, password in (users or {}).items():
+            if app.accounts.verify(name, password) is None:
+                app.accounts.put_user(name, password=password)
+        if app.policy.auth and not app.accounts.any_user():
+            raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
+    except BaseException:
+        app.close()
+        raise
+    return app
+
+
+def open_app(schema: Schema, db: str, settings: Settings) -> Application:
+    """The application over a database, whether it has users or not."""
+    origins = frozenset(settings.cors)
+    if "*" in origins and settings.auth:
+        raise ValueError("cors '*' goes without authentication only: name the origins")
+    names = list(DIALECTS) if settings.dialects is None else settings.dialects
+    unknown = [name for name in names if name not in DIALECTS]
+    if unknown or not names:
+        raise ValueError(f"unknown dialect {unknown[:1]}; there are {', '.join(DIALECTS)}")
+    check_rules(schema)
+    store = Store(schema, db, settings.clock, settings.examples)
+    try:
+        policy = Policy(
+            settings.auth, origins, None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
+        )
+        services = Services(schema, store, settings.strict, policy.may_write)
+        return Application(services, Accounts(store), policy, names)
+    except BaseException:
+        store.close()
+        raise
+
+
+def serve(
+    app: Callable[..., Iterable[bytes]],
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    *,
+    on_ready: Callable[[str], None] = lambda url: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until `stop` is set.
+
+    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out requests in
+    flight are answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread only. OSError when the
+    address cannot be had.
+    """
+    server = make_server(app, host, port)
+    ended = stop or threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        server.pull_trigger()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        on_ready(f"http://{shown}:{server.socket.getsockname()[1]}/")
+    except BaseException:
+        server.close()
+        raise
+    run_until(server, ended)
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to the first address that the host has. OSError when it cannot be had."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        if os.name != "nt":  # there it would let two servers have one port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
+    """waitress, bound, with settings that hold in the open."""
+    from waitress.server import create_server
+
+    make: Any = create_server  # what it gives is one server or several, and here there is one socket
+    server = make(
+        app,
+        sockets=[bind_socket(host, port)],
+        threads=8,
+        connection_limit=1000,
+        asyncore_use_poll=hasattr(select, "poll"),
+        channel_timeout=30,
+        cleanup_interval=5,
+        max_request_header_size=MAX_HEADER_BYTES,
+        max_request_body_size=MAX_BUFFERED_BYTES,
+        ident=None,
+        expose_tracebacks=False,
+        clear_untrusted_proxy_headers=True,
+    )
+    server.channel_class = strict_channel()
+    return server
+
+
+@functools.cache
+def strict_channel() -> Any:
+    """waitress' channel with a parser that refuses what two servers in a row could read in two ways."""
+    from waitress.channel import HTTPChannel
+    from waitress.parser import HTTPRequestParser, ParsingError
+
+    class Parser(HTTPRequestParser):
+        def parse_header(self, header_plus: bytes) -> None:
+            first, *lines = header_plus.lower().split(b"\r\n")
+            pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+            names, codings = (
+                [name for name, _ in pairs],
+                [value for name, value in pairs if name == b"transfer-encoding"],
+            )
+            if len(lines) > MAX_HEADERS:
+                raise ParsingError("Too many headers")
+            if codings not in ([], [b"chunked"]) or (codings and b"content-length" in names):
+                raise ParsingError("The length of the body is not clear")
+            if names.count(b"host") > 1 or (first.endswith(b"http/1.1") and b"host" not in names):
+                raise ParsingError("There must be one Host header")
+            super().parse_header(header_plus)
+
+    class Channel(HTTPChannel):
+        parser_class = Parser
+
+    return Channel
+
+
+def run_until(server: Any, ended: threading.Event) -> None:
+    """waitress' loop until the event, then the graceful stop: no new connections, answer what has begun, close."""
+    poll = server.adj.asyncore_use_poll
+    started: dict[Any, float] = {}
+    while not ended.is_set():
+        server.asyncore.loop(timeout=1, map=server._map, count=1, use_poll=poll)
+        close_slow(server, started)
+    server.accepting = False
+    server.del_channel(server._map)
+    server.socket.close()
+    deadline = time.monotonic() + STOP_GRACE_SECONDS
+    while time.monotonic() < deadline and any(_is_busy(channel) for channel in server.active_channels.values()):
+        server.asyncore.loop(timeout=0.05, map=server._map, count=1, use_poll=poll)
+    server.task_dispatcher.shutdown(True, max(0.1, deadline - time.monotonic()))
+    for channel in list(server.active_channels.values()):
+        channel.handle_close()
+    server.trigger.close()
+
+
+def close_slow(server: Any, started: dict[Any, float]) -> None:
+    """Close connections whose request has been arriving for too long; `started` remembers since when each does."""
+    now, arriving = time.monotonic(), {}
+    for channel in list(server.active_channels.values()):
+        if channel.request is not None and not channel.requests and not channel.total_outbufs_len:
+            arriving[channel] = started.get(channel, now)
+            if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS:
+                channel.handle_close()
+    started.clear()
+    started.update(arriving)
+
+
+def _is_busy(channel: Any) -> bool:
+    return bool(channel.requests or channel.total_outbufs_len or channel.request is not None)
+
+
+# ======================================================================================================================
+# 15  Command line
+#
+# `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
+# Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
+# running, 2 for usage and schema files. What the user can mend is one line on stderr that says the next step.
+# ======================================================================================================================
+
+PROGRAM = "minirest"
+PACKAGES = "bottle waitress jsonschema-rs wsproto"
+EXAMPLES = """examples:
+  minirest                          serve minirest.json or schema.json of this folder, else the sample, in memory
+  minirest shop.json                serve the tables of shop.json from shop.db, which is made when it is missing
+  minirest shop.json --port 0       on a free port
+  minirest user add anna            make a user for the database of this folder's schema
+  minirest token add anna laptop    make a token for her
+  minirest migrate shop.json        show what a changed schema file would change in shop.db; --apply does it
+
+Every option has a twin in the environment: MINIREST_DB for --db, MINIREST_NO_AUTH=1 for --no-auth, and so on."""
+
+
+class UsageError(Exception):
+    """What the user can mend; shown as one line. `status` is the exit code."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+            wanted = ".".join(map(str, MINIMUM_SQLITE))
+            raise UsageError(f"SQLite {wanted} or newer is needed; this Python has {sqlite3.sqlite_version}", 1)
+        command = COMMANDS.get(arguments[0]) if arguments else None
+        return command(arguments[1:]) if command else serve_command(arguments)
+    except MigrationNeeded as error:
+        for step in error.steps:
+            print(f"  {step.line()}", file=sys.stderr)
+        _complain(
+            "the schema file and the database differ as above; run minirest migrate --apply, or change the file back"
+        )
+        return 2
+    except Exception as error:
+        message, status = explain(error)
+        if message is None:
+            raise
+        _complain(message)
+        return status
+
+
+def explain(error: Exception) -> tuple[str | None, int]:
+    """One line and the exit code for an error that the user can do something about; None for any other."""
+    match error:
+        case UsageError():
+            return str(error), error.status
+        case SchemaError():
+            return f"the schema file is not right: {error}", 2
+        case NotOurs():
+            return f"this database cannot be used: {error}; choose another file with --db", 2
+        case ModuleNotFoundError():
+            return f"the package {error.name!r} is missing; run: python3 -m pip install {PACKAGES}", 1
+        case ApiError():
+            return str(error), 1
+        case sqlite3.Error():
+            return f"the database cannot be opened: {error}; is the file whole, and may you write there?", 1
+        case OSError():
+            return f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1
+        case _:
+            return None, 1
+
+
+def _complain(message: str) -> None:
+    print(f"{PROGRAM}: {message}", file=sys.stderr, flush=True)
+
+
+def _twin(name: str, default: str | None = None) -> str | None:
+    return os.environ.get(f"MINIREST_{name}") or default
+
+
+def _list_twin(name: str) -> list[str]:
+    return [part.strip() for part in (_twin(name) or "").split(",") if part.strip()]
+
+
+def _flag_twin(name: str) -> bool:
+    return (_twin(name) or "0").lower() not in ("0", "false", "no")
+
+
+def _parser(prog: str, description: str, epilog: str | None = None) -> _Parser:
+    form = argparse.RawDescriptionHelpFormatter
+    return _Parser(prog=prog, description=description, epilog=epilog, formatter_class=form, allow_abbrev=False)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """The two options that say which schema and which file are meant."""
+    parser.add_argument("schema", nargs="?", metavar="SCHEMA", default=_twin("SCHEMA"), help="the schema file")
+    parser.add_argument(
+        "--db", metavar="FILE", default=_twin("DB"), help="the database (default: SCHEMA's name with .db)"
+    )
+
+
+def server_parser() -> argparse.ArgumentParser:
+    """The options of the server."""
+    description = "A REST server in one file: a JSON schema goes in, a backend over SQLite comes out."
+    parser = _parser(PROGRAM, description, f"commands: {', '.join(COMMANDS)} (each with --help)\n\n{EXAMPLES}")
+    _add_places(parser)
+    add = parser.add_argument
+    add("--host", default=_twin("HOST", "127.0.0.1"), help="the address to listen on (default: 127.0.0.1)")
+    add("--port", default=_twin("PORT", "8080"), help="the port; 0 takes a free one (default: 8080)")
+    add("--no-auth", action="store_true", default=_flag_twin("NO_AUTH"), help="answer everybody, as an administrator")
+    add("--no-examples", action="store_true", default=_flag_twin("NO_EXAMPLES"), help="leave the schema's examples out")
+    add("--dialects", default=_twin("DIALECTS"), metavar="A,B", help=f"only these of: {', '.join(DIALECTS)}")
+    add(
+        "--cors",
+        action="append",
+        default=_list_twin("CORS"),
+        metavar="ORIGIN",
+        help="let this origin's pages call; repeatable",
+    )
+    add(
+        "--allow-host",
+        action="append",
+        default=_list_twin("ALLOW_HOST"),
+        metavar="NAME",
+        help="answer for this host name too",
+    )
+    add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
+    add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
+    add(
+        "--log",
+        action="store_true",
+        default=_flag_twin("LOG"),
+        help="one line for each request, also without a terminal",
+    )
+    add("--version", action="version", version=f"{PROGRAM} {__version__} (SQLite {sqlite3.sqlite_version})")
+    return parser
+
+
+# ---- serving ----
+
+
+class Places(NamedTuple):
+    """Which schema file and which database are meant, and whether it is the sample."""
+
+    schema: FilePath
+    database: str
+    is_sample: bool = False
+
+
+def find_places(schema: str | None, database: str | None) -> Places:
+    """Decide on the schema file and the database. UsageError when there is none."""
+    if schema is None and database and FilePath(database).exists():
+        check_file(database)
+    sample = FilePath(__file__).with_name("sample_schema.json")
+    found = (
+        FilePath(schema)
+        if schema
+        else next((FilePath(name) for name in ("minirest.json", "schema.json") if FilePath(name).is_file()), None)
+    )
+    if found is None and sample.is_file():
+        return Places(sample, database or ":memory:", is_sample=True)
+    if found is None:
+        raise UsageError("nothing to serve: give a schema file as SCHEMA (and a database as --db FILE, if you like)")
+    if not found.is_file():
+        raise UsageError(f"there is no schema file {str(found)!r}; give the path of a JSON Schema file")
+    return Places(found, database or f"{found.stem}.db")
+
+
+@contextlib.contextmanager
+def only_reading(path: str) -> Iterator[sqlite3.Connection]:
+    """A connection that changes no byte of the file and leaves none beside it (as `mode=ro` would, of a WAL file)."""
+    address = f"file:{quote(str(FilePath(path).absolute()))}?mode=rw"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+        connection.execute("pragma query_only=on")
+        yield connection
+
+
+def check_file(path: str) -> None:
+    """UsageError when a file is no database of ours. Nothing is written."""
+    with only_reading(path) as connection:
+        try:
+            check_ours(connection)
+        except NotOurs:
+            reason = f"{path!r} was not made by minirest; give a schema file as SCHEMA and another file as --db"
+            raise UsageError(reason) from None
+
+
+def serve_command(arguments: Sequence[str]) -> int:
+    """`minirest [SCHEMA]`."""
+    options = server_parser().parse_args(arguments)
+    port, places = port_of(options.port), find_places(options.schema, options.db)
+    if options.reload:
+        return reload_on_change(places.schema, arguments)
+    app = make_app_for(options, places)
+    try:
+        if options.log or sys.stderr.isatty():
+            app.on_request = print_request
+        serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
+    except OSError as error:
+        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
+        reason = f"cannot listen on {options.host}:{port}: {error.strerror or error}; choose another {option}"
+        raise UsageError(reason, 1) from None
+    finally:
+        app.close()
+    return 0
+
+
+def port_of(text: str) -> int:
+    """The port of an option. UsageError when it is none."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise UsageError(f"{text!r} is no port; choose one from 0 to 65535")
+    return int(text)
+
+
+def make_app_for(options: argparse.Namespace, places: Places) -> Application:
+    """The application that the options ask for."""
+    hosts = None
+    if is_loopback(options.host):
+        own = f"[{options.host}]" if ":" in options.host else options.host
+        hosts = {*LOOPBACK_NAMES, own, *options.allow_host}
+    try:
+        settings = Settings(
+            auth=not options.no_auth,
+            strict=options.strict,
+            dialects=[name.strip() for name in options.dialects.split(",")] if options.dialects else None,
+            cors=options.cors,
+            hosts=hosts,
+            examples=not options.no_examples,
+        )
+        return open_app(read_schema(places.schema), places.database, settings)
+    except SchemaError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def first_administrator(app: Application) -> str | None:
+    """Make an administrator for a database in which nobody has a password; gives name and password for a `curl`."""
+    if not app.policy.auth or app.accounts.any_user(disabled=True):
+        return None
+    name, given = _twin("USER", "admin") or "admin", _twin("PASSWORD")
+    password = given or secrets.token_urlsafe(12)
+    try:
+        app.accounts.put_user(name, password=password, roles=["admin"])
+    except ValueError as error:
+        raise UsageError(f"MINIREST_USER and MINIREST_PASSWORD cannot be used: {error}") from None
+    return None if given else f"{name}:{password}"
+
+
+def announce(app: Application, places: Places, url: str) -> None:
+    """Say where the server listens, and for a new database how to sign in."""
+    secret = first_administrator(app)
+    print(f"Listening on {url}", flush=True)
+    tables = list(app.schema.tables.values())
+    if places.is_sample:
+        where = "in memory" if places.database == ":memory:" else f"in {places.database}"
+        _complain(f"no schema file here, so this is the sample, {where}; give your own as SCHEMA")
+    if secret:
+        address = f"{url}{tables[0].name.lower()}?$page[count]=2"
+        print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
+    elif app.policy.auth and not app.accounts.any_user():
+        _complain("every user is disabled; to let one in: minirest user enable NAME")
+    if sys.stderr.isatty():
+        describe(app, secret is None)
+
+
+def describe(app: Application, has_users: bool) -> None:
+    """What is served, for a person at a terminal."""
+    records = sum(count for _, count in Overview(app.services, app.dialects).counts())
+    dialects = ", ".join(dialect.name for dialect in app.dialects)
+    _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
+    if app.policy.auth and has_users:
+        _complain("to set a new password: minirest user password NAME")
+
+
+def print_request(request: Request | None, status: int, seconds: float) -> None:
+    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line."""
+    line = json.dumps(
+        f"{request.path}?{request.query}" if request and request.query else request.path if request else ""
+    )
+    method = json.dumps(request.method)[1:-1] if request else "-"
+    print(
+        f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
+    """Run the server as a child and start it again whenever the schema file or this module changes."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    words = [word for word in arguments if word != "--reload"]
+    command = [sys.executable, str(FilePath(__file__).resolve()), *words]
+    password = _twin("PASSWORD") or secrets.token_urlsafe(12)
+    if not _twin("PASSWORD"):
+        _complain(f"a new database gets the user admin with the password {password}")
+    environment = {**os.environ, "MINIREST_RELOAD": "0", "MINIREST_PASSWORD": password}
+    while not ended.is_set():
+        child, seen = subprocess.Popen(command, env=environment), _stamps(schema)  # noqa: S603 - this very program
+        while not ended.wait(0.3) and _stamps(schema) == seen:
+            pass
+        child.terminate()
+        child.wait()
+    return 0
+
+
+def _stamps(schema: FilePath) -> list[int]:
+    return [path.stat().st_mtime_ns if path.exists() else 0 for path in (schema, FilePath(__file__))]
+
+
+# ---- commands on a file ----
+
+
+def _existing(database: str) -> str:
+    if not FilePath(database).is_file():
+        if database == ":memory:":
+            raise UsageError("no database is named: write --db FILE", 1)
+        raise UsageError(f"there is no database {database!r}; start the server once to make it, or write --db FILE", 1)
+    return database
+
+
+@contextlib.contextmanager
+def _accounts(options: argparse.Namespace) -> Iterator[Accounts]:
+    """The accounts of the file that the options mean, whatever its tables are."""
+    path = _existing(options.db or find_places(options.schema, None).database)
+    store = Store(system_schema(), path, utc_now, examples=False)
+    try:
+        yield Accounts(store)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        store.close()
+
+
+def user_command(arguments: Sequence[str]) -> int:
+    """`minirest user`."""
+    parser = _parser(
+        f"{PROGRAM} user",
+        "Look after the users of a database. A password comes from MINIREST_PASSWORD, from the terminal, or is drawn.",
+    )
+    parser.add_argument("action", choices=["list", "add", "password", "disable", "enable"])
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    parser.add_argument("--display-name", help="the name that people see")
+    parser.add_argument("--email")
+    options = parser.parse_args(arguments)
+    if options.action != "list" and not options.name:
+        raise UsageError(f"name the user: minirest user {options.action} NAME")
+    with _accounts(options) as accounts:
+        if options.action == "list":
+            for name, disabled in accounts.names():
+                print(f"{name}\tdisabled" if disabled else name)
+            return 0
+        if (accounts.account(options.name) is None) != (options.action == "add"):
+            state = "exists already" if options.action == "add" else "does not exist"
+            raise UsageError(f"the user {options.name!r} {state}; see minirest user list", 1)
+        accounts.put_user(options.name, **_user_values(options))
+    return 0
+
+
+def _user_values(options: argparse.Namespace) -> dict[str, Json]:
+    if options.action in ("disable", "enable"):
+        return {"disabled": options.action == "disable"}
+    given = {"display_name": options.display_name, "email": options.email}
+    return {"password": ask_password(), **{name: value for name, value in given.items() if value is not None}}
+
+
+def ask_password() -> str:
+    """A password from the environment or the terminal; without either a new one, which is printed."""
+    given = _twin("PASSWORD")
+    if given:
+        return given
+    if sys.stdin.isatty():
+        first = getpass.getpass("Password: ")
+        if getpass.getpass("Once more: ") != first:
+            raise UsageError("the passwords differ; try again", 1)
+        return first
+    drawn = secrets.token_urlsafe(12)
+    print(drawn)
+    return drawn
+
+
+def token_command(arguments: Sequence[str]) -> int:
+    """`minirest token`."""
+    parser = _parser(f"{PROGRAM} token", "Look after the tokens of a database. A new one is shown once.")
+    parser.add_argument("action", choices=["list", "add", "revoke"])
+    parser.add_argument("user", nargs="?", metavar="USER|ID", help="whose token (add), or which one (revoke)")
+    parser.add_argument("name", nargs="?", help="what the token is for")
+    parser.add_argument("--days", type=int, help="how long it holds (default: for ever)")
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    options = parser.parse_args(arguments)
+    with _accounts(options) as accounts:
+        if options.action == "list":
+            for number, user, name, start, expires, last_used in accounts.tokens():
+                print(
+                    f"{number}\t{user}\t{name}\t{start}...\t{expires or 'never expires'}\t{last_used or 'never used'}"
+                )
+        elif options.action == "add":
+            print(add_token(accounts, options))
+        elif not re.fullmatch(r"\d{1,15}", options.user or "", re.ASCII) or not accounts.revoke_token(
+            int(options.user)
+        ):
+            raise UsageError("there is no such token; see minirest token list for the ids", 1)
+    return 0
+
+
+def add_token(accounts: Accounts, options: argparse.Namespace) -> str:
+    """Make the token that the options ask for."""
+    if not options.user or not options.name:
+        raise UsageError("name the user and what the token is for: minirest token add USER NAME")
+    if options.days is not None and not 0 < options.days < 36_500:
+        raise UsageError("--days is a number from 1 to 36499")
+    if accounts.account(options.user) is None:
+        raise UsageError(f"the user {options.user!r} does not exist; see minirest user list", 1)
+    expires = moment_text(utc_now() + timedelta(days=options.days)) if options.days else None
+    return accounts.add_token(options.user, options.name, expires)
+
+
+def check_command(arguments: Sequence[str]) -> int:
+    """`minirest check`."""
+    parser = _parser(
+        f"{PROGRAM} check", "Check a schema file with its rules and examples, and its database where there is one."
+    )
+    _add_places(parser)
+    options = parser.parse_args(arguments)
+    places = find_places(options.schema, options.db)
+    schema = read_schema(places.schema)
+    check_rules(schema)
+    Store(schema, ":memory:", utc_now).close()
+    print(f"{places.schema}: {len(schema.tables)} tables, all right")
+    if options.db or FilePath(places.database).is_file():
+        check_database(schema, _existing(places.database))
+    return 0
+
+
+def check_database(schema: Schema, path: str) -> None:
+    """Check a file and print what the schema would change in it."""
+    with only_reading(path) as connection:
+        check_ours(connection)
+        found = connection.execute("pragma integrity_check").fetchone()[0]
+        if found != "ok":
+            raise UsageError(f"{path}: the file is damaged: {found}; restore a copy", 1)
+    steps = migrate(schema, path)
+    print(f"{path}: whole" + ("" if steps else ", and as the schema file says"))
+    for step in steps:
+        print(f"  {step.line()}")
+
+
+def migrate_command(arguments: Sequence[str]) -> int:
+    """`minirest migrate`."""
+    parser = _parser(f"{PROGRAM} migrate", "Show what a changed schema file changes in its database, and carry it out.")
+    _add_places(parser)
+    parser.add_argument("--apply", action="store_true", help="carry the plan out, after writing a copy of the file")
+    parser.add_argument(
+        "--drop", action="append", default=[], metavar="TABLE[.FIELD]", help="this may be lost; repeatable"
+    )
+    parser.add_argument(
+        "--rename", action="append", default=[], metavar="OLD=NEW", help="TABLE=NEW or TABLE.FIELD=NEW; repeatable"
+    )
+    options = parser.parse_args(arguments)
+    places = find_places(options.schema, options.db)
+    renames = dict(pair.split("=", 1) for pair in options.rename if pair.count("=") == 1)
+    if len(renames) != len(options.rename):
+        raise UsageError("write --rename OLD=NEW, for example --rename kunden.name=titel")
+    schema = read_schema(places.schema)
+    check_rules(schema)
+    try:
+        steps = migrate(schema, _existing(places.database), options.drop, renames, options.apply)
+    except ValueError as error:
+        raise UsageError(f"not carried out: {error}", 1) from None
+    for step in steps:
+        print(f"{'done: ' if options.apply else ''}{step.line()}")
+    if not steps:
+        print("nothing to do")
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "user": user_command,
+    "token": token_command,
+    "check": check_command,
+    "migrate": migrate_command,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

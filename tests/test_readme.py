@@ -1,0 +1,349 @@
+"""The README: its commands run and answer as shown, its examples load, and it names what a user can name."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import minirest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = ".venv/bin/python"
+SERVER = f"{PYTHON} minirest.py"
+ADDRESS = "http://127.0.0.1:8080/"
+FIRST = (
+    "python3 -m venv --without-pip .venv && python3 -m pip --python .venv/bin/python install -e ."
+    " && .venv/bin/python minirest.py"
+)
+SECOND = (
+    "python3 -m venv --without-pip .venv && python3 -m pip --python .venv/bin/python install -e '.[test]'"
+    " && .venv/bin/python -m pytest"
+)
+NOT_RUN = [
+    *(FIRST, SECOND),
+    *("uv run minirest.py", "pipx run --path minirest.py"),
+    *(".venv/bin/ruff format", ".venv/bin/ruff check", ".venv/bin/mypy", ".venv/bin/python -m pytest"),
+    *(".venv/bin/coverage run -m pytest", ".venv/bin/coverage report"),
+]
+"""Commands that fetch packages or run these tests: `.ci/run` takes the same steps."""
+INNER_KINDS = {"content", "scalar"}
+"""Kinds that no schema file can ask for."""
+
+
+class Block(NamedTuple):
+    """One fenced block: its language, and its text."""
+
+    language: str
+    text: str
+
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [Block(found[1], found[2]) for found in FENCE.finditer(README)]
+COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
+RUN = [line for line in COMMANDS if line.startswith((SERVER, "MINIREST_")) and SERVER in line]
+
+
+def section(heading: str) -> str:
+    """The text under a heading, up to the next one of any level."""
+    (found,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of all tables under a heading, without their heads."""
+    lines = section(heading).splitlines()
+    ends = [number for number, line in enumerate(lines) if re.fullmatch(r"[|-]+", line)]
+    cells = [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines]
+    return [
+        cells[number]
+        for number, line in enumerate(lines)
+        if line.startswith("|") and not {number, number + 1} & set(ends)
+    ]
+
+
+def names(text: str) -> list[str]:
+    """What stands between backquotes."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def firsts(heading: str) -> list[str]:
+    """The names in the first cells of all tables under a heading."""
+    return [name for row in rows(heading) for name in names(row[0])]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment without our variables, with the checkout's module in reach."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MINIREST_")}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+@contextmanager
+def served(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    """Run a server, give its address, stop it with SIGTERM; it has to end with 0."""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        assert server.stderr
+        line = server.stdout.readline()
+        try:
+            assert "http://" in line, server.stderr.read()
+            yield line.split()[-1]
+        finally:
+            server.send_signal(signal.SIGTERM)
+            said = server.communicate(timeout=15)[1]
+        assert server.returncode == 0, said
+
+
+def split(line: str) -> tuple[dict[str, str], list[str]]:
+    """The variables and the words of a command, with this Python and this module."""
+    words = shlex.split(line)
+    start = words.index(PYTHON)
+    variables = dict(word.split("=", 1) for word in words[:start])
+    return variables, [sys.executable, str(ROOT / "minirest.py"), *words[start + 2 :]]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the sample, started with the README's own password on a free port."""
+    (line,) = (line for line in COMMANDS if line.startswith("MINIREST_PASSWORD="))
+    variables, command = split(line)
+    with served([*command, "--port", "0"], tmp_path_factory.mktemp("sample"), variables) as url:
+        yield url
+
+
+# ---- what it shows ----
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_commands_answer_as_shown(address: str) -> None:
+    """Each `curl` command, run in a shell in the README's order, gives the answer that stands behind it."""
+    asked = [(block, BLOCKS[number + 1]) for number, block in enumerate(BLOCKS) if block.text.startswith("curl ")]
+    assert len(asked) > 9
+    for block, shown in asked:
+        assert block.language == "sh"
+        assert ADDRESS in block.text
+        command = block.text.replace(ADDRESS, address)
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=10)
+        assert done.returncode == 0, command + done.stderr
+        if shown.language == "json":  # with the order of the keys
+            assert json.dumps(json.loads(done.stdout)) == json.dumps(json.loads(shown.text)), command
+        else:
+            assert (shown.language, done.stdout.strip()) == ("text", shown.text.strip()), command
+
+
+def test_server_and_file_commands_run(tmp_path: Path) -> None:
+    """Each command of minirest.py runs in the README's order, beside its schema file, and ends with 0."""
+    (tmp_path / "shop.json").write_text(shop())
+    assert len(RUN) > 9
+    for line in RUN:
+        variables, command = split(line)
+        if command[2:3] and command[2] in minirest.COMMANDS:
+            done = subprocess.run(
+                command,
+                cwd=tmp_path,
+                env=environment(**variables),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=15,
+            )
+            assert (done.returncode, done.stderr) == (0, ""), line
+        else:
+            with served([*command, "--port", "0"], tmp_path, variables):
+                pass
+    assert (tmp_path / "shop.db").is_file()
+
+
+def test_every_command_is_run_or_known() -> None:
+    """No command stands in the README that neither a test here nor `.ci/run` runs; the two first are the first."""
+    assert [line for line in COMMANDS if not line.startswith("curl ") and line not in RUN] == NOT_RUN
+    assert COMMANDS[:2] == [FIRST, SECOND]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("number", range(sum(block.language == "python" for block in BLOCKS)))
+def test_python_examples_run(number: int, tmp_path: Path) -> None:
+    """Each Python example runs beside the sample; one that serves is asked to stop, and stops with 0."""
+    program = [block.text for block in BLOCKS if block.language == "python"][number]
+    shutil.copy(ROOT / "sample_schema.json", tmp_path)
+    (tmp_path / "program.py").write_text(program.replace("port=8080", "port=0"))
+    command = [sys.executable, "-u", "program.py"]
+    if "serve(" in program:
+        with served(command, tmp_path, {}):
+            return
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def shop() -> str:
+    """The schema file that the README shows."""
+    (text,) = (block.text for block in BLOCKS if block.language == "json" and "$defs" in block.text)
+    return text
+
+
+def test_schema_example_is_served() -> None:
+    """The example of a schema file loads, with its links and its examples."""
+    schema = minirest.load_schema(json.loads(shop()))
+    assert {name: list(table.links) for name, table in schema.tables.items()} == {
+        "books": ["author", "subjects"],
+        "authors": ["books"],
+        "subjects": ["books"],
+    }
+    minirest.make_app(json.loads(shop()), auth=False).close()
+
+
+# ---- what it names ----
+
+
+def test_kinds() -> None:
+    """The kinds that a schema can have are all there; each spelling gives its kind, which reads the value shown."""
+    assert set(firsts("Kinds of fields")) == set(minirest.KINDS) - INNER_KINDS
+    for (kind,), spelling, value in ((names(row[0]), names(row[1])[0], names(row[2])[0]) for row in KIND_ROWS):
+        table: dict[str, Any] = {"type": "object", "properties": {"it": json.loads(spelling)}}
+        field = minirest.load_schema({"$defs": {"t": table}}).tables["t"].fields["it"]
+        assert field.kind.name == kind
+        field.parse_json(json.loads(value))
+
+
+KIND_ROWS = [row for row in rows("Kinds of fields") if names(row[0]) != ["id"]]
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("Words of a table", minirest.TABLE_WORDS),
+        ("Words of a field", minirest.FIELD_WORDS),
+        ("Words of the file", minirest.ROOT_WORDS),
+    ],
+)
+def test_schema_words(heading: str, words: frozenset[str]) -> None:
+    """The tables of words hold the words that the reader of schema files knows, no others."""
+    assert sorted(firsts(heading)) == sorted(words)
+
+
+def test_reserved_tables() -> None:
+    """All reserved names of tables are listed."""
+    (line,) = re.findall(r"These tables are reserved: (.*?)\.\n", section("The schema file"), re.DOTALL)
+    assert set(names(line)) == minirest.RESERVED_TABLES
+
+
+def test_dialects() -> None:
+    """The table of dialects has those that exist, with all their addresses."""
+    shown = {names(row[0])[0]: row[2] for row in rows("Dialects")}
+    assert list(shown) == list(minirest.DIALECTS)
+    for name, dialect in minirest.DIALECTS.items():
+        assert set(dialect.bases) - {""} <= set(names(shown[name]))
+
+
+def test_limbas_parameters() -> None:
+    """All `$` parameters are there, no others."""
+    assert {name.partition("[")[0] for name in firsts("Parameters")} == set(minirest.LIMBAS_PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [("email", "text"), ("integer", "number"), ("boolean", "boolean"), ("list", "list"), ("json", "json")],
+)
+def test_limbas_operators(kind: str, family: str) -> None:
+    """Each kind of field has its operators, and each operator has its meaning."""
+    everything = {name for words in minirest.LIMBAS_OPERATORS.values() for name in words}
+    (row,) = (row for row in rows("Filters") if kind in names(row[0]))
+    assert set(names(row[1])) & everything == set(minirest.LIMBAS_OPERATORS[family])
+    assert everything <= set(firsts("Filters"))
+
+
+def test_errors() -> None:
+    """The table of errors has every code with its status."""
+    assert {names(row[0])[0]: int(row[1]) for row in rows("Errors")} == {
+        code: rule.status for code, rule in minirest.ERRORS.items()
+    }
+
+
+def test_limits() -> None:
+    """The table of limits has each limit that the module uses, with its value."""
+    source = (ROOT / "minirest.py").read_text(encoding="utf-8")
+    head = source[: source.index("# 1  Errors\n")]
+    limits = re.findall(r"^(M(?:AX|INIMUM)_\w+|\w+_SECONDS|\w+_SIZE) = ", head, re.MULTILINE)
+    assert {names(row[0])[0]: row[1] for row in rows("Deployment and limits")} == {
+        name: limit_text(getattr(minirest, name)) for name in limits if len(re.findall(rf"\b{name}\b", source)) > 1
+    }
+
+
+def limit_text(value: float | tuple[int, ...]) -> str:
+    """A limit as the README writes it."""
+    return ".".join(map(str, value)) if isinstance(value, tuple) else str(int(value))
+
+
+def options() -> dict[str, str]:
+    """The options of the server: the name in an `argparse` namespace, by the way it is written."""
+    actions = minirest.server_parser()._actions
+    return {action.option_strings[-1] if action.option_strings else "SCHEMA": action.dest for action in actions}
+
+
+def test_options_and_their_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All options are there and in `--help`; the variable beside each one sets it."""
+    shown = {row[0].strip("`").split()[0]: names(row[1]) for row in rows("Command line") if len(row) == 3}
+    assert set(shown) == set(options())
+    usage, plain = minirest.server_parser().format_help(), vars(minirest.server_parser().parse_args([]))
+    for option, twins in shown.items():
+        assert option in usage
+        assert bool(twins) == (option not in ("--help", "--version"))
+        for twin in twins:
+            variable, _, value = twin.partition("=")
+            assert variable == "MINIREST_" + option.strip("-").replace("-", "_").upper()
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, value or "x")
+                changed = vars(minirest.server_parser().parse_args([]))
+            assert {name for name in plain if plain[name] != changed[name]} == {options()[option]}
+
+
+def test_commands_and_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """All commands are there and in `--help`, with their actions and options."""
+    shown = {names(row[0])[0].split()[0]: " ".join(row) for row in rows("Command line") if len(row) == 2}
+    assert set(shown) == set(minirest.COMMANDS)
+    for name, text in shown.items():
+        assert name in minirest.server_parser().format_help()
+        with pytest.raises(SystemExit):
+            minirest.COMMANDS[name](["--help"])
+        usage = capsys.readouterr().out
+        wanted = set(re.findall(r"--[a-z-]+", usage)) - {"--help"}
+        if wanted != {"--db"}:  # `check` has the places only, like the server
+            assert wanted - {"--db"} <= set(names(text))
+        for actions in re.findall(r"\{([a-z,]+)\}", usage):
+            assert set(actions.split(",")) <= {word for part in names(text) for word in part.split()}
+
+
+def test_arguments_of_make_app() -> None:
+    """All arguments of `make_app` are named."""
+    (line,) = re.findall(r"Further\narguments: (.*?\.)\s", section("Embedding"), re.DOTALL)
+    assert set(names(line)) == set(minirest.SettingsWords.__annotations__)
+
+
+def test_map_of_the_sections() -> None:
+    """The map of the file is the one at its top, in its order."""
+    banners = re.findall(r"^# (\d+)  (.+)$", (ROOT / "minirest.py").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [row[0] for row in rows("Development")] == [f"{number} {title}" for number, title in banners]
+
+
+def test_changes_begin_with_this_version() -> None:
+    """The newest entry of the changes is the module's version."""
+    assert re.findall(r"^### (\d+\.\d+\.\d+)$", README, re.MULTILINE)[0] == minirest.__version__
+
+
+def test_foreign_package_is_never_installed() -> None:
+    """Neither the README nor the help tells anybody to install the foreign package called minirest from PyPI."""
+    for text in (README, minirest.server_parser().format_help(), minirest.__doc__ or ""):
+        assert not re.search(r"(pip|pipx|uv|uvx)( tool)? (install|run|add) [\"']?minirest\b(?!\.)", text)
