@@ -2297,7 +2297,8 @@ class Names:
         if word == "id" or (self.manner.fold_names and word.lower() == "id"):
             return self.table.id
         if self.manner.shows_keys:
-            return next((key for key in self.table.keys if key.name == word), None)
+            links = (link for link in self.table.links.values() if link not in self.hidden)
+            return next((link.key for link in links if link.key and link.key.name == word), None)
         return None
 
     def at(self, link: Link) -> Names:
@@ -2329,7 +2330,7 @@ class Names:
     def within(self, member: Field, words: Sequence[str]) -> tuple[str, ...]:
         """Check the words behind a field: keys of a JSON value."""
         for word in words:
-            if member.kind.name != "json" or '"' in word or "\\" in word or any(ord(letter) < 32 for letter in word):
+            if member.kind.name != "json" or '"' in word or any(ord(letter) < 32 for letter in word):
                 raise fail("unknown_field", name=f"{member.name}.{word}", table=self.table.name)
         return tuple(words)
 
@@ -2406,7 +2407,7 @@ class _JsonFilter:
     def entry(self, prefix: tuple[str, ...], words: list[str], value: Json, depth: int) -> Filter | None:
         """One key with its value; None when it sets no condition."""
         if not words:
-            return self.read(prefix, value, depth + 1)
+            return self.read(prefix, value, depth + isinstance(value, Mapping))
         word, rest = words[0], words[1:]
         if not word.startswith("$"):
             return self.entry((*prefix, word), rest, value, depth)
@@ -2459,7 +2460,7 @@ class _JsonFilter:
     def value(self, path: Path, value: Json) -> SqlValue:
         """A value as the field stores it; texts of a query are read by the field's kind."""
         assert path.field
-        kind = KINDS["scalar"] if path.within else path.field.kind
+        kind = KINDS["scalar"] if path.within else path.field.items or path.field.kind
         if kind.name in ("list", "choices"):
             kind = KINDS["scalar"]
         try:
@@ -2500,7 +2501,9 @@ def or_null(where: Filter, path: Path) -> Filter:
 def _json_eq(reader: _JsonFilter, path: Path, value: Json) -> Filter:
     if value is None:
         return Compare(path, "null")
-    return reader.make("in" if isinstance(value, list) or value == "$groups" else "eq", path, value)
+    return reader.make(
+        "in" if isinstance(value, list) or (reader.variables and value == "$groups") else "eq", path, value
+    )
 
 
 def _json_ne(reader: _JsonFilter, path: Path, value: Json) -> Filter:
@@ -2667,7 +2670,7 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
                 )
         elif member.read_only or (isinstance(member, Field) and member.is_system):
             if names.manner.read_only_key == "refuse":
-                result.faults.append(Violation((member.name,), "read_only"))
+                result.faults.append(Violation((name,), "read_only"))
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
@@ -3004,7 +3007,7 @@ class Compiler:
             part = path.within[0]
             number = sql("cast(strftime({},{}) as integer)", constant(DATE_PARTS[part]), column)
             return (sql("({}+1)", number) if part == "week_day" else number), KINDS["integer"]
-        keys = "$" + "".join(f'."{key}"' for key in path.within)
+        keys = "$" + "".join(f".{dump_json(key)}" for key in path.within)
         return sql("json_extract({},{})", column, bind(keys)), KINDS["scalar"]
 
     def some(self, where: Filter, frame: Frame) -> Sql:

@@ -414,7 +414,10 @@ def test_overview_as_page() -> None:
     assert page.text.count(HOSTILE) == 4
     assert "1,234" in page.text
     assert minirest.__version__ in page.text
-    assert [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "href", "style")] == []
+    assert [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "style")] == []
+    assert [value for name, value in page.attributes if name == "href"] == [
+        f"/{name}?$page[count]=2" for name in ("kunden", "leer")
+    ]
     (command,) = filter(None, page.commands)
     address = "http://example.org:81/kunden?$page[count]=2"
     assert shlex.split(command) == ["curl", "-g", "-u", "o'neil & <b>", address]
