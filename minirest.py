@@ -32,10 +32,12 @@ Map of the sections; each uses only earlier ones:
  9  Store              the tables in a file, changes of the schema, examples, the door for operations
 10  HTTP               requests, replies, bracket parameters, bodies
 11  Accounts           users, tokens, authentication schemes
-12  Dialects           Limbas
-13  Pages              the overview at /
-14  App and server     make_app, waitress, the graceful stop
-15  Command line       main
+12  Dialects           what all dialects have
+13  Limbas             tables, records and links at /<table>
+14  NocoBase           resources and actions at /api/<collection>:<action>
+15  Pages              the overview at /
+16  App and server     make_app, waitress, the graceful stop
+17  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -117,8 +119,13 @@ MAX_JSON_DEPTH = 64
 MAX_FILTER_DEPTH = 8
 MAX_FILTER_TERMS = 100
 MAX_FILTER_LINKS = 16
+MAX_SORT_TERMS = 16
+MAX_SEARCH_LENGTH = 1000
+MAX_VIOLATIONS = 100
 MAX_EXPRESSION_DEPTH = 300
 MAX_OBJECT_PAIRS = 60
+MAX_REMEMBERED_SHAPES = 256
+MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_NAME_LENGTH = 63
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -178,6 +185,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     # values
     "bad_value": ErrorRule(400, "Invalid value {value} for field {field!r}: expected {expected}"),
     "required": ErrorRule(400, "Field {field!r} is required"),
+    "twice": ErrorRule(400, "Field {field!r} is set twice"),
     "read_only": ErrorRule(400, "Field {field!r} cannot be set"),
     "unique": ErrorRule(400, "Field {field!r} must be unique: another record has this value"),
     "minLength": ErrorRule(400, "Field {field!r} must have at least {limit} characters"),
@@ -204,7 +212,9 @@ ERRORS: Mapping[str, ErrorRule] = {
     # requests that are understood and refused
     "not_archivable": ErrorRule(400, "Table {table!r} has no archive"),
     "not_sortable": ErrorRule(400, "Table {table!r} has no manual order"),
+    "no_condition": ErrorRule(400, "Neither a key nor a filter says which records are meant"),
     "unauthenticated": ErrorRule(401, "Unauthorized"),
+    "sign_in": ErrorRule(401, "The account or the password is wrong"),
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
     "method": ErrorRule(405, "Method {method} is not allowed here; allowed are {allowed}"),
@@ -294,7 +304,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 # filter is a `Span`, as wide as it is written.
 # ======================================================================================================================
 
-MOMENT = "%Y-%m-%dT%H:%M:%S"
 END_OF_TIME = "~"
 """Sorts after every date: the end of a span that would lie behind the year 9999."""
 
@@ -344,6 +353,8 @@ def parse_span(text: str) -> Span:
         micros = int((fraction or "")[:6].ljust(6, "0"))
         start = datetime(int(year), first, int(day or 1))  # noqa: DTZ001 - its zone is subtracted below
         start = start.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0), microsecond=micros)
+    if zone and not day and ":" not in zone and zone not in "Zz":
+        raise ValueError("digits that could be read in two ways")
     offset = _zone(zone)
     widths = ((fraction, 0.001), (second, 1), (minute, 60), (hour, 3600), (day, 86400), (week, 7 * 86400))
     seconds = next((width for part, width in widths if part), None)
@@ -670,7 +681,7 @@ KINDS = _kinds(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Style:
     """How a dialect spells values: the templates of the kinds that it does not spell in the plain way."""
 
@@ -822,11 +833,8 @@ class Link:
     def opposites(self) -> Iterator[Link]:
         """The declared links of the target that show the same connections from the other side."""
         for other in self.target.links.values():
-            if (
-                other is self.back
-                or other.back is self
-                or (self.through and other.through is self.through and other.near is self.far)
-            ):
+            same_rows = self.through and other.through is self.through and other.near is self.far
+            if other is self.back or other.back is self or same_rows:
                 yield other
 
     def __repr__(self) -> str:
@@ -846,7 +854,7 @@ class Table:
 
     `path` is the JSON path of its schema, which `allOf` has been merged into. `system` holds the columns that every
     tracked table has beside the user's, `system_links` the links made of them. Junctions of plain many links are tables
-    too, without system columns.
+    too, without system columns. `expressions` remembers compiled shapes.
     """
 
     name: str
@@ -868,6 +876,7 @@ class Table:
     indexes: list[tuple[Field, ...]] = field(default_factory=list)
     validation: dict[str, Json] = field(default_factory=dict)
     incoming: list[Link] = field(default_factory=list)
+    expressions: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def id(self) -> Field:
@@ -1151,11 +1160,13 @@ def merge_all_of(schema: Mapping[str, Json], resolve: Callable[[str], Mapping[st
         if "$ref" in part:  # its title and its examples are its own
             whole = {name: value for name, value in whole.items() if name not in ANNOTATIONS}
         if whole is not own and set(whole) & RULES_OF_TABLES:
-            rules.append(whole)
-            continue
-        properties, required = whole.get("properties", {}), whole.get("required", [])
-        together = {"properties": merged["properties"] | properties, "required": [*merged["required"], *required]}
-        merged.update(whole, **together)
+            rules.append({name: value for name, value in whole.items() if name in RULES_OF_TABLES})
+            whole = {name: value for name, value in whole.items() if name not in RULES_OF_TABLES}
+        properties = dict(merged["properties"])
+        for name, value in whole.get("properties", {}).items():
+            both = isinstance(value, Mapping) and isinstance(properties.get(name), Mapping)
+            properties[name] = {**properties[name], **value} if both else value
+        merged.update(whole, properties=properties, required=[*merged["required"], *whole.get("required", [])])
     return merged | ({"allOf": rules} if rules else {})
 
 
@@ -1176,7 +1187,8 @@ class _Loader:
         if not isinstance(document, Mapping):
             raise SchemaError("#", "a schema file is a JSON object")
         self.document = document
-        self.schema = Schema(title=str(document.get("title") or ""))
+        titled = document.get("info", {}) if "openapi" in document else document
+        self.schema = Schema(title=str(titled.get("title") or "") if isinstance(titled, Mapping) else "")
         self.pending: list[Declared] = []
 
     def load(self) -> Schema:
@@ -1236,6 +1248,8 @@ class _Loader:
         )
 
     def resolve(self, reference: str) -> Mapping[str, Json]:
+        if reference == "#":
+            return {word: value for word, value in self.document.items() if word not in ("$defs", *ROOT_WORDS)}
         path, definitions = self.base
         found: Mapping[str, Json] = definitions[reference.removeprefix(path + "/")]
         return found
@@ -1535,6 +1549,8 @@ class _Loader:
         table = self.schema.tables.get(str(name).lower())
         if table is None:
             raise SchemaError(path, f"{name!r} is not a table")
+        if table in (link.source, link.target):
+            raise SchemaError(path, "the rows of the link need a table of their own")
         ends = []
         for end, target in (("source", link.source), ("target", link.target)):
             named = words.get(end) if isinstance(words, Mapping) else None
@@ -1763,9 +1779,30 @@ def validation_schema(table: Table, document: Mapping[str, Json]) -> dict[str, J
     }
     rules = {word: table.schema[word] for word in RULES_OF_TABLES & set(table.schema)}
     wanted = [*table.schema.get("required", []), *(["id"] if "id" in table.members else [])]
-    required = [name for name in dict.fromkeys(wanted) if name in properties]
-    definitions = {word: document[word] for word in ("$defs", "components") if word in document}
-    return {**definitions, **rules, "type": "object", "properties": properties, "required": required}
+    required = [name for name in dict.fromkeys(wanted) if name in properties and not _only_shown(declared.get(name))]
+    schema = {**rules, "type": "object", "properties": properties, "required": required}
+    return {**_reachable(schema, document), **schema}
+
+
+def _reachable(schema: Mapping[str, Json], document: Mapping[str, Json]) -> dict[str, Json]:
+    """The definitions that a schema refers to, where its references look for them."""
+    base = "#/components/schemas/" if "openapi" in document else "#/$defs/"
+    definitions = (
+        document.get("components", {}).get("schemas", {}) if "openapi" in document else document.get("$defs", {})
+    )
+    needed: dict[str, Json] = {}
+    waiting = [reference for _, reference in _references(schema, "")]
+    while waiting:
+        name = waiting.pop().removeprefix(base)
+        if name in definitions and name not in needed:
+            needed[name] = definitions[name]
+            waiting += [reference for _, reference in _references(definitions[name], "")]
+    return {"components": {"schemas": needed}} if "openapi" in document else {"$defs": needed}
+
+
+def _only_shown(schema: Json) -> bool:
+    """Whether a field is one that clients cannot set: required then means that answers have it, as OpenAPI says."""
+    return isinstance(schema, Mapping) and bool(schema.get("readOnly")) and "default" not in schema
 
 
 def _keys_schema(link: Link) -> dict[str, Json]:
@@ -1830,7 +1867,7 @@ def _references(schema: Json, path: str) -> Iterator[tuple[str, str]]:
 #
 # The glossary of the program: what a dialect makes of a request, as data. Names are resolved here, once, to objects of
 # the registry (`Names.path` is the only resolver), so that no later part can meet an unknown one. Filters follow SQL's
-# three-valued logic. To add an operation: a dataclass here, one `case` in `guard`, one in `Store.run`.
+# three-valued logic. To add an operation: a dataclass here, one `case` in `guard`, one in `Writer.run`.
 # ======================================================================================================================
 
 
@@ -2002,6 +2039,9 @@ class Const:
 
     value: Json
 
+    def __hash__(self) -> int:
+        return hash(dump_json(self.value))
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -2059,13 +2099,14 @@ class Row(NamedTuple):
 class Outcome(NamedTuple):
     """What an operation gave: records, their total where asked for, the number of records or links that changed.
 
-    `parts` are the outcomes of a Batch.
+    `parts` are the outcomes of a Batch; `made` says that a record is new, where it could have been there.
     """
 
     rows: Sequence[Row] = ()
     total: int | None = None
     changed: int = 0
     parts: tuple[Outcome, ...] = ()
+    made: bool = False
 
 
 # ---- what is asked ----
@@ -2233,8 +2274,7 @@ Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Mo
 class Manner:
     """What a dialect does where the originals differ; shared code reads it, no dialect tests its own name.
 
-    `words` are its names of the system columns. The unknown: a key that no field has, a read-only one, a link's target
-    that does not exist, one that belongs to another record.
+    `words` are its names of the system columns; `unknown_key` and `read_only_key` say what becomes of such keys.
     """
 
     words: Mapping[str, str] = field(default_factory=dict)
@@ -2243,7 +2283,6 @@ class Manner:
     shows_keys: bool = False
     unknown_key: Literal["refuse", "drop"] = "refuse"
     read_only_key: Literal["refuse", "drop"] = "refuse"
-    taken_target: Literal["refuse", "move"] = "refuse"
     case: Case = "exact"
     order_case: Literal["exact", "ascii"] = "exact"
     nulls: tuple[Literal["first", "last"], Literal["first", "last"]] = ("last", "last")
@@ -2391,10 +2430,13 @@ class _JsonFilter:
     """Reads one filter; counts its terms."""
 
     def __init__(self, names: Names, variables: bool) -> None:
-        self.names, self.variables, self.terms = names, variables, 0
+        self.names, self.variables = names, variables
+        self.nodes = self.terms = 0
+        self.word = "$eq"
         self.links: set[tuple[Link, ...]] = set()
 
     def read(self, prefix: tuple[str, ...], value: Json, depth: int) -> Filter:
+        self.count(1)
         if depth > MAX_FILTER_DEPTH:
             raise fail("filter_too_large", reason=f"it nests deeper than {MAX_FILTER_DEPTH}")
         if isinstance(value, Mapping):
@@ -2406,16 +2448,18 @@ class _JsonFilter:
 
     def entry(self, prefix: tuple[str, ...], words: list[str], value: Json, depth: int) -> Filter | None:
         """One key with its value; None when it sets no condition."""
+        at = next((number for number, word in enumerate(words) if word.startswith("$")), len(words))
+        if len(words) > 2 * MAX_FILTER_LINKS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links in one path")
+        prefix, words = (*prefix, *words[:at]), words[at:]
         if not words:
             return self.read(prefix, value, depth + isinstance(value, Mapping))
         word, rest = words[0], words[1:]
-        if not word.startswith("$"):
-            return self.entry((*prefix, word), rest, value, depth)
         if rest:
             raise fail("bad_filter", name=".".join([*prefix, *words]), reason="an operator stands last")
         if word in ("$and", "$or"):
             return self.group(prefix, word, value, depth)
-        if word == "$not" and isinstance(value, dict | list):
+        if word == "$not" and isinstance(value, dict | list) and not (prefix and _is_plain_list(value)):
             parts = [self.read(prefix, part, depth + 1) for part in (value if isinstance(value, list) else [value])]
             return Not(_all(parts)) if parts else None
         return self.compare(prefix, word, value)
@@ -2426,10 +2470,14 @@ class _JsonFilter:
         parts = tuple(self.read(prefix, part, depth + 1) for part in value)
         return None if not parts else And(parts) if word == "$and" else Or(parts)
 
-    def compare(self, prefix: tuple[str, ...], word: str, value: Json) -> Filter:
-        self.terms += 1
-        if self.terms > MAX_FILTER_TERMS:
+    def count(self, nodes: int, terms: int = 0) -> None:
+        """Count what has been read. ApiError `filter_too_large`."""
+        self.nodes, self.terms = self.nodes + nodes, self.terms + terms
+        if self.terms > MAX_FILTER_TERMS or self.nodes > 4 * MAX_FILTER_TERMS:
             raise fail("filter_too_large", reason=f"more than {MAX_FILTER_TERMS} terms")
+
+    def compare(self, prefix: tuple[str, ...], word: str, value: Json) -> Filter:
+        self.count(0, len(value) if isinstance(value, list) and word not in ("$in", "$notIn", "$eq", "$ne") else 1)
         if not prefix:
             raise fail("bad_filter", name=word, reason="write the field before the operator")
         path = self.names.path(prefix)
@@ -2439,6 +2487,7 @@ class _JsonFilter:
         if word not in JSON_OPERATORS:
             allowed = ", ".join(JSON_OPERATORS)
             raise fail("unknown_operator", name=word, field=".".join(prefix), allowed=allowed)
+        self.word = word
         if path.field is None and word not in ("$exists", "$notExists"):
             raise fail(
                 "bad_filter", name=".".join(prefix), reason="it is a link; name one of its fields, or use $exists"
@@ -2446,7 +2495,10 @@ class _JsonFilter:
         return JSON_OPERATORS[word](self, path, value)
 
     def make(self, op: Operator, path: Path, value: Json = None, case: Case = "exact") -> Filter:
-        check_operator(path, op)
+        if op not in operators_of(path):
+            name = path.field.name if path.field else path.links[-1].name
+            allowed = ", ".join(sorted(operators_of(path)))
+            raise fail("unknown_operator", name=self.word, field=name, allowed=allowed)
         return Compare(path, op, None if op in ("null", "empty") else self.operand(path, op, value), case)
 
     def operand(self, path: Path, op: Operator, value: Json) -> Operand:
@@ -2486,6 +2538,10 @@ class _JsonFilter:
             return parse_span(value if isinstance(value, str) else "")
         except ValueError:
             raise fail("bad_value", value=dump_json(value), field=path.field.name, expected="a date") from None
+
+
+def _is_plain_list(value: Json) -> bool:
+    return isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)
 
 
 def _all(parts: Iterable[Filter]) -> Filter:
@@ -2589,10 +2645,6 @@ def _json_date_between(reader: _JsonFilter, path: Path, value: Json) -> Filter:
     return And((Compare(path, lower, reader.span(path, first)), Compare(path, upper, reader.span(path, last))))
 
 
-def _json_none_of(reader: _JsonFilter, path: Path, value: Json) -> Filter:
-    return Not(reader.make("any", path, value))
-
-
 JSON_OPERATORS: Mapping[str, JsonOperator] = {
     "$eq": _json_eq,
     "$ne": _json_ne,
@@ -2622,7 +2674,7 @@ JSON_OPERATORS: Mapping[str, JsonOperator] = {
     "$match": _plain("same"),
     "$notMatch": _plain("same", negative=True),
     "$anyOf": _plain("any"),
-    "$noneOf": _json_none_of,
+    "$noneOf": _plain("any", negative=True),
     "$arrayEmpty": _presence("empty"),
     "$arrayNotEmpty": _presence("empty", negative=True),
     "$isTruly": _truth(True),
@@ -2659,18 +2711,22 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
 
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
-    result = Values()
+    result, known = Values(), names.known()
     for name, value in body.items():
         member = names.find(name, writing=True)
+        if len(result.faults) >= MAX_VIOLATIONS:
+            break
         if member is None:
             if names.manner.unknown_key == "refuse":
-                hint = did_you_mean(name, names.known())
+                hint = did_you_mean(name, known)
                 result.faults.append(
                     Violation((name,), "unknown_field", {"name": name, "table": names.table.name, "hint": hint})
                 )
         elif member.read_only or (isinstance(member, Field) and member.is_system):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
+        elif member in result.fields or member in result.links:
+            result.faults.append(Violation((name,), "twice"))
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
@@ -2841,7 +2897,8 @@ def _sql_empty(it: Comparison) -> Sql:
 
 def _sql_contains(it: Comparison) -> Sql:
     if it.kind.name in ("list", "choices"):
-        element = _sql_contains(it._replace(column=Sql("value"), kind=KINDS["text"]))
+        within = it._replace(column=Sql("value"), kind=KINDS["text"])
+        element = _sql_contains(within) if isinstance(it.value, str) else _sql_eq(within)
         return sql(
             "case when {0} is not null then exists (select 1 from json_each({0}) where {1}) end", it.column, element
         )
@@ -2995,6 +3052,10 @@ class Compiler:
     def compare(self, where: Compare, frame: Frame) -> Sql:
         """One comparison with a column of the record."""
         column, kind = self.value(where.path, frame)
+        if where.value is None and where.op not in ("null", "empty"):
+            return Sql("null")  # a comparison with null is unknown
+        if where.op in TEXT_SEARCH and len(str(where.value)) > MAX_SEARCH_LENGTH:
+            raise fail("filter_too_large", reason=f"more than {MAX_SEARCH_LENGTH} characters to search for")
         return OPERATORS[where.op](Comparison(column, where.value, where.case, kind))
 
     def value(self, path: Path, frame: Frame) -> tuple[Sql, Kind]:
@@ -3034,10 +3095,10 @@ class Compiler:
             mine, theirs, tables = frame.column(link.key), inner.id, _table(inner)
         elif link.back:
             assert link.back.key
-            mine, theirs, tables = frame.id, inner.column(link.back.key), _table(inner)
+            mine, theirs, tables = frame.column(link.source.id), inner.column(link.back.key), _table(inner)
         else:
             assert link.near and link.far
-            mine, theirs = frame.id, inner.column(link.near)
+            mine, theirs = frame.column(link.source.id), inner.column(link.near)
             tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
         found = sql(
@@ -3118,7 +3179,11 @@ class Compiler:
             join(",", parts[start : start + MAX_OBJECT_PAIRS]) for start in range(0, len(parts), MAX_OBJECT_PAIRS)
         ]
         inner = join(
-            "||','||", (sql("substr(json_object({0}),2,length(json_object({0}))-2)", part) for part in objects)
+            "||','||",
+            (
+                sql("(select substr(o,2,length(o)-2) from (select json_object({}) as o limit 1))", part)
+                for part in objects
+            ),
         )
         return sql("json('{{'||{}||'}}')", inner)
 
@@ -3155,9 +3220,10 @@ class Compiler:
             return Source(inner, _table(inner), sql("{}={}", inner.id, frame.column(link.key)), inner.id)
         if link.back:
             assert link.back.key
-            return Source(inner, _table(inner), sql("{}={}", inner.column(link.back.key), frame.id), inner.id)
+            own = sql("{}={}", inner.column(link.back.key), frame.column(link.source.id))
+            return Source(inner, _table(inner), own, inner.id)
         assert link.near and link.far and link.through
-        where = sql("{}={}", inner.column(link.near), frame.id)
+        where = sql("{}={}", inner.column(link.near), frame.column(link.source.id))
         if only_ids:
             inner = inner._replace(only_id=inner.column(link.far))
             tables = _row_table(inner)
@@ -3200,7 +3266,7 @@ class Compiler:
             if op.mark
             else Sql("null")
         )
-        columns = join(",", [frame.id, version, mark, self.shape(op.shape, frame)])
+        columns = join(",", [frame.id, version, mark, row_expression(op.shape, frame)])
         return sql("select {} from {} where {}{}{}", columns, tables, where, order, limit)
 
     def total(self, op: Select) -> Sql:
@@ -3269,9 +3335,23 @@ class Compiler:
         terms = [self.sort(term, frame) for term in op.sort]
         if not terms and op.parent and op.parent.link.through and op.parent.link.forward:
             terms.append(frame.column(op.parent.link.through.id))
-        elif not terms and op.table.sort:
+        elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
         return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def row_expression(shape: Shape, frame: Frame) -> Sql:
+    """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before."""
+    key = (shape, frame.row, frame.alias)
+    found: Sql | None = frame.table.expressions.get(key)
+    if found is None:
+        compiler = Compiler()
+        compiler.count = itertools.count(1)  # the record itself is number 0
+        found = compiler.shape(shape, frame)
+        if len(frame.table.expressions) >= MAX_REMEMBERED_SHAPES:
+            frame.table.expressions.clear()
+        frame.table.expressions[key] = found
+    return found
 
 
 def _first_row(link: Link, source: Source, order: Sql) -> Sql:
@@ -3310,9 +3390,9 @@ def _left_join(link: Link, near: Frame, far: Frame) -> Sql:
         return sql("left join {} on {}={}", _table(far), far.id, near.column(link.key))
     if link.back:
         assert link.back.key
-        return sql("left join {} on {}={}", _table(far), far.column(link.back.key), near.id)
+        return sql("left join {} on {}={}", _table(far), far.column(link.back.key), near.column(link.source.id))
     assert link.near and link.far
-    row = sql("left join {} on {}={}", _row_table(far), far.column(link.near), near.id)
+    row = sql("left join {} on {}={}", _row_table(far), far.column(link.near), near.column(link.source.id))
     return sql("{} left join {} on {}={}", row, _table(far), far.id, far.column(link.far))
 
 
@@ -3440,20 +3520,24 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 # 7  Access
 #
 # Who asks, and what that allows. `guard` is the one gate between a dialect and the Store: it binds the variables of
-# filters to the actor and the moment. Rights become part of the operation's filters here, so that no later part has to
-# know them.
+# filters to the actor and the moment, and holds the limits that are the same for all dialects. Rights will become part
+# of the operation's filters here, so that no later part has to know them.
 # ======================================================================================================================
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples."""
+    """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
+
+    `token` is the record of `_tokens` that let it in, if one did.
+    """
 
     id: int | None = None
     name: str = ""
     display_name: str = ""
     roles: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+    token: int | None = None
 
 
 NOBODY = Actor()
@@ -3462,6 +3546,8 @@ NOBODY = Actor()
 def guard(op: Operation, actor: Actor, moment: str) -> Operation:
     """The operation as this actor may run it at this moment (stored form, UTC)."""
     match op:
+        case Select(sort=sort) if len(sort) > MAX_SORT_TERMS:
+            raise fail("filter_too_large", reason=f"more than {MAX_SORT_TERMS} terms in the order")
         case Select() | Update() | Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
         case Upsert(where, create, update):
@@ -3543,6 +3629,8 @@ def storage_error(error: sqlite3.Error) -> ApiError:
     for start, reason in reasons.items():
         if name.startswith(start):
             return fail("storage", reason=reason)
+    if str(error).startswith(("parser stack overflow", "Expression tree is too large", "at most ", "too many ")):
+        return fail("filter_too_large", reason="the request nests too deep")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return fail("storage", reason="the file is damaged")
     raise error
@@ -3584,7 +3672,7 @@ class Database:
             raise
         connection.create_function("fold", 1, _fold, deterministic=True)
         number = id(connection)
-        connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 10_000)
+        connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
         return connection
 
     def use_wal(self) -> None:
@@ -3621,6 +3709,19 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                     self.writer.execute("rollback")
                 raise
+
+    def write_if_free(self, statement: str, values: tuple[SqlValue, ...]) -> None:
+        """A write that may as well be left out: it never waits for another one."""
+        if self.write_lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    if self.in_memory:
+                        self.writer.execute(statement, values)
+                        return
+                    with contextlib.closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as connection:
+                        connection.execute(statement, values)
+            finally:
+                self.write_lock.release()
 
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
@@ -3701,7 +3802,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
         self.connection, self.origin, self.password_cost = connection, origin, password_cost
-        self.events: list[Event] = []
+        self.events: dict[Event, None] = {}
         self.touched: set[tuple[Table, int]] = set()
         self.created: set[tuple[Table, int]] = set()
         self.removed: set[tuple[Table, int]] = set()
@@ -3728,7 +3829,7 @@ class Writer:
             case Move():
                 return self.move(op)
             case Upsert(where, create, update):
-                found = self.chosen(Select(create.table, create.shape, where, page=Page(1)))
+                found = self.chosen(Select(create.table, create.shape, where, page=Page(1), parent=create.parent))
                 return self.run(_narrowed(update, create.table, found)) if found else self.create(create)
             case Batch(operations):
                 return Outcome(parts=tuple(self.run(part) for part in operations))
@@ -3748,9 +3849,8 @@ class Writer:
     def refuse_faults(self) -> None:
         """Raise all violations found so far."""
         if self.faults:
-            faults = list(dict.fromkeys((fault.path, fault.rule, str(fault.params)) for fault in self.faults))
             unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in self.faults}
-            raise ApiError(self.faults[0].rule, *(unique[key] for key in faults))
+            raise ApiError(self.faults[0].rule, *unique.values())
 
     # -- the operations --
 
@@ -3767,14 +3867,12 @@ class Writer:
                 made = Item(Key(link.target.id, key), row=op.row)
                 self.change_link(link, source, Change("add", (made,), "move"), ())
         self.refuse_faults()
-        return self.read_back(op.table, op.shape, [key], op.parent)
+        return self.read_back(op.table, op.shape, [key], op.parent)._replace(made=True)
 
     def update(self, op: Update) -> Outcome:
         """The chosen records, changed."""
         self.faults += op.faults
         keys = self.chosen(Select(op.table, op.shape, op.where, op.scope, parent=op.parent))
-        if op.faults and not keys:
-            self.refuse_faults()
         changed = sum(self.change(Spot(op.table, key, (), op.expect), op.values, op.links) for key in keys)
         if op.row and op.parent and op.parent.link.through:
             changed += sum(
@@ -4239,9 +4337,7 @@ class Writer:
         """One row of history, and an event."""
         if not spot.table.tracked:
             return
-        event = Event(note.action, spot.table, spot.key, self.origin.dialect)
-        if event not in self.events:
-            self.events.append(event)
+        self.events[Event(note.action, spot.table, spot.key, self.origin.dialect)] = None
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
         actor, dialect, moment = self.origin
         self.connection.execute(
@@ -4520,8 +4616,21 @@ class _Planner:
         self.connection, self.schema = connection, schema
         self.old: Layout = get_meta(connection, "layout")
         self.new = layout_of(schema)
-        self.renames = renames
+        self.renames = self.changed_case() | dict(renames)
         self.former: dict[tuple[str, ...], str] = {}
+
+    def changed_case(self) -> dict[str, str]:
+        """Names that differ from those in the file by case alone: SQLite would take them for the same."""
+        spelt = {name.lower(): name for name in self.new}
+        tables = {name: spelt[name.lower()] for name in self.old if spelt.get(name.lower(), name) != name}
+        columns: dict[str, str] = {}
+        for name, layout in self.old.items():
+            wanted = {
+                column.lower(): column for column in self.new.get(spelt.get(name.lower(), ""), {}).get("columns", {})
+            }
+            changed = (column for column in layout["columns"] if wanted.get(column.lower(), column) != column)
+            columns |= {f"{tables.get(name, name)}.{column}": wanted[column.lower()] for column in changed}
+        return tables | columns
 
     def steps(self) -> Iterator[Step]:
         for old, new in self.renames.items():
@@ -4554,19 +4663,27 @@ class _Planner:
 
     def rename_table(self, old: str, new: str) -> Step:
         self.old[new] = self.old.pop(old)
-        self.former[new,] = old
+        self.former[new,] = self.former.pop((old,), old)
+        for key in [key for key in self.former if len(key) == 2 and key[0] == old]:
+            self.former[new, key[1]] = self.former.pop(key)
         for layout in self.old.values():
             for column in layout["columns"].values():
                 column["target"] = new if column["target"] == old else column["target"]
-        statement = sql("alter table {} rename to {}", quoted(old), quoted(new))
-        return Step(f"rename table {old} to {new}", _runner(statement), safe=False)
+        between = quoted(f"{new}__renamed")  # SQLite does not see the difference in case
+        statements = [(quoted(old), between), (between, quoted(new))]
+
+        def run(connection: sqlite3.Connection) -> None:
+            for names in statements:
+                connection.execute(*sql("alter table {} rename to {}", *names))
+
+        return Step(f"rename table {old} to {new}", run, safe=old.lower() == new.lower())
 
     def rename_column(self, table: str, old: str, new: str) -> Step:
         columns = self.old[table]["columns"]
         columns[new] = columns.pop(old)
-        self.former[table, new] = old
+        self.former[table, new] = self.former.pop((table, old), old)
         statement = sql("alter table {} rename column {} to {}", quoted(table), quoted(old), quoted(new))
-        return Step(f"rename field {table}.{old} to {new}", _runner(statement), safe=False)
+        return Step(f"rename field {table}.{old} to {new}", _runner(statement), safe=old.lower() == new.lower())
 
     def present(self, table: str, column: str = "") -> Sql:
         """The name that a table, or a column of it, has in the file now."""
@@ -4613,6 +4730,9 @@ class _Planner:
         link = next((link for link in table.links.values() if link.key is column), None)
         statement = sql("alter table {} add column {}", quoted(table.name), define_column(column, link))
         yield Step(f"add field {table.name}.{column.column}", _runner(statement))
+        if table.sort and column is table.sort.field:
+            number = sql("update {} set {}=id", quoted(table.name), quoted(column.column))
+            yield Step(f"number the records of {table.name}", _runner(number))
         if column.required or column.schema.get("default") is not None:
             yield self.require(table, column, self.count("select count(*) from {}", self.present(table.name)))
 
@@ -4676,7 +4796,10 @@ class _Planner:
         names = [self.present(table.name, column.column) for column in columns if column.column in there]
         present = join(" and ", (sql("{} is not null", name) for name in names), "1")
         groups = sql(
-            "select count(*) n from {} where {} group by {}", self.present(table.name), present, join(",", names, "1")
+            "select count(*) n from {} where {} group by {}",
+            self.present(table.name),
+            present,
+            join(",", names, "null"),
         )
         return self.count("select coalesce(sum(n), 0) from ({}) where n > 1", groups)
 
@@ -4718,6 +4841,33 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
     return run
 
 
+def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str] | None = None) -> None:
+    """Give each table the tag that the file keeps for it, or a new one."""
+    spelt = {table.name.lower(): table.name for table in schema.all_tables.values()}
+    kept = ((renames or {}).get(name, name) for name in get_meta(connection, "tags") or {})
+    known = dict(
+        zip(
+            (spelt.get(name.lower(), name) for name in kept), (get_meta(connection, "tags") or {}).values(), strict=True
+        )
+    )
+    tags = derive_tags((table.name for table in schema.all_tables.values()), known)
+    for table in schema.all_tables.values():
+        table.tag = tags[table.name]
+    set_meta(connection, "tags", tags)
+
+
+def carry_out(connection: sqlite3.Connection, schema: Schema, steps: Sequence[Step]) -> None:
+    """Do the steps of a plan in the open transaction."""
+    for step in steps:
+        step.work(connection)
+    set_meta(connection, "layout", layout_of(schema))
+
+
+def has_records(connection: sqlite3.Connection, table: Table) -> bool:
+    """Whether a table holds anything."""
+    return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
+
+
 class Store:
     """One database with the tables of one schema.
 
@@ -4751,13 +4901,17 @@ class Store:
                     self.insert_examples(connection, list(self.schema.tables.values()))
                 return True
             upgrade(connection)
-            self.take_tags(connection)
+            take_tags(connection, self.schema)
             if not self.schema.tables:
                 return False
             steps = make_plan(connection, self.schema)
             if any(not step.safe for step in steps):
                 raise MigrationNeeded(steps)
-            self.carry_out(connection, steps, examples)
+            before = set(get_meta(connection, "layout"))
+            carry_out(connection, self.schema, steps)
+            if examples:
+                new = (table for table in self.schema.tables.values() if table.name not in before)
+                self.insert_examples(connection, [table for table in new if not has_records(connection, table)])
             return False
 
     def make_tables(self, connection: sqlite3.Connection) -> None:
@@ -4765,37 +4919,11 @@ class Store:
         for statement in PRIVATE_TABLES:
             connection.execute(statement)
         set_meta(connection, "version", META_VERSION)
-        self.take_tags(connection)
+        take_tags(connection, self.schema)
         for table in self.schema.all_tables.values():
             for step in (create_table(table), *indexes_of(table).values()):
                 connection.execute(*step)
         set_meta(connection, "layout", layout_of(self.schema))
-
-    def take_tags(self, connection: sqlite3.Connection, renames: Mapping[str, str] | None = None) -> None:
-        """Give each table the tag that the file keeps for it, or a new one."""
-        known = {(renames or {}).get(name, name): tag for name, tag in (get_meta(connection, "tags") or {}).items()}
-        tags = derive_tags((table.name for table in self.schema.all_tables.values()), known)
-        for table in self.schema.all_tables.values():
-            table.tag = tags[table.name]
-        set_meta(connection, "tags", tags)
-
-    def carry_out(self, connection: sqlite3.Connection, steps: Sequence[Step], examples: bool) -> None:
-        """Do the steps of a plan in the open transaction."""
-        before = get_meta(connection, "layout")
-        for step in steps:
-            step.work(connection)
-        set_meta(connection, "layout", layout_of(self.schema))
-        added = [
-            table
-            for name, table in self.schema.tables.items()
-            if table.name not in before and not self.has_records(connection, table)
-        ]
-        if examples:
-            self.insert_examples(connection, added)
-
-    def has_records(self, connection: sqlite3.Connection, table: Table) -> bool:
-        """Whether a table holds anything."""
-        return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
 
     def insert_examples(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
         """Insert the `examples` of the tables: first records with their own links, then the other links."""
@@ -4925,12 +5053,11 @@ class Store:
                 outcome = work(writer)
                 writer.finish()
             for listener in self.listeners:
-                listener(writer.events)
+                try:
+                    listener(list(writer.events))
+                except Exception:  # what is committed stays so
+                    log.exception("a listener failed")
         return outcome
-
-    def statements(self) -> sqlite3.Connection:
-        """The connection that writes, for Accounts' private tables. Use it inside `Database.writing` only."""
-        return self.database.writer
 
     def close(self) -> None:
         """Close the database."""
@@ -4949,23 +5076,28 @@ def migrate(
     try:
         if not check_ours(database.writer):
             raise NotOurs("it is empty")
-        with database.writing() as connection:
-            steps = make_plan(connection, schema, renames)
-            against = [step for step in steps if step.refused or (step.loses and step.loses not in names)]
-            if not apply:
-                return steps
-            if against:
-                raise ValueError("; ".join(step.line() for step in against))
-        copy_database(path, f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak")
-        with database.writing() as connection:
-            store = Store.__new__(Store)
-            store.schema = schema
-            steps = make_plan(connection, schema, renames)
-            store.take_tags(connection, renames)
-            store.carry_out(connection, steps, examples=False)
+        steps = allowed_plan(database.writer, schema, (names, renames), apply)
+        if apply:
+            copy_database(path, f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak")
+            with database.writing() as connection:
+                steps = allowed_plan(connection, schema, (names, renames), apply)
+                take_tags(connection, schema, renames)
+                carry_out(connection, schema, steps)
         return steps
     finally:
         database.close()
+
+
+def allowed_plan(
+    connection: sqlite3.Connection, schema: Schema, words: tuple[set[str], Mapping[str, str] | None], apply: bool
+) -> list[Step]:
+    """The plan. ValueError when it is to be carried out, and a step is refused or loses what may not be lost."""
+    drop, renames = words
+    steps = make_plan(connection, schema, renames)
+    against = [step for step in steps if step.refused or (step.loses and step.loses not in drop)]
+    if apply and against:
+        raise ValueError("; ".join(step.line() for step in against))
+    return steps
 
 
 def copy_database(source: str, target: str) -> None:
@@ -4986,10 +5118,11 @@ BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
 class Parameter(NamedTuple):
-    """One parameter of a query: the name cut at its brackets, and the value."""
+    """One parameter of a query: the name cut at its brackets, the value, and whether it came without `=`."""
 
     keys: tuple[str, ...]
     value: str
+    bare: bool = False
 
     @property
     def name(self) -> str:
@@ -5024,13 +5157,13 @@ def parse_query(text: str) -> list[Parameter]:
     """Read a query string or a form body, strictly: UTF-8, no NUL, at most `MAX_PARAMETERS`. ApiError says why.
 
     >>> parse_query("$page%5Bcount%5D=2&name=M%C3%BCller+x")
-    [Parameter(keys=('$page', 'count'), value='2'), Parameter(keys=('name',), value='Müller x')]
+    [Parameter(keys=('$page', 'count'), value='2', bare=False), Parameter(keys=('name',), value='Müller x', bare=False)]
     """
     parts = [part for part in text.split("&") if part]
     if len(parts) > MAX_PARAMETERS:
         raise fail("too_many_parameters", limit=MAX_PARAMETERS)
     pairs = (part.partition("=") for part in parts)
-    return [Parameter(parse_brackets(_unquote(name)), _unquote(value)) for name, _, value in pairs]
+    return [Parameter(parse_brackets(_unquote(name)), _unquote(value), not equals) for name, equals, value in pairs]
 
 
 def _unquote(text: str) -> str:
@@ -5043,14 +5176,14 @@ def _unquote(text: str) -> str:
     return decoded
 
 
-def nest_parameters(parameters: Iterable[Parameter]) -> dict[str, Json]:
-    """The value that bracket parameters of a form spell; numbered keys become lists.
+def nest_parameters(parameters: Iterable[Parameter | tuple[tuple[str, ...], Json]]) -> dict[str, Json]:
+    """The value that bracket parameters spell, each given by its keys and its value; numbered keys become lists.
 
     >>> nest_parameters(parse_query("data[name]=A&data[tags][0]=x&data[tags][1]=y"))
     {'data': {'name': 'A', 'tags': ['x', 'y']}}
     """
     root: dict[str, Json] = {}
-    for keys, value in parameters:
+    for keys, value in (parameter[:2] for parameter in parameters):
         place = root
         for key in keys[:-1]:
             place = place.setdefault(key or _next_number(place), {})
@@ -5195,11 +5328,18 @@ def record_reply(
 
 
 class Route(NamedTuple):
-    """One address: methods, Bottle's rule, and the handler, which gets the request and the rule's names."""
+    """One address: methods, Bottle's rule, and the handler, which gets the request and the rule's names.
+
+    A public one is answered without credentials; its handler asks for them where it needs them.
+    """
 
     methods: tuple[str, ...]
     rule: str
     handler: Callable[..., Reply]
+    public: bool = False
+
+
+ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
 # ======================================================================================================================
@@ -5225,11 +5365,12 @@ class Account(NamedTuple):
     roles: str | None
     groups: str | None
     disabled: int | None
+    token: int | None = None
 
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
         roles, groups = json.loads(self.roles or "[]"), json.loads(self.groups or "[]")
-        return Actor(self.id, self.name, self.display_name or self.name, tuple(roles), tuple(groups))
+        return Actor(self.id, self.name, self.display_name or self.name, tuple(roles), tuple(groups), self.token)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
@@ -5242,6 +5383,7 @@ class Accounts:
         self.store = store
         self.key = secrets.token_bytes(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
+        self.used: dict[int, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
         self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
@@ -5254,7 +5396,8 @@ class Accounts:
         check = SCHEMES.get(scheme.lower())
         account = check(self, credentials.strip()) if check else None
         if account is None or account.disabled:
-            raise ApiError("unauthenticated")
+            reason = "wrong" if request.header("Authorization") else "empty"
+            raise fail("unauthenticated", reason=reason)
         return account.actor()
 
     def basic(self, credentials: str) -> Account | None:
@@ -5276,7 +5419,7 @@ class Accounts:
         if row is None or (row[8] is not None and row[8] <= self.store.moment()):
             return None
         self.note_use(row[7], row[9])
-        return Account._make(row[:7])
+        return Account._make(row[:8])
 
     def verify(self, name: str, password: str) -> Account | None:
         """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
@@ -5303,10 +5446,16 @@ class Accounts:
             while len(self.verified) > CREDENTIALS_CACHE_SIZE:
                 self.verified.popitem(last=False)
 
+    def name_of(self, email: str) -> str:
+        """The name of the user with that e-mail address; the text itself when there is not just one."""
+        with self.store.database.reading() as connection:
+            found = connection.execute("select name from _users where email=? limit 2", (email,)).fetchall()
+        return str(found[0][0]) if len(found) == 1 else email
+
     def account(self, name: str) -> Account | None:
         """The account of that name."""
         row = self.fetch(ACCOUNT + "where u.name=?", (name,))
-        return Account._make(row) if row else None
+        return Account(*row) if row else None
 
     def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
         """One row."""
@@ -5315,11 +5464,11 @@ class Accounts:
             return row
 
     def note_use(self, token: int, last: str | None) -> None:
-        """Keep when a token was last used, at most once a minute."""
+        """Keep when a token was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
-        if last is None or last[:16] < now[:16]:
-            with contextlib.suppress(ApiError), self.store.database.writing() as connection:
-                connection.execute("update _tokens set last_used=? where id=?", (now, token))
+        if self.used.get(token) != now[:16] and (last is None or last[:16] < now[:16]):
+            self.used[token] = now[:16]
+            self.store.database.write_if_free("update _tokens set last_used=? where id=?", (now, token))
 
     # -- what administrators do --
 
@@ -5336,13 +5485,17 @@ class Accounts:
                 for name, disabled in connection.execute("select name, disabled from _users order by id")
             ]
 
-    def put_user(self, name: str, **values: Json) -> int:
-        """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id."""
+    def put_user(self, name: str, any_password: bool = False, **values: Json) -> int:
+        """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
+
+        ValueError for a password that `check_password` refuses, unless `any_password` is set.
+        """
         table = self.store.schema.all_tables["_users"]
         if ":" in name:
             raise ValueError("a user name has no colon: Basic ends the name there")
         if "password" in values:
-            values["password"] = hash_password(check_password(values["password"]), self.store.password_cost)
+            password = values["password"] if any_password else check_password(values["password"])
+            values["password"] = hash_password(password, self.store.password_cost)
         fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
@@ -5405,12 +5558,19 @@ SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {"basic": Acc
 
 @dataclass(frozen=True)
 class Services:
-    """What dialects use of an application: the schema, the store, and whether what the originals ignore is refused."""
+    """What dialects use of an application.
+
+    `strict` refuses what the originals ignore, `sign_up` lets strangers make themselves users. `may_write` raises for a
+    page of another origin; `authenticate` sets the request's actor, on addresses that are public.
+    """
 
     schema: Schema
     store: Store
+    accounts: Accounts
     strict: bool
+    sign_up: bool
     may_write: Callable[[Request], None]
+    authenticate: Callable[[Request], None]
 
 
 class Dialect:
@@ -5425,6 +5585,9 @@ class Dialect:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.schema = services.schema
+        self.names_manner = self.manner
+        if services.strict:
+            self.names_manner = dataclasses.replace(self.manner, unknown_key="refuse", read_only_key="refuse")
 
     def routes(self) -> Iterator[Route]:
         """The addresses of this dialect, most specific first."""
@@ -5440,7 +5603,7 @@ class Dialect:
 
     def names(self, table: Table, row: Link | None = None) -> Names:
         """A table as this dialect's clients see it."""
-        return Names(table, self.manner, row=row)
+        return Names(table, self.names_manner, row=row)
 
     def run(self, request: Request, op: Operation) -> Outcome:
         """Run an operation for the request's actor."""
@@ -5455,7 +5618,12 @@ class Dialect:
         return self.services.store.moment()[:10]
 
 
-# ---- Limbas ----
+# ======================================================================================================================
+# 13  Limbas
+#
+# The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
+# records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
+# ======================================================================================================================
 
 LIMBAS_PARAMETERS = ("$page", "$fields", "$sort", "$archived", "$validity")
 LIMBAS_ARCHIVED: Mapping[str, Literal["no", "only", "trash", "all"]] = {
@@ -5536,15 +5704,14 @@ class Limbas(Dialect):
             ("/<table>/<key>", self.of_record),
             ("/<table>/<key>/<link>", self.of_link),
         )
-        methods = ("GET", "POST", "PATCH", "PUT", "DELETE")
         for base in sorted(self.bases, key=len, reverse=True):
             if base:
-                yield Route(methods, base, self.without_table)
-                yield Route(methods, f"{base}/", self.without_table)
+                yield Route(ALL_METHODS, base, self.without_table)
+                yield Route(ALL_METHODS, f"{base}/", self.without_table)
             for rule, handler in rules:
-                yield Route(methods, base + rule, handler)
-                yield Route(methods, f"{base}{rule}/", handler)
-            yield Route(methods, f"{base}/<table>/<key>/<link>/<rest:path>", self.too_deep)
+                yield Route(ALL_METHODS, base + rule, handler)
+                yield Route(ALL_METHODS, f"{base}{rule}/", handler)
+            yield Route(ALL_METHODS, f"{base}/<table>/<key>/<link>/<rest:path>", self.too_deep)
 
     def error(self, error: ApiError) -> Reply:
         status = error.status
@@ -5818,13 +5985,12 @@ class Limbas(Dialect):
     def change_link(self, request: Request, parent: Parent) -> Reply:
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
         link = parent.link
-        if request.method == "POST" and link.target.name == "_files":
-            raise ApiError("read_only", Violation((link.name,), "read_only"))
         change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
         try:
             outcome = self.run(request, Relink(parent, change, Const(None), request.expected_version))
         except ApiError as error:
-            raise ApiError(error.code, *(_named(fault, link) for fault in error.violations)) from None
+            faults = (_named(fault, link) for fault in error.violations)
+            raise ApiError(error.code, *faults, headers=error.headers) from None
         if request.method != "DELETE":
             return self.show_list(
                 request, _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
@@ -5970,7 +6136,7 @@ class _LimbasQuery:
         text = self.single("$sort")
         if text is None:
             return ()
-        return tuple(self.read_term(term) for term in text.split(","))
+        return tuple(dict.fromkeys(self.read_term(term) for term in text.split(",")))
 
     def read_term(self, term: str) -> Sort:
         table, dot, name = term.removeprefix("-").rpartition(".")
@@ -6044,27 +6210,36 @@ class _LimbasQuery:
             self.check_operator(member, operator)
         if value == "":
             return TRUE
-        if value in ("#NULL#", "#NOTNULL#"):
-            path = Path((member,), member.target.id) if isinstance(member, Link) else Path((), member)
-            nothing = Compare(path, "null" if isinstance(member, Link) or member.kind.name == "json" else "empty")
-            return nothing if value == "#NULL#" else Not(nothing)
+        negative = operator == "neq" or (
+            not operator and value.startswith("!=") and _limbas_family(member) != "boolean"
+        )
+        special = self.special(member, value.removeprefix("!=") if not operator else value)
+        if special is not None:
+            if operator not in ("", "eq", "neq"):
+                raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected="eq or neq with it")
+            return Not(special) if negative else special
         if isinstance(member, Link):
             return self.link_condition(member, operator, value)
         if not operator and _limbas_family(member) != "boolean":
-            prefix = (
-                next((p for p in PREFIXES if value.startswith(p)), "")
-                if _limbas_family(member) == "number"
-                else "!="
-                if value.startswith("!=")
-                else ""
-            )
+            prefixes = PREFIXES if _limbas_family(member) == "number" else ("!=",)
+            prefix = next((prefix for prefix in prefixes if value.startswith(prefix)), "")
             operator, value = PREFIXES.get(prefix, ""), value[len(prefix) :]
         where = self.comparison(Path((), member), member, operator, value)
         return Not(where) if operator == "neq" and where != FALSE else where
 
+    def special(self, member: Field | Link, value: str) -> Filter | None:
+        """The conditions that have a spelling of their own: `#NULL#`, `#NOTNULL#`, and `#ID#5` on a link."""
+        if isinstance(member, Link) and value.startswith("#ID#"):
+            key = self.dialect.record_id(value.removeprefix("#ID#"))
+            return Compare(Path((member,), member.target.id), "eq", key)
+        if value not in ("#NULL#", "#NOTNULL#"):
+            return None
+        path = Path((member,), member.target.id) if isinstance(member, Link) else Path((), member)
+        nothing = Compare(path, "null" if isinstance(member, Link) or member.kind.name == "json" else "empty")
+        return nothing if value == "#NULL#" else Not(nothing)
+
     def check_operator(self, member: Field | Link, operator: str) -> None:
-        family = "text" if isinstance(member, Link) else _limbas_family(member)
-        allowed = LIMBAS_OPERATORS[family]
+        allowed = LIMBAS_OPERATORS[_limbas_family(member)]
         if operator not in allowed:
             raise fail("unknown_operator", name=operator, field=member.name.lower(), allowed=", ".join(allowed))
 
@@ -6109,9 +6284,7 @@ class _LimbasQuery:
             raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=expected) from None
 
     def link_condition(self, link: Link, operator: str, value: str) -> Filter:
-        """A filter on a link: on the label of the linked records, or `#ID#5` for one of them."""
-        if value.startswith("#ID#"):
-            return Compare(Path((link,), link.target.id), "eq", self.dialect.record_id(value.removeprefix("#ID#")))
+        """A filter on a link: on the label of the linked records."""
         label = link.target.label
         if label is None or not label.kind.is_text:
             raise fail(
@@ -6162,8 +6335,10 @@ def _is_page_number(parameter: Parameter) -> bool:
     return tuple(key.lower() for key in parameter.keys) == ("$page", "number")
 
 
-def _limbas_family(column: Field) -> str:
-    """Which of Limbas' kinds of filter a field has."""
+def _limbas_family(column: Field | Link) -> str:
+    """Which of Limbas' kinds of filter a field has; a link is searched by its label."""
+    if isinstance(column, Link):
+        return "text"
     name = column.kind.name
     if name in ("integer", "number", "id", "time") or column.kind.is_date:
         return "number"
@@ -6172,11 +6347,817 @@ def _limbas_family(column: Field) -> str:
     )
 
 
-DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas}
+# ======================================================================================================================
+# 14  NocoBase
+#
+# The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
+# also on the records that an association leads to. The method matters only where no action is named. Parameters come
+# from the query alone, a body is values and nothing else.
+# ======================================================================================================================
+
+NOCOBASE_PARAMETERS = frozenset(
+    "filter filterByTk filterByTks sort fields appends except whitelist blacklist page pageSize paginate "
+    "updateAssociationValues forceUpdate filterKeys sourceId targetId sortField targetScope sticky method".split()
+)
+NOCOBASE_PAGE_SIZE = 20
+NOCOBASE_REFUSALS = {
+    "empty": ("EMPTY_TOKEN", "Unauthenticated. Please sign in to continue."),
+    "wrong": ("INVALID_TOKEN", "Your session has expired. Please sign in again."),
+    "role": ("ROLE_NOT_FOUND_FOR_USER", "The role does not belong to the user"),
+}
+TOKEN_DAYS = 7
+COLLECTION_ACTIONS: Mapping[tuple[str, bool], str] = {
+    ("GET", False): "list",
+    ("POST", False): "create",
+    ("DELETE", False): "destroy",
+    ("GET", True): "get",
+    ("PUT", True): "update",
+    ("PATCH", True): "update",
+    ("DELETE", True): "destroy",
+}
+"""What a method means on a collection, without and with an index."""
+ASSOCIATION_ACTIONS: Mapping[str, Mapping[tuple[str, bool], str]] = {
+    "hasMany": {
+        ("GET", False): "list",
+        ("POST", False): "create",
+        ("DELETE", False): "destroy",
+        ("GET", True): "get",
+        ("POST", True): "create",
+        ("PUT", True): "update",
+        ("PATCH", True): "update",
+        ("DELETE", True): "destroy",
+    },
+    "belongsToMany": {
+        ("GET", False): "list",
+        ("POST", False): "set",
+        ("DELETE", False): "destroy",
+        ("GET", True): "get",
+        ("POST", True): "add",
+        ("PUT", True): "update",
+        ("PATCH", True): "update",
+        ("DELETE", True): "remove",
+    },
+    "belongsTo": {("GET", False): "get", ("DELETE", False): "remove", ("POST", True): "set"},
+    "hasOne": {
+        ("GET", False): "get",
+        ("POST", False): "update",
+        ("PUT", False): "update",
+        ("PATCH", False): "update",
+        ("DELETE", False): "destroy",
+    },
+}
+"""The same for the four kinds of association."""
+LINK_ACTIONS: Mapping[str, Literal["replace", "add", "remove", "toggle"]] = {
+    "set": "replace",
+    "add": "add",
+    "remove": "remove",
+    "toggle": "toggle",
+}
+SIGN_IN_ACTIONS = {"signin": "sign_in", "signout": "sign_out", "signup": "sign_up", "check": "check"}
+
+
+def association_type(link: Link) -> str:
+    """NocoBase's word for the form of a link."""
+    if link.key:
+        return "belongsTo"
+    return "belongsToMany" if link.through else "hasMany" if link.many else "hasOne"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One action on a collection, or on an association of one record (`parent`)."""
+
+    request: Request
+    names: Names
+    given: Mapping[str, Json]
+    index: str | None
+    parent: Parent | None = None
+
+    @property
+    def table(self) -> Table:
+        """The table whose records are meant."""
+        return self.names.table
+
+    @property
+    def link(self) -> Link | None:
+        """The association."""
+        return self.parent.link if self.parent else None
+
+    @property
+    def tk(self) -> Json:
+        """The key or keys that the request names; the query goes before the path. Null in the query is no key."""
+        for name in ("filterByTk", "filterByTks"):
+            if name in self.given:
+                return [] if self.given[name] is None else self.given[name]
+        return self.index
+
+    def words(self, name: str) -> list[str] | None:
+        """A parameter that is a list: `a,b`, `x[]=a&x[]=b` or repeated; None when it is not there."""
+        if name not in self.given:
+            return None
+        value = self.given[name]
+        items = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(isinstance(item, str) for item in items):
+            raise fail("bad_parameter", name=name, value=dump_json(value), reason="write a list of names")
+        return [word for item in items for word in item.split(",")]
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true or false."""
+        value = self.given.get(name, "false")
+        if value not in ("true", "false", "1", "0"):
+            raise fail("bad_parameter", name=name, value=_as_text(value), reason="write true or false")
+        return value in ("true", "1")
+
+    def number(self, name: str, default: int) -> int:
+        """A parameter that is a positive whole number."""
+        value = self.given.get(name, str(default))
+        if not isinstance(value, str) or not re.fullmatch(r"0*[1-9]\d{0,8}", value, re.ASCII):
+            raise fail("bad_parameter", name=name, value=_as_text(value), reason="write a positive whole number")
+        return int(value)
+
+
+@dataclass
+class Wanted:
+    """Which columns and associations of a record are shown; `columns` None means all columns."""
+
+    columns: list[Field] | None = None
+    links: dict[Link, Wanted] = field(default_factory=dict)
+    hidden: set[Field] = field(default_factory=set)
+
+
+class NocoBase(Dialect):
+    """The NocoBase HTTP API, as version 1.9 answers where the documents are silent."""
+
+    name = "nocobase"
+    bases = ("/api",)
+    manner = Manner(words=NOCOBASE_WORDS, shows_keys=True, unknown_key="drop", read_only_key="drop")
+    words: ClassVar[Mapping[str, str]] = {
+        "unique": "{field} already exists",
+        "required": "{field} cannot be null",
+        "not_found": "Not Found",
+        "unknown_table": "Not Found",
+    }
+    example = "/api/{table}:list?pageSize=2"
+
+    def routes(self) -> Iterator[Route]:
+        for resource, end in itertools.product(("auth", "users"), ("", "/")):
+            yield Route(
+                ALL_METHODS, f"/api/{resource}<:re:[:]><action:re:[A-Za-z]+>{end}", self.of_accounts, public=True
+            )
+        for end in ("", "/"):
+            yield Route(ALL_METHODS, f"/api/<name:re:[^/:]+><:re:[:]><action>{end}", self.of_collection)
+            yield Route(ALL_METHODS, f"/api/<name:re:[^/:]+><:re:[:]><action>/<index>{end}", self.of_collection)
+            association = "/api/<name:re:[^/:]+>/<source>/<association:re:[^/:]+>"
+            yield Route(ALL_METHODS, f"{association}<:re:[:]><action>{end}", self.of_association)
+            yield Route(ALL_METHODS, f"{association}<:re:[:]><action>/<index>{end}", self.of_association)
+            yield Route(ALL_METHODS, f"/api/<name:re:[^/:]+>{end}", self.of_collection)
+            yield Route(ALL_METHODS, f"/api/<name:re:[^/:]+>/<index:re:[^/:]+>{end}", self.of_collection)
+            yield Route(ALL_METHODS, f"{association}{end}", self.of_association)
+            yield Route(ALL_METHODS, f"{association}/<index:re:[^/:]+>{end}", self.of_association)
+
+    def error(self, error: ApiError) -> Reply:
+        items = [{"code": fault.rule, "message": self.message(fault)} for fault in error.violations]
+        if error.code == "unauthenticated":
+            code, message = NOCOBASE_REFUSALS[str(error.violations[0].params["reason"])]
+            items = [{"code": code, "message": message}]
+        status = 404 if error.code == "unknown_table" else error.status
+        return json_reply(dump_json({"errors": items}), status, error.headers)
+
+    # -- addresses --
+
+    def of_collection(self, request: Request, name: str, action: str = "", index: str | None = None) -> Reply:
+        """`/api/<collection>:<action>/<index>`, or without an action by the method."""
+        self.check_role(request)
+        table = self.schema.find(name)
+        action = action or COLLECTION_ACTIONS.get((_method(request), index is not None), "")
+        if action in ("add", "toggle"):
+            return json_reply("{}")
+        return self.act(action, Call(request, self.names(table), self.read_query(request), index))
+
+    def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
+        """`/api/<collection>/<index>/<association>:<action>/<index>`."""
+        self.check_role(request)
+        table = self.schema.find(address["name"])
+        link = self.names(table).find(address["association"])
+        if not isinstance(link, Link):
+            raise fail("unknown_link", name=address["association"], table=table.name)
+        default = ASSOCIATION_ACTIONS[association_type(link)].get((_method(request), index is not None), "")
+        key = table.key or table.id
+        parent = Parent(link, Key(key, _key_value(key, address["source"])))
+        return self.act(
+            action or default, Call(request, self.names(link.target, link), self.read_query(request), index, parent)
+        )
+
+    def act(self, action: str, call: Call) -> Reply:
+        """Run one action."""
+        actions: dict[str, Callable[[Call], Reply]] = {
+            "list": self.show_list,
+            "get": self.get,
+            "create": self.create,
+            "update": self.update,
+            "destroy": self.destroy,
+            "move": self.move,
+            "firstOrCreate": self.first_or_create,
+            "updateOrCreate": self.update_or_create,
+        }
+        if call.parent and action in LINK_ACTIONS:
+            return self.change_links(call, call.parent, action)
+        if action not in actions:
+            raise fail("not_found")
+        return actions[action](call)
+
+    def check_role(self, request: Request) -> None:
+        """ApiError for a role in `X-Role` that the user does not have; every user is a member."""
+        role = request.header("X-Role")
+        if role and request.actor.id is not None and role not in (*request.actor.roles, "member"):
+            raise fail("unauthenticated", reason="role")
+
+    def read_query(self, request: Request) -> dict[str, Json]:
+        """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
+        parts: dict[str, list[tuple[tuple[str, ...], Json]]] = {}
+        for parameter in request.parameters:
+            name = parameter.keys[0]
+            if name not in NOCOBASE_PARAMETERS:
+                hint = did_you_mean(name, NOCOBASE_PARAMETERS)
+                raise fail("unknown_parameter", name=parameter.name, hint=hint)
+            parts.setdefault(name, []).append((parameter.keys, None if parameter.bare else parameter.value))
+        return {name: _qs_value(name, found) for name, found in parts.items()}
+
+    # -- reading --
+
+    def show_list(self, call: Call) -> Reply:
+        """Records with `meta`; without it when `paginate=false`."""
+        if call.link and not call.link.many:
+            raise fail("refused", text=f"{call.link.name} is one record: use get")
+        paged = call.given.get("paginate") != "false"
+        number, size = call.number("page", 1), call.number("pageSize", NOCOBASE_PAGE_SIZE)
+        page = Page(size, size * (number - 1)) if paged else Page(None)
+        where = self.filter(call) or TRUE
+        op = Select(call.table, self.shape(call), where, self.scope(), self.sort(call), page, paged, call.parent)
+        try:
+            outcome = self.run(call.request, op)
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+            outcome = Outcome(total=0)
+        rows, total = ",".join(row.text for row in outcome.rows), outcome.total or 0
+        meta = {"count": total, "page": number, "pageSize": size, "totalPage": -(-total // size)}
+        return json_reply(f'{{"data":[{rows}]' + (f',"meta":{dump_json(meta)}' if paged else "") + "}")
+
+    def get(self, call: Call) -> Reply:
+        """The first record that is meant, or null."""
+        where, scope = self.chosen(call)
+        op = Select(call.table, self.shape(call), where or TRUE, scope, self.sort(call), Page(1), parent=call.parent)
+        try:
+            rows = self.run(call.request, op).rows
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+            rows = ()
+        if not rows:
+            return json_reply('{"data":null}')
+        return record_reply(call.request, rows[0], f'{{"data":{rows[0].text}}}')
+
+    def scope(self) -> Scope:
+        """The records that a list means."""
+        return Scope("no", On(self.today()))
+
+    def filter(self, call: Call) -> Filter | None:
+        """The condition of `filter`, None when it sets none."""
+        value = call.given.get("filter")
+        if value is None:
+            return None
+        if isinstance(value, str):
+            try:
+                value = read_json(value)
+            except ApiError as error:
+                reason = error.violations[0].message()
+                raise fail(
+                    "bad_parameter", name="filter", value=str(call.given["filter"])[:100], reason=reason
+                ) from None
+        where = filter_from_json(call.names, value)
+        if any(True for _ in paths_of(where)):
+            return where
+        return None if true_on_nulls(where) else FALSE  # without a path a filter is always true or always false
+
+    def chosen(self, call: Call) -> tuple[Filter | None, Scope]:
+        """Which records an action means: those of the keys and of the filter; None for no condition at all."""
+        where = self.filter(call)
+        tk = None if call.link and not call.link.many else call.tk
+        if tk is None:
+            return where, ANY_STATE if call.link and not call.link.many else self.scope()
+        key = call.table.key or call.table.id
+        values = tuple(_key_value(key, item) for item in (tk if isinstance(tk, list) else [tk]))
+        keys = Compare(Path((), key), "in", tuple(value for value in values if value is not None))
+        return (And((keys, where)) if where else keys), ANY_STATE
+
+    def sort(self, call: Call) -> tuple[Sort, ...]:
+        """The order of `sort`; through associations too."""
+        terms = call.words("sort") or []
+        paths = ((call.names.path(term.removeprefix("-").split(".")), term.startswith("-")) for term in terms if term)
+        return tuple(self.manner.sort(path, down) for path, down in paths) or (Sort(Path((), call.table.id)),)
+
+    # -- shapes --
+
+    def shape(self, call: Call) -> Shape:
+        """What `fields`, `appends` and `except` ask for."""
+        fields = call.words("fields")
+        wanted = Wanted(None if fields is None else [])
+        for word in fields or []:
+            self.want(wanted, call.names, word.split("."))
+        for word in call.words("appends") or []:
+            self.want(wanted, call.names, word.split("."))
+        for word in call.words("except") or []:
+            self.unwant(wanted, call.names, word.split("."))
+        return self.record(wanted, call.names, with_row=fields is None)
+
+    def want(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
+        """Add a column, an association, or a column of an association."""
+        if len(words) > MAX_SHAPE_LINKS + 1:
+            raise fail(
+                "bad_parameter", name=".".join(words)[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links"
+            )
+        member = names.find(words[0])
+        if isinstance(member, Field) and len(words) == 1:
+            if wanted.columns is not None and member not in wanted.columns:
+                wanted.columns.append(member)
+        elif isinstance(member, Link):
+            inner = wanted.links.setdefault(member, Wanted([] if len(words) > 1 else None))
+            if len(words) > 1:
+                self.want(inner, names.at(member), words[1:])
+            else:
+                inner.columns = None
+        else:
+            names.refuse(words[0] if member is None else words[1])
+
+    def unwant(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
+        """Leave out a column, or one of an association; named columns stay."""
+        member = names.find(words[0])
+        if member is None:
+            names.refuse(words[0])
+        elif isinstance(member, Field):
+            wanted.hidden.add(member)
+        elif len(words) == 1:
+            wanted.links.pop(member, None)
+        elif member in wanted.links:
+            self.unwant(wanted.links[member], names.at(member), words[1:])
+
+    def record(self, wanted: Wanted, names: Names, with_row: bool = True) -> Obj:
+        """The shape of a record; with the link's own row where a many-to-many link led to it."""
+        if wanted.columns is None:
+            columns = [(name, column) for name, column in self.columns(names) if column not in wanted.hidden]
+        else:
+            columns = [(self.word_of(column), column) for column in wanted.columns]
+        pairs: list[tuple[str, Shape]] = [(name, Col(Path((), column))) for name, column in columns]
+        for link, inner in wanted.links.items():
+            shape = self.record(inner, names.at(link), with_row=inner.columns is None)
+            pairs.append((link.name, Sub(link, shape, link.many)))
+        through = names.row.through if names.row else None
+        if through and with_row and wanted.columns is None:
+            row = [(name, Col(Path((), column))) for name, column in self.columns(Names(through, self.manner))]
+            pairs.append((through.name, Obj(tuple(pair for pair in row if pair[0] != "id"))))
+        return Obj(tuple(pairs))
+
+    def columns(self, names: Names) -> Iterator[tuple[str, Field]]:
+        """All visible columns: the id (unless a key takes its place), fields, keys of associations, times."""
+        table = names.table
+        if table.key is None:
+            yield "id", table.id
+        for name, column in table.fields.items():
+            if names.find(name):
+                yield name, column
+        for link in table.links.values():
+            if link.key and not link.target.name.startswith("_") and names.find(link.name):
+                yield link.key.name, link.key
+        for word in ("createdAt", "updatedAt"):
+            member = names.find(word)
+            if isinstance(member, Field) and member.is_system:
+                yield word, member
+
+    def word_of(self, column: Field) -> str:
+        """The name of a column in this dialect."""
+        return next(
+            (word for word, name in self.manner.words.items() if column.is_system and name == column.name), column.name
+        )
+
+    # -- writing --
+
+    def values(self, call: Call, body: Json) -> Values:
+        """What a body sets, after whitelist and blacklist."""
+        if not isinstance(body, Mapping):
+            raise fail("bad_body", reason="values are an object")
+        allowed, blocked = call.words("whitelist"), call.words("blacklist") or []
+        beside = {call.link.through.name if call.link and call.link.through else None, None if call.table.key else "id"}
+        kept = _restricted({name: value for name, value in body.items() if name not in beside}, allowed, blocked)
+        updating = call.given.get("updateAssociationValues", [])
+        names = call.words("updateAssociationValues") if isinstance(updating, list) else [str(updating)]
+        reader = _LinkValues(self, frozenset(names or []), "")
+        return read_values(call.names, kept, reader.read, text=call.request.is_form)
+
+    def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
+        """All columns, and the associations that the body named."""
+        wanted = Wanted(links={link: Wanted() for link in links})
+        return self.record(wanted, call.names)
+
+    def row_values(self, call: Call, body: Json) -> dict[Field, SqlValue]:
+        """The values for the link's own row, under the name of its table."""
+        through = call.link.through if call.link else None
+        given = body.get(through.name) if through and isinstance(body, Mapping) else None
+        return self.row_of(through, given) if through and given is not None else {}
+
+    def row_of(self, through: Table, given: Json) -> dict[Field, SqlValue]:
+        """The values of a link's row. ApiError lists what is wrong."""
+        if not isinstance(given, Mapping):
+            raise fail("bad_body", reason=f"{through.name} is an object")
+        values = read_values(Names(through, self.manner), given, _no_links)
+        if values.faults:
+            raise ApiError(values.faults[0].rule, *values.faults)
+        return values.fields
+
+    def create(self, call: Call) -> Reply:
+        """One record of the body, or one for each item of a list, in one transaction."""
+        body = self.body(call.request)
+        bodies = body if isinstance(body, list) else [body]
+        operations = tuple(self.create_operation(call, item) for item in bodies)
+        outcome = self.run(call.request, Batch(operations))
+        texts = [part.rows[0].text for part in outcome.parts]
+        return json_reply(f'{{"data":[{",".join(texts)}]}}' if isinstance(body, list) else f'{{"data":{texts[0]}}}')
+
+    def create_operation(self, call: Call, body: Json) -> Create:
+        """One new record."""
+        key = body.get("id") if call.table.key is None and isinstance(body, Mapping) else None
+        values = self.values(call, body)
+        faults = tuple(values.faults)
+        if key is not None and (isinstance(key, bool) or not isinstance(key, int) or not 0 < key <= MAX_ID):
+            faults += (Violation(("id",), "bad_value", {"value": dump_json(key), "expected": "a record id"}),)
+            key = None
+        return Create(
+            call.table,
+            values.fields,
+            values.links,
+            self.answer_shape(call, values.links),
+            call.parent,
+            self.row_values(call, body),
+            key,
+            faults,
+        )
+
+    def body(self, request: Request) -> Json:
+        """The values of a body; without one there are none."""
+        return request.read_body() if request.body.strip() else {}
+
+    def update(self, call: Call) -> Reply:
+        """The changed records in a list; of an association to one record that record."""
+        where, scope = self.chosen(call)
+        self.need_condition(call, where)
+        body = self.body(call.request)
+        values = self.values(call, body)
+        op = Update(
+            call.table,
+            where or TRUE,
+            values.fields,
+            values.links,
+            self.answer_shape(call, values.links),
+            ANY_STATE if call.parent else scope,
+            call.parent,
+            self.row_values(call, body),
+            call.request.expected_version,
+            tuple(values.faults),
+        )
+        rows = self.run(call.request, op).rows
+        if call.link and not call.link.many:
+            return json_reply(f'{{"data":{rows[0].text if rows else "null"}}}')
+        return json_reply(f'{{"data":[{",".join(row.text for row in rows)}]}}')
+
+    def destroy(self, call: Call) -> Reply:
+        """The number of records that are gone; `true` for an association."""
+        where, scope = self.chosen(call)
+        self.need_condition(call, where)
+        scope = ANY_STATE if call.parent else scope
+        op = Delete(call.table, where or TRUE, scope, call.parent, call.request.expected_version)
+        changed = self.run(call.request, op).changed
+        return json_reply('{"data":true}' if call.parent else f'{{"data":{changed}}}')
+
+    def need_condition(self, call: Call, where: Filter | None) -> None:
+        """A collection is never changed whole by oversight; an association without an index is."""
+        if where is None and not call.parent and not call.flag("forceUpdate"):
+            raise fail("no_condition")
+
+    def change_links(self, call: Call, parent: Parent, action: str) -> Reply:
+        """set, add, remove and toggle: the ids come from the body, the query or the path."""
+        link = parent.link
+        items = self.link_items(call, link)
+        done = json_reply('{"data":"ok"}' if action == "toggle" else "{}")
+        idle = (not link.many and action in ("add", "toggle")) or (action == "toggle" and not link.through)
+        if idle:  # sic: the original says that it did it
+            return done
+        if action == "remove" and not link.many:
+            change = Change("remove", None)
+        else:
+            change = Change(LINK_ACTIONS[action], items, "move")
+        try:
+            self.run(call.request, Relink(parent, change, Const(None)))
+        except ApiError as error:
+            faults = (fault._replace(path=(link.name, *fault.path)) for fault in error.violations)
+            raise ApiError(error.code, *faults, headers=error.headers) from None
+        return done
+
+    def link_items(self, call: Call, link: Link) -> tuple[Item, ...]:
+        """The records that an association action names: `[1, 2]`, or pairs with the values of the link's row."""
+        body = self.body(call.request)
+        if not isinstance(body, list | Mapping):
+            raise fail("bad_body", reason="write a list of ids")
+        ids = body if isinstance(body, list) else []  # sic: an object has no effect
+        tk = call.tk
+        ids = ids + (tk if isinstance(tk, list) else [] if tk is None else [tk])
+        return tuple(self.link_item(link, item) for item in ids)
+
+    def link_item(self, link: Link, value: Json) -> Item:
+        """One record of an association action."""
+        row: dict[Field, SqlValue] = {}
+        if isinstance(value, list) and len(value) == 2 and link.through:
+            value, row = value[0], self.row_of(link.through, value[1])
+        key = link.target.key or link.target.id
+        return Item(Key(key, _key_value(key, value)), row=row, missing="skip" if link.many else "refuse")
+
+    # -- the manual order --
+
+    def move(self, call: Call) -> Reply:
+        """Give `sourceId` the place of `targetId`, the one behind it, or one of a scope's ends."""
+        if call.table.sort is None:
+            raise fail("not_sortable", table=call.table.name)
+        if call.given.get("sortField", call.table.sort.field.name) != call.table.sort.field.name:
+            raise fail("not_sortable", table=f"{call.table.name}.{call.given['sortField']}")
+        if "sourceId" in call.given:
+            self.run(call.request, self.move_operation(call))
+        return json_reply('{"data":"ok"}')
+
+    def move_operation(self, call: Call) -> Move:
+        """The move that the parameters ask for."""
+        assert call.table.sort
+        key = call.table.key or call.table.id
+        source = Key(key, _key_value(key, call.given["sourceId"]))
+        method = call.given.get("method")
+        if method not in (None, "insertAfter", "prepend"):
+            raise fail("bad_parameter", name="method", value=_as_text(method), reason="write insertAfter or prepend")
+        if call.flag("sticky"):
+            return Move(call.table, source, "top")
+        if "targetScope" in call.given:
+            scope = self.target_scope(call)
+            return Move(call.table, source, "first" if method == "prepend" else "last", scope_value=scope)
+        if "targetId" not in call.given:
+            return Move(call.table, source, "first" if method == "prepend" else "last")
+        target = Key(key, _key_value(key, call.given["targetId"]))
+        return Move(call.table, source, "after" if method == "insertAfter" else "at", target)
+
+    def target_scope(self, call: Call) -> SqlValue:
+        """The value in `targetScope`: `{"field": value}` as JSON or in brackets."""
+        assert call.table.sort
+        value, scope = call.given["targetScope"], call.table.sort.scope
+        if isinstance(value, str):
+            value = read_json(value)
+        if scope is None or not isinstance(value, Mapping) or set(value) != {scope.name}:
+            reason = f"write {scope.name}=value" if scope else "the order has no scope"
+            raise fail("bad_parameter", name="targetScope", value=dump_json(value), reason=reason)
+        try:
+            inner = value[scope.name]
+            return scope.kind.parse_text(inner) if isinstance(inner, str) else scope.parse_json(inner)
+        except BadValue as error:
+            raise fail(
+                "bad_parameter", name="targetScope", value=dump_json(value), reason=f"expected {error}"
+            ) from None
+
+    # -- find or make --
+
+    def first_or_create(self, call: Call) -> Reply:
+        """The record with the values of `filterKeys`, or a new one."""
+        create, where = self.upsert_parts(call)
+        found = Select(call.table, self.answer_shape(call, ()), where, parent=call.parent)
+        row = self.run(call.request, Upsert(where, create, found)).rows[0]
+        return json_reply(f'{{"data":{row.text}}}')
+
+    def update_or_create(self, call: Call) -> Reply:
+        """The record with the values of `filterKeys`, changed, in a list; or a new one, as an object."""
+        create, where = self.upsert_parts(call)
+        update = Update(
+            call.table, where, create.values, create.links, create.shape, parent=call.parent, faults=create.faults
+        )
+        outcome = self.run(call.request, Upsert(where, create, update))
+        text = outcome.rows[0].text
+        return json_reply(f'{{"data":{text}}}' if outcome.made else f'{{"data":[{text}]}}')
+
+    def upsert_parts(self, call: Call) -> tuple[Create, Filter]:
+        """The new record, and the condition that finds the old one."""
+        keys = call.words("filterKeys")
+        if not keys:
+            raise fail("bad_parameter", name="filterKeys", value="", reason="name the fields that tell records apart")
+        body = self.body(call.request)
+        for key in keys:
+            if call.names.path(key.split(".")).field is None:
+                call.names.refuse(key)
+        wanted = {key: _nested_value(body, key.split(".")) for key in keys}
+        return self.create_operation(call, body), filter_from_json(call.names, wanted)
+
+    # -- signing in --
+
+    def of_accounts(self, request: Request, action: str) -> Reply:
+        """The actions of `auth:`, and those of `users:` that belong to accounts; a table `users` has all others."""
+        method = SIGN_IN_ACTIONS.get(action.lower())
+        resource = request.path.removeprefix("/api/").partition(":")[0]
+        if method is None or (resource == "users" and action != action.lower()):
+            self.services.authenticate(request)
+            return self.of_collection(request, resource, action)
+        reply: Reply = getattr(self, method)(request)
+        return reply
+
+    def sign_in(self, request: Request) -> Reply:
+        """A token for `account` (or `email`) and `password`."""
+        self.services.may_write(request)
+        name, password, _ = self.credentials(request)
+        accounts = self.services.accounts
+        account = accounts.verify(accounts.name_of(name), password)
+        if account is None or account.disabled:
+            raise fail("sign_in")
+        expires = moment_text(self.services.store.clock() + timedelta(days=TOKEN_DAYS))
+        token = accounts.add_token(account.name, "auth:signIn", expires)
+        return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
+
+    def credentials(self, request: Request) -> tuple[str, str, Json]:
+        """Account, password and e-mail address of a body."""
+        body = self.body(request)
+        values = body if isinstance(body, Mapping) else {}
+        name, password = values.get("account", values.get("email")), values.get("password")
+        if not isinstance(name, str) or not name or not isinstance(password, str):
+            raise fail("refused", text="Please enter your account and your password")
+        return name, password, values.get("email")
+
+    def check(self, request: Request) -> Reply:
+        """The user whose token the request carries; nobody without one."""
+        if request.header("Authorization") is None:
+            return json_reply('{"data":{}}')
+        self.services.authenticate(request)
+        account = self.services.accounts.account(request.actor.name)
+        return json_reply(dump_json({"data": _user(account) if account else {}}))
+
+    def sign_out(self, request: Request) -> Reply:
+        """End the token of the request."""
+        self.services.authenticate(request)
+        if request.actor.token is not None:
+            self.services.accounts.revoke_token(request.actor.token)
+        return json_reply('{"data":{}}')
+
+    def sign_up(self, request: Request) -> Reply:
+        """A new user with `account` (or `email`) and `password`, where the server allows it."""
+        if not self.services.sign_up:
+            raise fail("not_found")
+        self.services.may_write(request)
+        name, password, email = self.credentials(request)
+        if self.services.accounts.account(name):
+            raise ApiError("unique", Violation(("account",), "unique"))
+        try:
+            self.services.accounts.put_user(name, password=password, email=email if isinstance(email, str) else None)
+        except ValueError as error:
+            raise fail("refused", text=str(error)) from None
+        return json_reply('{"data":{}}')
+
+
+class _LinkValues:
+    """Reads association values in bodies; `updating` are the associations whose records take values too."""
+
+    def __init__(self, dialect: NocoBase, updating: frozenset[str], prefix: str) -> None:
+        self.dialect, self.updating, self.prefix = dialect, updating, prefix
+
+    def read(self, link: Link, value: Json) -> Change:
+        """The new state of an association: ids, objects, or both in a list."""
+        if not link.many:
+            if isinstance(value, list):
+                raise fail("refused", text=f"The value of '{link.name}' cannot be in array format")
+            return Change("replace", () if value is None else (self.item(link, value),), "move")
+        parts = value if isinstance(value, list) else [] if value is None else [value]
+        return Change("replace", tuple(self.numbered(link, number, part) for number, part in enumerate(parts)), "move")
+
+    def numbered(self, link: Link, number: int, value: Json) -> Item:
+        try:
+            return self.item(link, value)
+        except ApiError as error:
+            raise ApiError(
+                error.code, *(fault._replace(path=(number, *fault.path)) for fault in error.violations)
+            ) from None
+
+    def item(self, link: Link, value: Json) -> Item:
+        key = link.target.key or link.target.id
+        if not isinstance(value, Mapping):
+            return Item(self.key(key, value), missing="skip" if link.many else "refuse")
+        name = f"{self.prefix}{link.name}"
+        inner = _LinkValues(self.dialect, self.updating, f"{name}.")
+        names = self.dialect.names(link.target, link)
+        through = link.through.name if link.through else None
+        beside = {through, None if link.target.key else "id"}
+        values = read_values(names, {word: part for word, part in value.items() if word not in beside}, inner.read)
+        if values.faults:
+            raise ApiError(values.faults[0].rule, *values.faults)
+        row = (
+            self.dialect.row_of(link.through, value[through])
+            if link.through and value.get(str(through)) is not None
+            else {}
+        )
+        given = value.get("id", value.get(key.name))
+        return Item(
+            None if given is None else self.key(key, given),
+            values.fields,
+            values.links,
+            row,
+            "update" if name in self.updating else "link",
+            "skip" if link.many else "create",
+        )
+
+    def key(self, key: Field, value: Json) -> Key:
+        found = _key_value(key, value)
+        if found is None:
+            params = {"value": dump_json(value), "expected": "an id"}
+            raise ApiError("bad_value", Violation((key.name,), "bad_value", params))
+        return Key(key, found)
+
+
+def _nested_value(value: Json, words: Sequence[str]) -> Json:
+    for word in words:
+        value = value.get(word) if isinstance(value, Mapping) else None
+    return value
+
+
+def _as_text(value: Json) -> str:
+    return value if isinstance(value, str) else dump_json(value)
+
+
+def _no_links(link: Link, value: Json) -> Change:
+    raise fail("read_only", [link.name])
+
+
+def _method(request: Request) -> str:
+    return "GET" if request.method == "HEAD" else request.method
+
+
+def _key_value(key: Field, value: Json) -> SqlValue:
+    """A key as it is stored; None for what no record can have."""
+    try:
+        return key.kind.parse_text(value) if isinstance(value, str) else key.kind.parse_json(value)
+    except BadValue:
+        return None
+
+
+def _qs_value(name: str, found: Sequence[tuple[tuple[str, ...], Json]]) -> Json:
+    """The value of one parameter: what its brackets nest; the same name twice is a list."""
+    together: dict[tuple[str, ...], list[Json]] = {}
+    nested = any(len(keys) > 1 for keys, _ in found)
+    for number, (keys, value) in enumerate(found):
+        listed = keys if len(keys) > 1 or not nested else (*keys, "")
+        place = (*listed[:-1], str(number)) if listed[-1] == "" else listed
+        together.setdefault(place, []).append(value)
+    pairs = [(keys, values if len(values) > 1 else values[0]) for keys, values in together.items()]
+    return nest_parameters(pairs)[name]
+
+
+def _restricted(body: Mapping[str, Json], allowed: list[str] | None, blocked: Sequence[str]) -> dict[str, Json]:
+    """A body after whitelist and blacklist; dotted names reach into associations."""
+    result: dict[str, Json] = {}
+    for name, value in body.items():
+        inner_allowed = None if allowed is None or name in allowed else _below(name, allowed)
+        if name in blocked or (allowed is not None and name not in allowed and not inner_allowed):
+            continue
+        inner_blocked = _below(name, blocked)
+        result[name] = (
+            _restricted_value(value, inner_allowed, inner_blocked) if inner_allowed or inner_blocked else value
+        )
+    return result
+
+
+def _restricted_value(value: Json, allowed: list[str] | None, blocked: Sequence[str]) -> Json:
+    if isinstance(value, list):
+        return [_restricted_value(part, allowed, blocked) for part in value]
+    return _restricted(value, allowed, blocked) if isinstance(value, Mapping) else value
+
+
+def _below(name: str, words: Iterable[str]) -> list[str]:
+    return [word.removeprefix(f"{name}.") for word in words if word.startswith(f"{name}.")]
+
+
+def _user(account: Account) -> dict[str, Json]:
+    """A user as sign-in and check show one."""
+    actor = account.actor()
+    roles = [*actor.roles, "member"]
+    return {
+        "id": account.id,
+        "username": account.name,
+        "nickname": actor.display_name,
+        "roles": [{"name": role} for role in roles],
+    }
+
+
+DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas, "nocobase": NocoBase}
 
 
 # ======================================================================================================================
-# 13  Pages
+# 15  Pages
 #
 # What people see in a browser. For now the overview at `/`: the tables with their counts, the dialects and their
 # addresses, as JSON or as a plain page. Every value goes through `html.escape`; nothing is fetched from elsewhere.
@@ -6263,7 +7244,7 @@ class Overview:
 
 
 # ======================================================================================================================
-# 14  App and server
+# 16  App and server
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
@@ -6337,9 +7318,9 @@ class Policy:
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
-    def __init__(self, services: Services, accounts: Accounts, policy: Policy, dialects: Sequence[str]) -> None:
-        self.services, self.accounts, self.policy = services, accounts, policy
-        self.schema, self.store = services.schema, services.store
+    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str]) -> None:
+        self.services, self.policy = services, policy
+        self.schema, self.store, self.accounts = services.schema, services.store, services.accounts
         self.dialects = [DIALECTS[name](services) for name in dialects]
         self.on_request: Callable[[Request | None, int, float], None] | None = None
         self.router, self.own_router = self.make_routers()
@@ -6354,9 +7335,9 @@ class Application:
             Route(("GET",), "/", overview.show),
             *(route for dialect in self.dialects for route in dialect.routes()),
         ]
-        for route in routes:
+        for route in sorted(routes, key=lambda route: route.rule.find("<"), reverse=True):  # most specific first
             for method in route.methods:
-                router.route(route.rule, method, route.handler)
+                router.route(route.rule, method, route.handler, public=route.public)
         return bottle.Bottle(), router
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -6370,7 +7351,8 @@ class Application:
         except Exception as error:
             reply = self.failure(environ, error)
         if self.on_request:
-            self.on_request(request, reply.status, time.perf_counter() - started)
+            with contextlib.suppress(Exception):  # whatever becomes of the line, the request is answered
+                self.on_request(request, reply.status, time.perf_counter() - started)
         return self.send(request, reply, environ, start_response)
 
     def answer(self, request: Request, environ: Mapping[str, Any]) -> Reply | None:
@@ -6378,11 +7360,11 @@ class Application:
         self.policy.check_host(request)
         if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
             return self.policy.preflight(request)
-        if self.match(self.router, request):
+        if self.router.routes and self.match(self.router, request):
             return None
-        if self.policy.auth:
-            request.actor = self.accounts.authenticate(request)
         found = self.match(self.own_router, request)
+        if found is None or not found[0].config.get("public"):
+            self.services.authenticate(request)
         if found is None:
             raise self.no_route(request)
         route, names = found
@@ -6466,7 +7448,7 @@ def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
     try:
         return load_schema(read_json(FilePath(source).read_bytes()))
     except ApiError as error:
-        raise SchemaError("#", error.violations[0].message()) from None
+        raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
 
 
 def check_rules(schema: Schema) -> None:
@@ -6484,6 +7466,7 @@ class SettingsWords(TypedDict, total=False):
 
     auth: bool
     strict: bool
+    sign_up: bool
     dialects: Sequence[str] | None
     cors: Iterable[str]
     hosts: Iterable[str] | None
@@ -6497,6 +7480,7 @@ class Settings:
 
     auth: bool = True
     strict: bool = False
+    sign_up: bool = False
     dialects: Sequence[str] | None = None
     cors: Iterable[str] = ()
     hosts: Iterable[str] | None = None
@@ -6513,8 +7497,9 @@ def make_app(
     """Make a WSGI application that serves the tables of a schema.
 
     `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". `users` maps names to
-    passwords (8 to 1024 bytes); they are made, or given these passwords. The other arguments: `auth` (True: every
-    request needs credentials), `strict` (True: refuse what the original servers ignore), `dialects` (names; None: all),
+    passwords; they are made, or given these passwords. The other arguments: `auth` (True: every
+    request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may
+    make themselves users, where a dialect has a way), `dialects` (names; None: all),
     `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
     (insert the schema's examples into new tables), `clock` (gives the time with a zone).
 
@@ -6526,7 +7511,7 @@ def make_app(
     try:
         for name, password in (users or {}).items():
             if app.accounts.verify(name, password) is None:
-                app.accounts.put_user(name, password=password)
+                app.accounts.put_user(name, any_password=True, password=password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
     except BaseException:
@@ -6538,20 +7523,27 @@ def make_app(
 def open_app(schema: Schema, db: str, settings: Settings) -> Application:
     """The application over a database, whether it has users or not."""
     origins = frozenset(settings.cors)
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+|\*|null", origin):
+            raise ValueError(f"{origin!r} is no origin; write https://app.example, without a path")
     if "*" in origins and settings.auth:
         raise ValueError("cors '*' goes without authentication only: name the origins")
     names = list(DIALECTS) if settings.dialects is None else settings.dialects
     unknown = [name for name in names if name not in DIALECTS]
     if unknown or not names:
-        raise ValueError(f"unknown dialect {unknown[:1]}; there are {', '.join(DIALECTS)}")
+        raise ValueError(f"unknown dialect {''.join(unknown[:1])!r}; there are {', '.join(DIALECTS)}")
     check_rules(schema)
     store = Store(schema, db, settings.clock, settings.examples)
     try:
-        policy = Policy(
-            settings.auth, origins, None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
-        )
-        services = Services(schema, store, settings.strict, policy.may_write)
-        return Application(services, Accounts(store), policy, names)
+        hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
+        policy, accounts = Policy(settings.auth, origins, hosts), Accounts(store)
+
+        def authenticate(request: Request) -> None:
+            if settings.auth:
+                request.actor = accounts.authenticate(request)
+
+        services = Services(schema, store, accounts, settings.strict, settings.sign_up, policy.may_write, authenticate)
+        return Application(services, policy, names)
     except BaseException:
         store.close()
         raise
@@ -6667,12 +7659,17 @@ def run_until(server: Any, ended: threading.Event) -> None:
     server.accepting = False
     server.del_channel(server._map)
     server.socket.close()
-    deadline = time.monotonic() + STOP_GRACE_SECONDS
-    while time.monotonic() < deadline and any(_is_busy(channel) for channel in server.active_channels.values()):
+    begun, quiet = time.monotonic(), 0
+    deadline = begun + STOP_GRACE_SECONDS
+    while time.monotonic() < deadline and quiet < 3:  # what lies in the sockets' buffers is read first
         server.asyncore.loop(timeout=0.05, map=server._map, count=1, use_poll=poll)
+        arriving = time.monotonic() < begun + 1
+        busy = any(_is_busy(channel, arriving) for channel in server.active_channels.values())
+        quiet = 0 if busy else quiet + 1
     server.task_dispatcher.shutdown(True, max(0.1, deadline - time.monotonic()))
     for channel in list(server.active_channels.values()):
         channel.handle_close()
+    server.trigger.pull_trigger = lambda thunk=None: None  # for a worker that outlives the grace
     server.trigger.close()
 
 
@@ -6688,12 +7685,13 @@ def close_slow(server: Any, started: dict[Any, float]) -> None:
     started.update(arriving)
 
 
-def _is_busy(channel: Any) -> bool:
-    return bool(channel.requests or channel.total_outbufs_len or channel.request is not None)
+def _is_busy(channel: Any, arriving: bool) -> bool:
+    """Whether a request is being answered, or (while there is time for that) still arriving."""
+    return bool(channel.requests or channel.total_outbufs_len or (arriving and channel.request is not None))
 
 
 # ======================================================================================================================
-# 15  Command line
+# 17  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
@@ -6826,6 +7824,7 @@ def server_parser() -> argparse.ArgumentParser:
         help="answer for this host name too",
     )
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
+    add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
     add(
         "--log",
@@ -6859,12 +7858,22 @@ def find_places(schema: str | None, database: str | None) -> Places:
         else next((FilePath(name) for name in ("minirest.json", "schema.json") if FilePath(name).is_file()), None)
     )
     if found is None and sample.is_file():
+        check_sample(sample, database)
         return Places(sample, database or ":memory:", is_sample=True)
     if found is None:
         raise UsageError("nothing to serve: give a schema file as SCHEMA (and a database as --db FILE, if you like)")
     if not found.is_file():
         raise UsageError(f"there is no schema file {str(found)!r}; give the path of a JSON Schema file")
     return Places(found, database or f"{found.stem}.db")
+
+
+def check_sample(sample: FilePath, database: str | None) -> None:
+    """UsageError when the database is one that was not made for the sample."""
+    if database and FilePath(database).exists():
+        with only_reading(database) as connection:
+            held = get_meta(connection, "layout") or {}
+        if not set(json.loads(sample.read_text("utf-8"))["$defs"]) & set(held):
+            raise UsageError(f"{database!r} needs the schema file that it was made for: give it as SCHEMA")
 
 
 @contextlib.contextmanager
@@ -6897,6 +7906,8 @@ def serve_command(arguments: Sequence[str]) -> int:
         if options.log or sys.stderr.isatty():
             app.on_request = print_request
         serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
         reason = f"cannot listen on {options.host}:{port}: {error.strerror or error}; choose another {option}"
@@ -6916,13 +7927,14 @@ def port_of(text: str) -> int:
 def make_app_for(options: argparse.Namespace, places: Places) -> Application:
     """The application that the options ask for."""
     hosts = None
-    if is_loopback(options.host):
+    if is_loopback(options.host) or options.allow_host:
         own = f"[{options.host}]" if ":" in options.host else options.host
         hosts = {*LOOPBACK_NAMES, own, *options.allow_host}
     try:
         settings = Settings(
             auth=not options.no_auth,
             strict=options.strict,
+            sign_up=options.sign_up,
             dialects=[name.strip() for name in options.dialects.split(",")] if options.dialects else None,
             cors=options.cors,
             hosts=hosts,
@@ -6968,18 +7980,18 @@ def announce(app: Application, places: Places, url: str) -> None:
         address = f"{url}{tables[0].name.lower()}?$page[count]=2"
         print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
     elif app.policy.auth and not app.accounts.any_user():
-        _complain("every user is disabled; to let one in: minirest user enable NAME")
+        _complain(f"every user is disabled; to let one in: minirest user enable NAME --db {places.database}")
     if sys.stderr.isatty():
-        describe(app, secret is None)
+        describe(app)
+        if app.policy.auth and not secret and places.database != ":memory:":
+            _complain(f"to set a new password: minirest user password NAME --db {places.database}")
 
 
-def describe(app: Application, has_users: bool) -> None:
+def describe(app: Application) -> None:
     """What is served, for a person at a terminal."""
     records = sum(count for _, count in Overview(app.services, app.dialects).counts())
     dialects = ", ".join(dialect.name for dialect in app.dialects)
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
-    if app.policy.auth and has_users:
-        _complain("to set a new password: minirest user password NAME")
 
 
 def print_request(request: Request | None, status: int, seconds: float) -> None:
@@ -7002,14 +8014,12 @@ def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
         signal.signal(number, lambda *_: ended.set())
     words = [word for word in arguments if word != "--reload"]
     command = [sys.executable, str(FilePath(__file__).resolve()), *words]
-    password = _twin("PASSWORD") or secrets.token_urlsafe(12)
-    if not _twin("PASSWORD"):
-        _complain(f"a new database gets the user admin with the password {password}")
-    environment = {**os.environ, "MINIREST_RELOAD": "0", "MINIREST_PASSWORD": password}
     while not ended.is_set():
+        environment = {**os.environ, "MINIREST_RELOAD": "0"}
         child, seen = subprocess.Popen(command, env=environment), _stamps(schema)  # noqa: S603 - this very program
         while not ended.wait(0.3) and _stamps(schema) == seen:
-            pass
+            if child.poll() == 1:  # a wrong schema file (2) can be mended, a port in use cannot
+                return 1
         child.terminate()
         child.wait()
     return 0
@@ -7056,8 +8066,11 @@ def user_command(arguments: Sequence[str]) -> int:
     parser.add_argument("--display-name", help="the name that people see")
     parser.add_argument("--email")
     options = parser.parse_args(arguments)
-    if options.action != "list" and not options.name:
-        raise UsageError(f"name the user: minirest user {options.action} NAME")
+    if (options.action == "list") != (options.name is None):
+        wanted = "no name, but perhaps --schema" if options.action == "list" else "the NAME of the user"
+        raise UsageError(f"minirest user {options.action} takes {wanted}")
+    if options.action == "add" and ":" in options.name:
+        raise UsageError("a user name has no colon: Basic ends the name there")
     with _accounts(options) as accounts:
         if options.action == "list":
             for name, disabled in accounts.names():
@@ -7074,7 +8087,10 @@ def _user_values(options: argparse.Namespace) -> dict[str, Json]:
     if options.action in ("disable", "enable"):
         return {"disabled": options.action == "disable"}
     given = {"display_name": options.display_name, "email": options.email}
-    return {"password": ask_password(), **{name: value for name, value in given.items() if value is not None}}
+    return {
+        "password": check_password(ask_password()),
+        **{name: value for name, value in given.items() if value is not None},
+    }
 
 
 def ask_password() -> str:
@@ -7142,12 +8158,12 @@ def check_command(arguments: Sequence[str]) -> int:
     Store(schema, ":memory:", utc_now).close()
     print(f"{places.schema}: {len(schema.tables)} tables, all right")
     if options.db or FilePath(places.database).is_file():
-        check_database(schema, _existing(places.database))
+        return check_database(schema, _existing(places.database))
     return 0
 
 
-def check_database(schema: Schema, path: str) -> None:
-    """Check a file and print what the schema would change in it."""
+def check_database(schema: Schema, path: str) -> int:
+    """Check a file and print what the schema would change in it; the exit code is that of a start with it."""
     with only_reading(path) as connection:
         check_ours(connection)
         found = connection.execute("pragma integrity_check").fetchone()[0]
@@ -7157,6 +8173,7 @@ def check_database(schema: Schema, path: str) -> None:
     print(f"{path}: whole" + ("" if steps else ", and as the schema file says"))
     for step in steps:
         print(f"  {step.line()}")
+    return 0 if all(step.safe for step in steps) else 2
 
 
 def migrate_command(arguments: Sequence[str]) -> int:

@@ -257,8 +257,10 @@ def ordered(data: Data, spots: Sequence[Spot], terms: Sequence[minirest.Sort]) -
 def sort_value(data: Data, term: minirest.Sort, spot: Spot) -> Any:
     """The value that a term orders by; text in ASCII's case where it asks for it."""
     value = reach(data, term.path, spot)
-    value = dump(value) if isinstance(value, dict | list) else value
-    folds = term.case == "ascii" and term.path.field is not None and term.path.field.kind.is_text
+    field = term.path.field
+    if value is not None and field and not term.path.within and field.kind.name in ("json", "list", "choices"):
+        return dump(value)
+    folds = term.case == "ascii" and field is not None and field.kind.is_text
     return value.translate(ASCII) if folds and isinstance(value, str) else value
 
 

@@ -161,7 +161,10 @@ class Answer(NamedTuple):
         assert list(content) == ["errors"]
         assert content["errors"]
         assert all(list(error) == ["code", "message"] for error in content["errors"])
-        assert len(content["errors"]) > 1 or content["errors"][0]["code"] == self.status
+        codes = [error["code"] for error in content["errors"]]
+        assert (
+            len(codes) > 1 or codes == [self.status] or isinstance(codes[0], str)
+        )  # under /api another dialect answers
         assert self.headers["Content-Type"] == JSON
         return [error["message"] for error in content["errors"]]
 
@@ -201,7 +204,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.statements().iterdump())
+        return list(self.app.store.database.writer.iterdump())
 
     def refuse(self, status: int, messages: Sequence[str], *request: Any, **headers: str) -> None:
         """Send what is refused, and see that the database has not changed."""

@@ -147,7 +147,9 @@ DOCUMENT: dict[str, Any] = {
             post=one("posts"),
             tag=one("tags"),
             weight={"type": "integer"},
+            notes=many("notes", **{"x-inverse": "row"}),
         ),
+        "notes": table({"text": "n3", "row": 3}, text=TEXT, row=one("postsTags")),
         "comments": table({"text": "c1", "post": 1}, {"text": "c2", "post": 4}, text=TEXT, post=one("posts")),
     }
 }
@@ -371,6 +373,8 @@ WORDS: list[tuple[Any, list[int]]] = [
     ({"tags.postsTags.weight.$gt": 5}, [1, 2]),
     ({"tags.name": "blue", "tags.postsTags.weight.$gt": 5}, [2]),
     ({"tags.postsTags.weight": None}, [3, 4, 5]),
+    ({"tags.postsTags.notes.text": "n3"}, [2]),
+    ({"tags.postsTags.notes.$notExists": True}, [1, 3, 4, 5]),
     ({"author.posts.title": "ALPHA"}, [5]),
     ({"author.posts.comments.text": "c2"}, [1, 4]),
     ({"parent.parent.title": "Alpha"}, [5]),
@@ -532,7 +536,7 @@ MESSAGES: list[tuple[Any, str, dict[str, str]]] = [
         {"name": "tilte", "table": "posts", "hint": "; did you mean 'title'?"},
     ),
     ({"author.nam": 1}, "unknown_field", {"name": "nam", "table": "authors", "hint": "; did you mean 'name'?"}),
-    ({"title.$anyOf": ["a"]}, "unknown_operator", {"name": "any", "field": "title", "allowed": TEXT_ONLY}),
+    ({"title.$anyOf": ["a"]}, "unknown_operator", {"name": "$anyOf", "field": "title", "allowed": TEXT_ONLY}),
     ({"views": "abc"}, "bad_value", {"value": '"abc"', "field": "views", "expected": "a whole number of 64 bits"}),
     ({"$or": 5}, "bad_filter", {"name": "$or", "reason": "write a list"}),
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import webtest
 
 import minirest
 
@@ -35,6 +36,7 @@ NOT_RUN = [
     *("uv run minirest.py", "pipx run --path minirest.py"),
     *(".venv/bin/ruff format", ".venv/bin/ruff check", ".venv/bin/mypy", ".venv/bin/python -m pytest"),
     *(".venv/bin/coverage run -m pytest", ".venv/bin/coverage report"),
+    "npm install --prefix tests/clients --no-package-lock --ignore-scripts",
 ]
 """Commands that fetch packages or run these tests: `.ci/run` takes the same steps."""
 INNER_KINDS = {"content", "scalar"}
@@ -263,6 +265,102 @@ def test_limbas_operators(kind: str, family: str) -> None:
     (row,) = (row for row in rows("Filters") if kind in names(row[0]))
     assert set(names(row[1])) & everything == set(minirest.LIMBAS_OPERATORS[family])
     assert everything <= set(firsts("Filters"))
+
+
+METHOD_ROWS = [row for row in rows("Addresses") if len(row) == 5]
+
+
+def test_nocobase_methods() -> None:
+    """What a method means on an association, without an action, is the module's table, for each kind of association."""
+    (head,) = (line for line in section("Addresses").splitlines() if line.startswith("| method and address"))
+    kinds = names(head)
+    assert kinds == ["hasMany", "belongsToMany", "belongsTo", "hasOne"]
+    shown: dict[str, dict[tuple[str, bool], str]] = {kind: {} for kind in kinds}
+    for row in METHOD_ROWS:
+        address, *more = names(row[0])
+        for method in (address.split()[0], *more):
+            for kind, cell in zip(kinds, row[1:], strict=True):
+                shown[kind] |= {(method, address.endswith("/2")): action for action in names(cell)}
+    assert shown == minirest.ASSOCIATION_ACTIONS
+
+
+def test_nocobase_actions() -> None:
+    """All actions are there, no others, and each of them is answered."""
+    named = {action for table in minirest.ASSOCIATION_ACTIONS.values() for action in table.values()}
+    assert named | set(minirest.LINK_ACTIONS) | {"move", "firstOrCreate", "updateOrCreate"} == set(firsts("Actions"))
+    app = minirest.make_app(json.loads(shop()), auth=False)
+    client = webtest.TestApp(app)
+    for action in (*firsts("Actions"), "actions"):
+        addresses = (f"/api/books:{action}", f"/api/books/1/subjects:{action}")
+        found = [client.post_json(address, [], expect_errors=True).status_int != 404 for address in addresses]
+        assert any(found) == (action != "actions"), action
+    app.close()
+
+
+def test_nocobase_parameters() -> None:
+    """All parameters are there, no others; those of `move` also beside it."""
+    assert set(firsts("Parameters of NocoBase")) == minirest.NOCOBASE_PARAMETERS
+    (row,) = (row for row in rows("Parameters of NocoBase") if "sourceId" in names(row[0]))
+    assert set(firsts("The manual order")) == set(names(row[0]))
+
+
+def test_nocobase_signing_in() -> None:
+    """All actions of accounts are there by their newer and their older names."""
+    newer = {action for name in firsts("Signing in") for action in re.findall(r"/api/auth:(\w+)", name)}
+    older = re.findall(r"`users:(\w+)`", section("Signing in"))
+    assert sorted(older) == sorted(minirest.SIGN_IN_ACTIONS)
+    assert sorted(map(str.lower, newer)) == sorted(minirest.SIGN_IN_ACTIONS)
+
+
+def test_nocobase_operators() -> None:
+    """All operators are there, each once, no others."""
+    assert sorted(firsts("Filters in JSON")) == sorted(minirest.JSON_OPERATORS)
+
+
+NULLS: dict[str, Any] = {
+    "$defs": {
+        "t": {
+            "type": "object",
+            "properties": {
+                "text": {"type": "string"},
+                "number": {"type": "integer"},
+                "boolean": {"type": "boolean"},
+                "list": {"type": "array", "items": {"type": "string"}},
+                "date": {"type": "string", "format": "date"},
+                "link": {"$ref": "#/$defs/t"},
+            },
+            "examples": [{}],
+        }
+    }
+}
+"""A table whose one record is null everywhere."""
+OPERANDS: list[tuple[str, str, Any]] = [
+    ("number", r"\$(eq|ne|is|not|[gl]te?)", 5),
+    ("number", r"\$(in|notIn)", [5]),
+    ("number", r"\$(b|notB)etween", [1, 9]),
+    ("text", r"\$(l|notL|iL|notIL)ike|\$.*(ncludes|tartsWith|nd(s?)With)", "x"),
+    ("text", r"\$(e|notE)mpty", True),
+    ("list", r"\$(m|notM)atch|\$(any|none)Of", ["x"]),
+    ("list", r"\$array.*", True),
+    ("boolean", r"\$is(Truly|Falsy)", True),
+    ("link", r"\$(e|notE)xists", True),
+    ("date", r"\$date(?!Between).*", "2024-05"),
+    ("date", r"\$dateBetween", ["2024", "2025"]),
+]
+"""A field for each operator, and an operand."""
+
+
+def test_nocobase_operators_on_null() -> None:
+    """The last column of the operators says whether a record with null is selected."""
+    app = minirest.make_app(NULLS, auth=False)
+    client = webtest.TestApp(app)
+    for row in rows("Filters in JSON"):
+        for operator in names(row[0]):
+            ((field, _, operand),) = (known for known in OPERANDS if re.fullmatch(known[1], operator))
+            where = json.dumps({field: {operator: operand}})
+            found = client.get("/api/t:list", {"filter": where, "fields": "id"}).json["data"]
+            assert found == {"yes": [{"id": 1}], "no": []}[row[2]], where
+    app.close()
 
 
 def test_errors() -> None:

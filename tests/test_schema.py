@@ -1352,9 +1352,9 @@ def test_examples_with_owners() -> None:
         {"a": "y", "_owner": "bob"},
     ]
     with opened(document(examples=examples)) as store:
-        rows = store.statements().execute("select a, _owner, _group, _access, _branch from t order by id").fetchall()
-        users = store.statements().execute("select id, name, password from _users order by id").fetchall()
-        groups = store.statements().execute("select id, name from _groups order by id").fetchall()
+        rows = store.database.writer.execute("select a, _owner, _group, _access, _branch from t order by id").fetchall()
+        users = store.database.writer.execute("select id, name, password from _users order by id").fetchall()
+        groups = store.database.writer.execute("select id, name from _groups order by id").fetchall()
     assert (users, groups) == ([(1, "ann", None), (2, "bob", None)], [(1, "staff"), (2, "board")])
     assert rows == [("x", 1, 1, "[2,1]", "[1,2]"), ("y", 2, None, None, None)]
 

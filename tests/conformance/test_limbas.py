@@ -164,7 +164,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.statements().iterdump())
+        return list(self.app.store.database.writer.iterdump())
 
 
 @pytest.fixture
@@ -675,7 +675,7 @@ def delete(web: Web) -> None:
         web.refuse(404, "Not found", "DELETE", f"/kunden/{number}")
     web.show("/kunden", customers(1, 2, 4))
     web.show("/kontakte", contacts(1, 2, 3, 4))
-    rows = web.app.store.statements().execute("select source_id, target_id from kunden_kontakte").fetchall()
+    rows = web.app.store.database.writer.execute("select source_id, target_id from kunden_kontakte").fetchall()
     assert rows == [(1, target) for target in CONTACTS_OF[1]]
 
 
