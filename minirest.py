@@ -6213,11 +6213,11 @@ class _LimbasQuery:
         negative = operator == "neq" or (
             not operator and value.startswith("!=") and _limbas_family(member) != "boolean"
         )
-        special = self.special(member, value.removeprefix("!=") if not operator else value)
+        special = self.special(member, value.removeprefix("!=") if negative and not operator else value)
         if special is not None:
             if operator not in ("", "eq", "neq"):
                 raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected="eq or neq with it")
-            return Not(special) if negative else special
+            return self.opposite(member, special) if negative else special
         if isinstance(member, Link):
             return self.link_condition(member, operator, value)
         if not operator and _limbas_family(member) != "boolean":
@@ -6226,6 +6226,13 @@ class _LimbasQuery:
             operator, value = PREFIXES.get(prefix, ""), value[len(prefix) :]
         where = self.comparison(Path((), member), member, operator, value)
         return Not(where) if operator == "neq" and where != FALSE else where
+
+    def opposite(self, member: Field | Link, special: Filter) -> Filter:
+        """The negation, which like every operator leaves out what has no value; but `#NULL#` asks for just that."""
+        presence = isinstance(special, Not) or (isinstance(special, Compare) and special.op in ("null", "empty"))
+        if presence or not isinstance(member, Link):
+            return Not(special)
+        return And((Not(special), Not(Compare(Path((member,), member.target.id), "null"))))
 
     def special(self, member: Field | Link, value: str) -> Filter | None:
         """The conditions that have a spelling of their own: `#NULL#`, `#NOTNULL#`, and `#ID#5` on a link."""
@@ -6252,8 +6259,8 @@ class _LimbasQuery:
             case "list":
                 return Compare(path, "contains", value.lstrip(" "), self.names.manner.case)
             case "boolean":
-                if value.lower() in BOOLEAN_TEXT:
-                    return Compare(path, "eq", BOOLEAN_TEXT[value.lower()])
+                if value.strip().lower() in BOOLEAN_TEXT:
+                    return Compare(path, "eq", BOOLEAN_TEXT[value.strip().lower()])
                 self.refuse_if_strict(member.name.lower(), value, "expected true or false")
                 return FALSE
             case "number" if member.kind.is_date:
@@ -6678,6 +6685,8 @@ class NocoBase(Dialect):
                 "bad_parameter", name=".".join(words)[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links"
             )
         member = names.find(words[0])
+        if isinstance(member, Field) and member.is_system and member.target is not None and member.name != "id":
+            names.refuse(words[0])  # who made a record is for filters and rights only
         if isinstance(member, Field) and len(words) == 1:
             if wanted.columns is not None and member not in wanted.columns:
                 wanted.columns.append(member)
@@ -6840,7 +6849,8 @@ class NocoBase(Dialect):
 
     def need_condition(self, call: Call, where: Filter | None) -> None:
         """A collection is never changed whole by oversight; an association without an index is."""
-        if where is None and not call.parent and not call.flag("forceUpdate"):
+        said_nothing = not call.parent or "filter" in call.given
+        if where is None and said_nothing and not call.flag("forceUpdate"):
             raise fail("no_condition")
 
     def change_links(self, call: Call, parent: Parent, action: str) -> Reply:
