@@ -6676,7 +6676,7 @@ class NocoBase(Dialect):
             self.want(wanted, call.names, word.split("."))
         for word in call.words("except") or []:
             self.unwant(wanted, call.names, word.split("."))
-        return self.record(wanted, call.names, with_row=fields is None)
+        return self.record(wanted, call.names)
 
     def want(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
         """Add a column, an association, or a column of an association."""
@@ -6711,7 +6711,7 @@ class NocoBase(Dialect):
         elif member in wanted.links:
             self.unwant(wanted.links[member], names.at(member), words[1:])
 
-    def record(self, wanted: Wanted, names: Names, with_row: bool = True) -> Obj:
+    def record(self, wanted: Wanted, names: Names) -> Obj:
         """The shape of a record; with the link's own row where a many-to-many link led to it."""
         if wanted.columns is None:
             columns = [(name, column) for name, column in self.columns(names) if column not in wanted.hidden]
@@ -6719,10 +6719,9 @@ class NocoBase(Dialect):
             columns = [(self.word_of(column), column) for column in wanted.columns]
         pairs: list[tuple[str, Shape]] = [(name, Col(Path((), column))) for name, column in columns]
         for link, inner in wanted.links.items():
-            shape = self.record(inner, names.at(link), with_row=inner.columns is None)
-            pairs.append((link.name, Sub(link, shape, link.many)))
+            pairs.append((link.name, Sub(link, self.record(inner, names.at(link)), link.many)))
         through = names.row.through if names.row else None
-        if through and with_row and wanted.columns is None:
+        if through and wanted.columns is None:
             row = [(name, Col(Path((), column))) for name, column in self.columns(Names(through, self.manner))]
             pairs.append((through.name, Obj(tuple(pair for pair in row if pair[0] != "id"))))
         return Obj(tuple(pairs))
