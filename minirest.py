@@ -244,6 +244,10 @@ class Violation(NamedTuple):
         """The message of `ERRORS`, filled. The field's name is the last name of the path."""
         return word(ERRORS[self.rule].message, self)
 
+    def below(self, *path: str | int) -> Violation:
+        """The same violation, seen from further out."""
+        return self._replace(path=(*path, *self.path))
+
 
 def word(template: str, violation: Violation) -> str:
     """Fill one dialect's template with a violation.
@@ -268,6 +272,10 @@ class ApiError(Exception):
     def status(self) -> int:
         """The HTTP status."""
         return ERRORS[self.code].status
+
+    def below(self, *path: str | int) -> ApiError:
+        """The same error, seen from further out: its violations lie below a path."""
+        return ApiError(self.code, *(fault.below(*path) for fault in self.violations), headers=self.headers)
 
 
 class SchemaError(ValueError):
@@ -882,6 +890,11 @@ class Table:
     def id(self) -> Field:
         """The record's own id."""
         return self.system["id"]
+
+    @functools.cached_property
+    def address(self) -> Field:
+        """The column whose value names a record in addresses and bodies: the table's key, else the id."""
+        return self.key or self.id
 
     @functools.cached_property
     def fields(self) -> dict[str, Field]:
@@ -2702,6 +2715,12 @@ class Values:
     links: dict[Link, Change] = field(default_factory=dict)
     faults: list[Violation] = field(default_factory=list)
 
+    def check(self) -> Values:
+        """These values, when nothing is wrong with them. ApiError lists what is."""
+        if self.faults:
+            raise ApiError(self.faults[0].rule, *self.faults)
+        return self
+
 
 LinkReader: TypeAlias = Callable[[Link, Json], Change]
 
@@ -2738,7 +2757,7 @@ def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -
     try:
         result.links[link] = read_link(link, value)
     except ApiError as error:
-        result.faults += [fault._replace(path=(link.name, *fault.path)) for fault in error.violations]
+        result.faults += error.below(link.name).violations
 
 
 def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
@@ -5855,10 +5874,9 @@ class Limbas(Dialect):
         ids = Sub(member, Obj((("id", Col(Path((), member.target.id), LIMBAS)),)), many=True)
         return Obj((("links", links), ("data", ids)))
 
-    def all_members(self, table: Table) -> list[tuple[str, Field | Link]]:
-        """Every attribute of a table, in the order of the schema."""
-        shown: list[tuple[str, Field | Link]] = [("id", table.id)] if table.shows_id else []
-        return shown + [(name, member) for name, member in table.members.items() if not member.write_only]
+    def whole_shape(self, table: Table) -> Shape:
+        """A record with every attribute, in the order of the schema."""
+        return self.record_shape(table, _LimbasFields(self.names(table)).all())
 
     # -- writing --
 
@@ -5871,7 +5889,7 @@ class Limbas(Dialect):
     def create(self, request: Request, table: Table) -> Reply:
         """Make a record from the `data` of the body."""
         values = self.values(request, table, self.data(self.body(request), "missing!"))
-        shape = self.record_shape(table, self.all_members(table))
+        shape = self.whole_shape(table)
         op = Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
         return self.answer(request, self.run(request, op).rows[0], table, 201)
 
@@ -5882,7 +5900,7 @@ class Limbas(Dialect):
         if status is not None:
             body.setdefault("data", {})
         values = self.values(request, table, self.data(body, "missing!"))
-        shape = self.record_shape(table, self.all_members(table))
+        shape = self.whole_shape(table)
         where = Compare(Path((), table.id), "eq", number)
         steps: list[Operation] = []
         if status is not None:
@@ -6027,7 +6045,7 @@ def _choice(member: Field, value: Json) -> Json:
 
 def _named(fault: Violation, link: Link) -> Violation:
     """A violation inside a link as one of the link; the original's text for a missing target names none."""
-    return fault if fault.rule == "link_missing" else fault._replace(path=(link.name, *fault.path))
+    return fault if fault.rule == "link_missing" else fault.below(link.name)
 
 
 class LimbasError(ApiError):
@@ -6304,8 +6322,7 @@ class _LimbasQuery:
         text = value.removeprefix("!=") if not operator else value
         op: Operator = "eq" if operator == "neq" else operator or "contains"  # type: ignore[assignment]
         where = Some(Compare(Path((link,), label), op, text.lstrip(" "), self.names.manner.case))
-        linked = Not(Compare(Path((link,), link.target.id), "null"))
-        return And((Not(where), linked)) if negative else where
+        return self.opposite(link, where) if negative else where
 
     # -- links --
 
@@ -6549,7 +6566,7 @@ class NocoBase(Dialect):
         if not isinstance(link, Link):
             raise fail("unknown_link", name=address["association"], table=table.name)
         default = ASSOCIATION_ACTIONS[association_type(link)].get((_method(request), index is not None), "")
-        key = table.key or table.id
+        key = table.address
         parent = Parent(link, Key(key, _key_value(key, address["source"])))
         return self.act(
             action or default, Call(request, self.names(link.target, link), self.read_query(request), index, parent)
@@ -6601,12 +6618,7 @@ class NocoBase(Dialect):
         page = Page(size, size * (number - 1)) if paged else Page(None)
         where = self.filter(call) or TRUE
         op = Select(call.table, self.shape(call), where, self.scope(), self.sort(call), page, paged, call.parent)
-        try:
-            outcome = self.run(call.request, op)
-        except ApiError as error:
-            if error.code != "not_found":
-                raise
-            outcome = Outcome(total=0)
+        outcome = self.select(call, op)
         rows, total = ",".join(row.text for row in outcome.rows), outcome.total or 0
         meta = {"count": total, "page": number, "pageSize": size, "totalPage": -(-total // size)}
         return json_reply(f'{{"data":[{rows}]' + (f',"meta":{dump_json(meta)}' if paged else "") + "}")
@@ -6615,15 +6627,19 @@ class NocoBase(Dialect):
         """The first record that is meant, or null."""
         where, scope = self.chosen(call)
         op = Select(call.table, self.shape(call), where or TRUE, scope, self.sort(call), Page(1), parent=call.parent)
-        try:
-            rows = self.run(call.request, op).rows
-        except ApiError as error:
-            if error.code != "not_found":
-                raise
-            rows = ()
+        rows = self.select(call, op).rows
         if not rows:
             return json_reply('{"data":null}')
         return record_reply(call.request, rows[0], f'{{"data":{rows[0].text}}}')
+
+    def select(self, call: Call, op: Select) -> Outcome:
+        """What a Select finds; a record that does not exist has no associated ones."""
+        try:
+            return self.run(call.request, op)
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+            return Outcome(total=0)
 
     def scope(self) -> Scope:
         """The records that a list means."""
@@ -6653,7 +6669,7 @@ class NocoBase(Dialect):
         tk = None if call.link and not call.link.many else call.tk
         if tk is None:
             return where, ANY_STATE if call.link and not call.link.many else self.scope()
-        key = call.table.key or call.table.id
+        key = call.table.address
         values = tuple(_key_value(key, item) for item in (tk if isinstance(tk, list) else [tk]))
         keys = Compare(Path((), key), "in", tuple(value for value in values if value is not None))
         return (And((keys, where)) if where else keys), ANY_STATE
@@ -6777,10 +6793,7 @@ class NocoBase(Dialect):
         """The values of a link's row. ApiError lists what is wrong."""
         if not isinstance(given, Mapping):
             raise fail("bad_body", reason=f"{through.name} is an object")
-        values = read_values(Names(through, self.manner), given, _no_links)
-        if values.faults:
-            raise ApiError(values.faults[0].rule, *values.faults)
-        return values.fields
+        return read_values(Names(through, self.manner), given, _no_links).check().fields
 
     def create(self, call: Call) -> Reply:
         """One record of the body, or one for each item of a list, in one transaction."""
@@ -6867,8 +6880,7 @@ class NocoBase(Dialect):
         try:
             self.run(call.request, Relink(parent, change, Const(None)))
         except ApiError as error:
-            faults = (fault._replace(path=(link.name, *fault.path)) for fault in error.violations)
-            raise ApiError(error.code, *faults, headers=error.headers) from None
+            raise error.below(link.name) from None
         return done
 
     def link_items(self, call: Call, link: Link) -> tuple[Item, ...]:
@@ -6886,7 +6898,7 @@ class NocoBase(Dialect):
         row: dict[Field, SqlValue] = {}
         if isinstance(value, list) and len(value) == 2 and link.through:
             value, row = value[0], self.row_of(link.through, value[1])
-        key = link.target.key or link.target.id
+        key = link.target.address
         return Item(Key(key, _key_value(key, value)), row=row, missing="skip" if link.many else "refuse")
 
     # -- the manual order --
@@ -6904,7 +6916,7 @@ class NocoBase(Dialect):
     def move_operation(self, call: Call) -> Move:
         """The move that the parameters ask for."""
         assert call.table.sort
-        key = call.table.key or call.table.id
+        key = call.table.address
         source = Key(key, _key_value(key, call.given["sourceId"]))
         method = call.given.get("method")
         if method not in (None, "insertAfter", "prepend"):
@@ -7049,12 +7061,10 @@ class _LinkValues:
         try:
             return self.item(link, value)
         except ApiError as error:
-            raise ApiError(
-                error.code, *(fault._replace(path=(number, *fault.path)) for fault in error.violations)
-            ) from None
+            raise error.below(number) from None
 
     def item(self, link: Link, value: Json) -> Item:
-        key = link.target.key or link.target.id
+        key = link.target.address
         if not isinstance(value, Mapping):
             return Item(self.key(key, value), missing="skip" if link.many else "refuse")
         name = f"{self.prefix}{link.name}"
@@ -7062,9 +7072,8 @@ class _LinkValues:
         names = self.dialect.names(link.target, link)
         through = link.through.name if link.through else None
         beside = {through, None if link.target.key else "id"}
-        values = read_values(names, {word: part for word, part in value.items() if word not in beside}, inner.read)
-        if values.faults:
-            raise ApiError(values.faults[0].rule, *values.faults)
+        columns = {word: part for word, part in value.items() if word not in beside}
+        values = read_values(names, columns, inner.read).check()
         row = (
             self.dialect.row_of(link.through, value[through])
             if link.through and value.get(str(through)) is not None
