@@ -1,17 +1,18 @@
 """The Limbas dialect beyond its numbered lines: parameters, filters, writing, conditions, bad input."""
 
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minirest
+from tests.web import Answer as WebAnswer
+from tests.web import send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 JSON = "application/json; charset=utf-8"
@@ -136,17 +137,8 @@ UNREAD = "Could not parse request body: "
 NO_LINKS = "Deletion not possible: to remove links, write DELETE /things/1/<linkfield>."
 
 
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body as a value."""
-        return json.loads(self.body)
+class Answer(WebAnswer):
+    """An answer whose content is held to its form."""
 
     @property
     def ids(self) -> list[int]:
@@ -176,27 +168,7 @@ class Web:
         self.app = minirest.make_app(SCHEMA, **{"auth": False, "clock": lambda: NOW, **options})
 
     def __call__(self, method: str, address: str, body: Any = None, kind: str = "", **headers: str) -> Answer:
-        path, _, query = address.partition("?")
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote(path, "latin-1"),
-            "QUERY_STRING": query,
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": "localhost",
-            "CONTENT_TYPE": kind or "application/json",
-            "CONTENT_LENGTH": str(len(data)),
-            "wsgi.input": io.BytesIO(data),
-            "wsgi.url_scheme": "http",
-            **headers,
-        }
-        started: list[Any] = []
-        parts = self.app(environ, lambda status, head, *_: started.extend([status, head]))
-        status, head = started
-        return Answer(int(status[:3]), dict(head), b"".join(parts))
+        return Answer(*send(self.app, method, address, body, kind, **headers))
 
     def get(self, address: str, **headers: str) -> Answer:
         """GET an address."""

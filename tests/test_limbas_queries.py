@@ -8,7 +8,6 @@ import base64
 import contextlib
 import datetime
 import http.client
-import io
 import json
 import random
 import threading
@@ -25,6 +24,7 @@ from hypothesis import strategies as st
 import minirest
 from minirest import And, Compare, Everything, Filter, From, Link, Not, On, Or, Scope, Select, Some, Sort, Span, To
 from tests import evaluator
+from tests.web import send
 
 TODAY = "2024-06-15"
 NOW = datetime.datetime(2024, 6, 15, 12, 0, tzinfo=datetime.UTC)
@@ -251,22 +251,8 @@ class World:
 
     def get(self, address: str) -> tuple[int, Any]:
         """GET an address; the status and the JSON."""
-        path, _, query = address.partition("?")
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": "GET",
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote(path, "latin-1"),
-            "QUERY_STRING": query,
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": "localhost",
-            "wsgi.input": io.BytesIO(),
-            "wsgi.url_scheme": "http",
-        }
-        started: list[str] = []
-        parts = self.app(environ, lambda status, *_: started.append(status))
-        return int(started[0][:3]), json.loads(b"".join(parts))
+        answer = send(self.app, "GET", address)
+        return answer.status, answer.json
 
 
 def record_of(table: minirest.Table, number: int, example: Mapping[str, Any]) -> evaluator.Record:

@@ -1,12 +1,11 @@
 """The NocoBase dialect beyond its numbered lines: addresses, parameters, filters, writing, signing in, bad input."""
 
-import io
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,8 @@ from hypothesis import strategies as st
 import minirest
 from minirest import And, Compare, Filter, Not, Or, Path, Select, Some, Span
 from tests import evaluator, test_sql
+from tests.web import Answer as WebAnswer
+from tests.web import send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_TEXT = "2024-06-15T12:00:00.000Z"
@@ -160,17 +161,8 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body as a value."""
-        return json.loads(self.body)
+class Answer(WebAnswer):
+    """An answer whose content is held to its form."""
 
     @property
     def ids(self) -> list[int]:
@@ -211,26 +203,8 @@ class Web:
 
     def __call__(self, method: str, address: str, body: Any = None, kind: str = "", **headers: str) -> Answer:
         path, _, query = address.partition("?")
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": "/api" + unquote(path, "latin-1"),
-            "QUERY_STRING": quote(query, safe="%&=+[]"),
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": "localhost",
-            "CONTENT_TYPE": kind or "application/json",
-            "CONTENT_LENGTH": str(len(data)),
-            "wsgi.input": io.BytesIO(data),
-            "wsgi.url_scheme": "http",
-            **headers,
-        }
-        started: list[Any] = []
-        parts = self.app(environ, lambda status, head, *_: started.extend([status, head]))
-        status, head = started
-        return Answer(int(status[:3]), dict(head), b"".join(parts))
+        address = f"/api{path}?{quote(query, safe='%&=+[]')}"
+        return Answer(*send(self.app, method, address, body, kind, **headers))
 
     def get(self, address: str, **headers: str) -> Any:
         """The data of a GET."""

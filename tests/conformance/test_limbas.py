@@ -10,6 +10,7 @@ import pytest
 from webtest import TestApp
 
 import minirest
+from tests.web import Lines
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_schema.json"
@@ -175,20 +176,8 @@ def web() -> Iterator[Web]:
     app.close()
 
 
-Scenario = Callable[[Web], None]
-LINES: dict[int, Scenario] = {}
-
-
-def line(number: int) -> Callable[[Scenario], Scenario]:
-    """Give a scenario the number of its line."""
-
-    def register(scenario: Scenario) -> Scenario:
-        assert number not in LINES
-        LINES[number] = scenario
-        return scenario
-
-    return register
-
+LINES = Lines()
+line = LINES.line
 
 ACTIVE = (1, 2, 3, 4, 5)
 PAGE = "/kunden?$page[count]=2&$page[number]="

@@ -1,7 +1,7 @@
 """The numbered lines of the NocoBase dialect: one scenario each, answers compared as whole texts."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,6 +10,7 @@ import pytest
 from webtest import TestApp
 
 import minirest
+from tests.web import Lines
 
 OLD = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NEW = datetime(2024, 6, 16, 12, 0, tzinfo=UTC)
@@ -303,20 +304,8 @@ def web() -> Iterator[Web]:
     web.app.close()
 
 
-Scenario = Callable[[Web], None]
-LINES: dict[int, Scenario] = {}
-
-
-def line(number: int) -> Callable[[Scenario], Scenario]:
-    """Give a scenario the number of its line."""
-
-    def register(scenario: Scenario) -> Scenario:
-        assert number not in LINES
-        LINES[number] = scenario
-        return scenario
-
-    return register
-
+LINES = Lines()
+line = LINES.line
 
 ALL = [post(number) for number in range(1, 6)]
 

@@ -1,0 +1,65 @@
+"""What the tests of the dialects share: requests in process, and the scenarios of a conformance list."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+import minirest
+
+Scenario = TypeVar("Scenario", bound=Callable[[Any], None])
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as a value."""
+        return json.loads(self.body)
+
+
+def send(
+    app: minirest.Application, method: str, address: str, body: Any = None, kind: str = "", **environ: str
+) -> Answer:
+    """Call an application with the bytes as they are given; a body that is not bytes is written as JSON."""
+    path, _, query = address.partition("?")
+    data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    request: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(path, "latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "localhost",
+        "CONTENT_TYPE": kind or "application/json",
+        "CONTENT_LENGTH": str(len(data)),
+        "wsgi.input": io.BytesIO(data),
+        "wsgi.url_scheme": "http",
+        **environ,
+    }
+    started: list[Any] = []
+    parts = app(request, lambda status, head, *_: started.extend([status, head]))
+    status, head = started
+    return Answer(int(status[:3]), dict(head), b"".join(parts))
+
+
+class Lines(dict[int, Callable[[Any], None]]):
+    """The scenarios of a conformance list by the numbers of their lines."""
+
+    def line(self, number: int) -> Callable[[Scenario], Scenario]:
+        """Give a scenario the number of its line."""
+
+        def register(scenario: Scenario) -> Scenario:
+            assert number not in self
+            self[number] = scenario
+            return scenario
+
+        return register
