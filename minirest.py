@@ -134,6 +134,7 @@ REQUEST_TIMEOUT_SECONDS = 60.0
 STOP_GRACE_SECONDS = 10.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
+SESSION_HOURS = 24
 
 Json: TypeAlias = Any
 """A value that came out of JSON text: None, bool, int, float, str, list or dict."""
@@ -714,6 +715,29 @@ LIMBAS = Style(
     },
 )
 
+COREDATA = Style(
+    "coredata",
+    {
+        "id": "printf('%08x-0000-1000-8%03x-%012x',{1},{0}>>48,{0}&281474976710655)",
+        "moment": "substr({0},1,19)",
+        "number": "case when {0} between -1e9 and 1e9 and round({0}*1e6)/1e6={0} then {0}"
+        " when abs({0})<9e999 then json(printf('%!.18g',{0})) end",
+    },
+)
+"""CoreData's spelling: ids are UUIDs, moments have seconds and no zone, a number keeps its `.0` as Python writes it."""
+SNAPSHOT = Style(
+    "snapshot",
+    {
+        "id": "printf('8%03x-%012x',{0}>>48,{0}&281474976710655)",
+        "integer": "printf('%04x-1%03x',{0}>>10&65535,{0}<<2&4095)",
+    },
+)
+"""The parts of a UUID that hold a version (an integer) and an id: `record_uuid` in SQL."""
+PLATFORM = Style("platform", {"id": "printf('%08x%016x',{1},{0})"})
+"""Platform's spelling: ids are ObjectIds."""
+UNIX = Style("unix", {"moment": "cast(strftime('%s',{0}) as integer)*1000+cast(substr({0},21,3) as integer)"})
+"""Moments as milliseconds since 1970-01-01 UTC."""
+
 NULLS: Mapping[str, str] = {
     "boolean": "json('false')",
     **dict.fromkeys(("integer", "number"), "0"),
@@ -921,6 +945,11 @@ class Table:
     def by_fold(self) -> dict[str, Field | Link]:
         """Fields and links by name in lower case."""
         return {name.lower(): member for name, member in self.members.items()}
+
+    def aliases(self, dialect: str) -> Mapping[str, str]:
+        """The second names that one dialect has for fields and links."""
+        found: Mapping[str, str] = self.schema.get("x-alias", EMPTY).get(dialect, EMPTY)
+        return found
 
     @functools.cached_property
     def restrained_links(self) -> tuple[Link, ...]:
@@ -2287,9 +2316,11 @@ Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Mo
 class Manner:
     """What a dialect does where the originals differ; shared code reads it, no dialect tests its own name.
 
-    `words` are its names of the system columns; `unknown_key` and `read_only_key` say what becomes of such keys.
+    `name` is the dialect's name in `x-alias`, `words` are its names of the system columns; `unknown_key` and
+    `read_only_key` say what becomes of such keys.
     """
 
+    name: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     style: Style = PLAIN
     fold_names: bool = False
@@ -2343,9 +2374,11 @@ class Names:
             return None
         return member
 
-    def _other(self, word: str) -> Field | None:
+    def _other(self, word: str) -> Field | Link | None:
         if word in self.manner.words:
             return self.table.system.get(self.manner.words[word])
+        if word in self.table.aliases(self.manner.name):
+            return self.table.members[self.table.aliases(self.manner.name)[word]]
         if word == "id" or (self.manner.fold_names and word.lower() == "id"):
             return self.table.id
         if self.manner.shows_keys:
@@ -3548,7 +3581,7 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
-    `token` is the record of `_tokens` that let it in, if one did.
+    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did.
     """
 
     id: int | None = None
@@ -3557,6 +3590,7 @@ class Actor:
     roles: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
     token: int | None = None
+    session: str | None = None
 
 
 NOBODY = Actor()
@@ -3769,12 +3803,19 @@ Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"
 
 
 class Event(NamedTuple):
-    """One record that a committed transaction changed."""
+    """One record that a committed transaction changed, by which dialect, and when (stored form).
+
+    `record` has its columns after the change, of a deleted one those that it had; `number` is the newest row of its
+    history.
+    """
 
     action: Action
     table: Table
     key: int
     dialect: str
+    moment: str = ""
+    number: int = 0
+    record: Mapping[Field, SqlValue] = MappingProxyType({})
 
 
 class Origin(NamedTuple):
@@ -3821,10 +3862,10 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
         self.connection, self.origin, self.password_cost = connection, origin, password_cost
-        self.events: dict[Event, None] = {}
+        self.changes: dict[tuple[Action, Table, int], int] = {}
         self.touched: set[tuple[Table, int]] = set()
         self.created: set[tuple[Table, int]] = set()
-        self.removed: set[tuple[Table, int]] = set()
+        self.removed: dict[tuple[Table, int], Stored] = {}
         self.restricted: list[tuple[Link, int]] = []
         self.faults: list[Violation] = []
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
@@ -4148,9 +4189,8 @@ class Writer:
         """Delete a record and do to its links what the schema asks for."""
         if (table, key) in self.removed:
             return
-        self.removed.add((table, key))
         rise = int((table, key) not in self.touched)
-        before = self.record(table, key)
+        before = self.removed[table, key] = self.record(table, key)
         self.expect(table, before, expect)
         described = self.described(table, before)
         for link in table.incoming:
@@ -4356,14 +4396,27 @@ class Writer:
         """One row of history, and an event."""
         if not spot.table.tracked:
             return
-        self.events[Event(note.action, spot.table, spot.key, self.origin.dialect)] = None
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
         actor, dialect, moment = self.origin
-        self.connection.execute(
+        cursor = self.connection.execute(
             "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
         )
+        self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
+
+    def events(self) -> list[Event]:
+        """What has changed so far, in that order."""
+        return [
+            Event(
+                *change,
+                self.origin.dialect,
+                self.origin.moment,
+                number,
+                self.removed.get(change[1:]) or self.record(*change[1:]),
+            )
+            for change, number in self.changes.items()
+        ]
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
@@ -4406,7 +4459,7 @@ class Writer:
     def finish(self) -> None:
         """The last look before the commit: records at the other ends of links may have rules about them too."""
         self.refuse_faults()
-        for table, key in self.touched - self.removed:
+        for table, key in self.touched - self.removed.keys():
             if table.restrained_links:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
@@ -5071,9 +5124,10 @@ class Store:
                 writer.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
                 outcome = work(writer)
                 writer.finish()
-            for listener in self.listeners:
+                events = writer.events() if self.listeners else []
+            for listener in list(self.listeners):
                 try:
-                    listener(list(writer.events))
+                    listener(events)
                 except Exception:  # what is committed stays so
                     log.exception("a listener failed")
         return outcome
@@ -5252,6 +5306,11 @@ class Request:
         value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
         return value if isinstance(value, str) else None
 
+    def cookie(self, name: str) -> str | None:
+        """The value of a cookie; of several with the name the first, which is the one with the longest path."""
+        pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
+        return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
+
     @functools.cached_property
     def parameters(self) -> list[Parameter]:
         """The parameters of the query, in order."""
@@ -5372,6 +5431,7 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
 TOKEN_LETTERS = string.digits + string.ascii_letters
+SESSION_COOKIE = "sid"
 
 
 class Account(NamedTuple):
@@ -5385,11 +5445,12 @@ class Account(NamedTuple):
     groups: str | None
     disabled: int | None
     token: int | None = None
+    session: str | None = None
 
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
-        roles, groups = json.loads(self.roles or "[]"), json.loads(self.groups or "[]")
-        return Actor(self.id, self.name, self.display_name or self.name, tuple(roles), tuple(groups), self.token)
+        roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
+        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
@@ -5402,7 +5463,7 @@ class Accounts:
         self.store = store
         self.key = secrets.token_bytes(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
-        self.used: dict[int, str] = {}
+        self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
         self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
@@ -5410,13 +5471,19 @@ class Accounts:
     # -- who asks --
 
     def authenticate(self, request: Request) -> Actor:
-        """The user that the request's credentials prove. ApiError `unauthenticated`."""
-        scheme, _, credentials = (request.header("Authorization") or "").partition(" ")
-        check = SCHEMES.get(scheme.lower())
-        account = check(self, credentials.strip()) if check else None
+        """The user that the request's credentials prove. ApiError `unauthenticated`.
+
+        The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
+        """
+        header, cookie = request.header("Authorization"), request.cookie(SESSION_COOKIE)
+        if header is None:
+            account = self.session(cookie) if cookie else None
+        else:
+            scheme, _, credentials = header.partition(" ")
+            check = SCHEMES.get(scheme.lower())
+            account = check(self, credentials.strip()) if check else None
         if account is None or account.disabled:
-            reason = "wrong" if request.header("Authorization") else "empty"
-            raise fail("unauthenticated", reason=reason)
+            raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
         return account.actor()
 
     def basic(self, credentials: str) -> Account | None:
@@ -5437,8 +5504,27 @@ class Accounts:
         row = self.fetch(query, (digest,))
         if row is None or (row[8] is not None and row[8] <= self.store.moment()):
             return None
-        self.note_use(row[7], row[9])
-        return Account._make(row[:8])
+        self.note_use("_tokens", "id", row[7], row[9])
+        return Account(*row[:8])
+
+    def api_key(self, credentials: str) -> Account | None:
+        """The account of `user:key`, the key being any token of that user (tastypie, ApiKeyAuthentication)."""
+        name, colon, key = credentials.partition(":")
+        account = self.bearer(key) if colon else None
+        return account if account and account.name == name else None
+
+    def session(self, text: str) -> Account | None:
+        """The account of a session that has not expired."""
+        digest = hash_token(text)
+        query = (
+            ACCOUNT.replace(" from", ", null, s.hash, s.expires, s.last_used from")
+            + "join _sessions s on s.user=u.id where s.hash=?"
+        )
+        row = self.fetch(query, (digest,))
+        if row is None or row[9] <= self.store.moment():
+            return None
+        self.note_use("_sessions", "hash", digest, row[10])
+        return Account(*row[:9])
 
     def verify(self, name: str, password: str) -> Account | None:
         """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
@@ -5482,12 +5568,42 @@ class Accounts:
             row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
             return row
 
-    def note_use(self, token: int, last: str | None) -> None:
-        """Keep when a token was last used: at most once a minute, and only when nobody else is writing."""
+    def note_use(self, table: str, column: str, key: int | str, last: str | None) -> None:
+        """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
-        if self.used.get(token) != now[:16] and (last is None or last[:16] < now[:16]):
-            self.used[token] = now[:16]
-            self.store.database.write_if_free("update _tokens set last_used=? where id=?", (now, token))
+        if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
+            self.used[key] = now[:16]
+            statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
+            self.store.database.write_if_free(statement.text, (now, key))
+
+    # -- signing in --
+
+    def sign_in(self, name: str, password: str) -> Account:
+        """The account that name and password prove. ApiError `sign_in`."""
+        account = self.verify(name, password)
+        if account is None or account.disabled:
+            raise fail("sign_in")
+        return account
+
+    def open_session(self, account: Account) -> tuple[str, datetime]:
+        """Begin a session: its text, which is not kept, and when it ends. Sessions that have ended are forgotten."""
+        text, now = secrets.token_urlsafe(32), self.store.clock()
+        moment, expires = moment_text(now), now + timedelta(hours=SESSION_HOURS)
+        with self.store.database.writing() as connection:
+            connection.execute("delete from _sessions where expires<=?", (moment,))
+            values = (hash_token(text), account.id, moment, moment_text(expires), moment)
+            connection.execute("insert into _sessions values (?, ?, ?, ?, ?)", values)
+        return text, expires
+
+    def end_session(self, digest: str) -> None:
+        """End the session with this hash."""
+        with self.store.database.writing() as connection:
+            connection.execute("delete from _sessions where hash=?", (digest,))
+
+    def end_sessions(self, user: int) -> None:
+        """End all sessions of a user."""
+        with self.store.database.writing() as connection:
+            connection.execute("delete from _sessions where user=?", (user,))
 
     # -- what administrators do --
 
@@ -5519,7 +5635,17 @@ class Accounts:
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
         outcome = self.store.run(Upsert(where, create, Update(table, where, fields, {}, Const(None))))
-        return outcome.rows[0].key
+        number = outcome.rows[0].key
+        if "password" in values and not outcome.made:
+            self.end_sessions(number)
+        return number
+
+    def put_group(self, name: str) -> int:
+        """The id of the group of that name, which is made when there is none."""
+        table = self.store.schema.all_tables["_groups"]
+        where = Compare(Path((), table.fields["name"]), "eq", name)
+        create = Create(table, {table.fields["name"]: name}, {}, Const(None))
+        return self.store.run(Upsert(where, create, Select(table, Const(None), where))).rows[0].key
 
     def add_token(self, user: str, name: str, expires: str | None = None) -> str:
         """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
@@ -5563,7 +5689,11 @@ def hash_token(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {"basic": Accounts.basic, "bearer": Accounts.bearer}
+SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
+    "basic": Accounts.basic,
+    "bearer": Accounts.bearer,
+    "apikey": Accounts.api_key,
+}
 
 
 # ======================================================================================================================
@@ -5701,7 +5831,7 @@ class Limbas(Dialect):
 
     name = "limbas"
     bases = ("", "/main_rest.php", "/dependent/main_rest.php")
-    manner = Manner(style=LIMBAS, fold_names=True, case="fold", order_case="ascii", nulls=("last", "first"))
+    manner = Manner("limbas", style=LIMBAS, fold_names=True, case="fold", order_case="ascii", nulls=("last", "first"))
     words: ClassVar[Mapping[str, str]] = {
         "unknown_table": "Unknown table {name}",
         "unknown_field": "Unknown field {name}",
@@ -6514,7 +6644,7 @@ class NocoBase(Dialect):
 
     name = "nocobase"
     bases = ("/api",)
-    manner = Manner(words=NOCOBASE_WORDS, shows_keys=True, unknown_key="drop", read_only_key="drop")
+    manner = Manner("nocobase", NOCOBASE_WORDS, shows_keys=True, unknown_key="drop", read_only_key="drop")
     words: ClassVar[Mapping[str, str]] = {
         "unique": "{field} already exists",
         "required": "{field} cannot be null",
@@ -6996,9 +7126,7 @@ class NocoBase(Dialect):
         self.services.may_write(request)
         name, password, _ = self.credentials(request)
         accounts = self.services.accounts
-        account = accounts.verify(accounts.name_of(name), password)
-        if account is None or account.disabled:
-            raise fail("sign_in")
+        account = accounts.sign_in(accounts.name_of(name), password)
         expires = moment_text(self.services.store.clock() + timedelta(days=TOKEN_DAYS))
         token = accounts.add_token(account.name, "auth:signIn", expires)
         return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
@@ -7274,8 +7402,8 @@ SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "private, no-cache"),
     ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
-DEFAULT_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
@@ -7433,11 +7561,10 @@ class Application:
     ) -> Iterable[bytes]:
         """Hand a reply to the WSGI server."""
         headers = [("Content-Type", reply.content_type)] if reply.body else []
-        if reply.status not in (204, 304):
+        if reply.status not in (101, 204, 304):
             headers.append(("Content-Length", str(len(reply.body))))
-        headers += [*SECURITY_HEADERS, *reply.headers]
-        if not any(name == DEFAULT_POLICY[0] for name, _ in reply.headers):
-            headers.append(DEFAULT_POLICY)
+        own = {name for name, _ in reply.headers}
+        headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
         if request:
             headers += self.policy.cors_headers(request)
         start_response(f"{reply.status} {REASONS.get(reply.status, 'Unknown')}", headers)

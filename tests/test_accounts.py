@@ -442,7 +442,7 @@ def test_last_use_is_written_once_a_minute(app: Application, clock: Clock) -> No
         clock.forward(seconds=seconds)
         assert ask(app, f"Bearer {token}")[0] == 200
         uses.append(app.accounts.tokens()[0][5])
-        writes.append(sum(text.startswith("update _tokens") for text in statements))
+        writes.append(sum(text.startswith('update "_tokens"') for text in statements))
     app.store.database.writer.set_trace_callback(None)
     assert uses[0] == uses[1] == uses[2] == "2024-05-01T12:00:00.000Z"
     assert uses[3:] == ["2024-05-01T12:01:00.000Z"] * 2 + ["2024-05-01T12:02:01.000Z"]
@@ -538,7 +538,7 @@ def test_put_user(accounts: Accounts) -> None:
     changed = accounts.account("bert")
     assert made is not None
     assert changed == made._replace(display_name="Bert B.")
-    assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, None)
+    assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, None, None)
     assert accounts.names() == [("anna", False), ("bert", False)]
     accounts.put_user("anna", disabled=True)
     assert accounts.names() == [("anna", True), ("bert", False)]

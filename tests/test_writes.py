@@ -281,11 +281,26 @@ class World:
         rose = self.check_versions(before, after, history)
         self.check_history(before, after, history)
         self.check_modified(before, after, history)
-        events = [minirest.Event(row["action"], self.table(row["table"]), row["record"], "test") for row in history]
-        assert self.events == list(dict.fromkeys(events))
+        events = [(row["action"], self.table(row["table"]), row["record"], "test") for row in history]
+        assert [event[:4] for event in self.events] == list(dict.fromkeys(events))
+        self.check_events(before, after)
         assert self.sql("pragma foreign_key_check") == []
         lines = [(f"{r['table']}/{r['record']}", r["action"], r["field"], r["before"], r["after"]) for r in history]
         return Effect(outcome.changed, rose, lines)
+
+    def check_events(self, before: Json, after: Json) -> None:
+        """An event has the record as it is now, or as it was before it was deleted, and the newest row of history."""
+        newest: dict[Json, Json] = dict(
+            self.sql("select tag || '/' || record || '/' || action, max(id) from _history group by 1")
+        )
+        for event in self.events:
+            name = f"{event.table.name}/{event.key}"
+            shown = {column.column: value for column, value in event.record.items()}
+            assert shown == after.get(name, {**before.get(name, {}), "_version": shown["_version"]})
+            assert (event.moment, event.number) == (
+                minirest.moment_text(self.now),
+                newest[f"{event.table.tag}/{event.key}/{event.action}"],
+            )
 
     def check_versions(self, before: Json, after: Json, history: Json) -> set[str]:
         rose = set()
