@@ -26,18 +26,23 @@ Map of the sections; each uses only earlier ones:
  3  Schema             tables, fields, links; public ids
  4  Schema files       the reader of JSON Schema and OpenAPI documents
  5  Queries            the glossary: paths, filters, sorts, pages, shapes, operations
- 6  SQL                the compiler from section 5 to SQLite, and the tables' definitions
- 7  Access             who asks, and what that allows
- 8  Writes             connections, transactions, what an operation changes, history
- 9  Store              the tables in a file, changes of the schema, examples, the door for operations
-10  HTTP               requests, replies, bracket parameters, bodies
-11  Accounts           users, tokens, authentication schemes
-12  Dialects           what all dialects have
-13  Limbas             tables, records and links at /<table>
-14  NocoBase           resources and actions at /api/<collection>:<action>
-15  Pages              the overview at /
-16  App and server     make_app, waitress, the graceful stop
-17  Command line       main
+ 6  Names              from words to fields and links; filters in JSON, values of bodies
+ 7  SQL                the compiler from section 5 to SQLite, and the tables' definitions
+ 8  Access             who asks, and what that allows
+ 9  Database           connections and transactions
+10  Writes             what an operation changes, history, events
+11  Store              the tables in a file, changes of the schema, examples, the door for operations
+12  HTTP               requests, replies, bracket parameters, bodies
+13  Accounts           users, tokens, authentication schemes
+14  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
+15  Dialects           what all dialects have
+16  Limbas             tables, records and links at /<table>
+17  NocoBase           resources and actions at /api/<collection>:<action>
+18  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
+19  Platform           stores and ObjectIds at /api/v1/<store>
+20  Pages              the overview at /
+21  App and server     make_app, waitress, the graceful stop
+22  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -1907,9 +1912,9 @@ def _references(schema: Json, path: str) -> Iterator[tuple[str, str]]:
 # ======================================================================================================================
 # 5  Queries
 #
-# The glossary of the program: what a dialect makes of a request, as data. Names are resolved here, once, to objects of
-# the registry (`Names.path` is the only resolver), so that no later part can meet an unknown one. Filters follow SQL's
-# three-valued logic. To add an operation: a dataclass here, one `case` in `guard`, one in `Writer.run`.
+# The glossary of the program: what a dialect makes of a request, as data. It speaks of tables, fields and links, never
+# of names, so that no later part can meet an unknown one. Filters follow SQL's three-valued logic. To add an operation:
+# a dataclass here, one `case` in `guard`, one in `Writer.run`.
 # ======================================================================================================================
 
 
@@ -2309,7 +2314,14 @@ class Batch:
 Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
 
 
-# ---- names ----
+# ======================================================================================================================
+# 6  Names
+#
+# From the words of a request to the objects of the registry: `Names` is one table as one dialect and one actor see it,
+# and its `path` the only resolver. Here are the two readers that all dialects share: that of filters in JSON, which are
+# also the language of rules, and that of the values of a body. A dialect says in its `Manner` how it treats what is
+# unexpected.
+# ======================================================================================================================
 
 
 @dataclass(frozen=True)
@@ -2809,7 +2821,7 @@ def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
 
 
 # ======================================================================================================================
-# 6  SQL
+# 7  SQL
 #
 # From section 5 to SQLite. `Sql` is text with its bound values and the only way to build a statement: names come from
 # the registry and are quoted, values are bound. A Select is one statement, whose rows are finished JSON: links are
@@ -3569,7 +3581,7 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 
 
 # ======================================================================================================================
-# 7  Access
+# 8  Access
 #
 # Who asks, and what that allows. `guard` is the one gate between a dialect and the Store: it binds the variables of
 # filters to the actor and the moment, and holds the limits that are the same for all dialects. Rights will become part
@@ -3655,11 +3667,10 @@ def is_write(op: Operation) -> bool:
 
 
 # ======================================================================================================================
-# 8  Writes
+# 9  Database
 #
-# Connections and transactions, and what is done in one: choose the keys, change, write history, read back. What a
-# deletion does to links is done here, with history and versions; foreign keys only stand behind it. No part commits
-# by itself: `Database.writing` does. To add a write operation: a `case` in `Writer.run` and its method.
+# Connections and transactions. A file has one connection for writing and some for reading; a database in memory has
+# one for everything. Whoever writes does not commit: `Database.writing` does.
 # ======================================================================================================================
 
 
@@ -3797,6 +3808,15 @@ class Database:
             while self.idle:
                 self.idle.pop().close()
             self.writer.close()
+
+
+# ======================================================================================================================
+# 10  Writes
+#
+# What is done in an open transaction: choose the keys, change, write history, read back. What a deletion does to links
+# is done here, with history and versions; foreign keys only stand behind it. To add a write operation: a `case` in
+# `Writer.run` and its method.
+# ======================================================================================================================
 
 
 Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
@@ -4567,7 +4587,7 @@ def schema_violations(
 
 
 # ======================================================================================================================
-# 9  Store
+# 11  Store
 #
 # One file with the tables of one schema: made, checked, changed when the schema file changes, filled with its
 # examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
@@ -5180,7 +5200,7 @@ def copy_database(source: str, target: str) -> None:
 
 
 # ======================================================================================================================
-# 10  HTTP
+# 12  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object. Here are the readers of bracket parameters and of bodies that the dialects share.
@@ -5421,7 +5441,7 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
 # ======================================================================================================================
-# 11  Accounts
+# 13  Accounts
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
@@ -5697,7 +5717,16 @@ SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
 
 
 # ======================================================================================================================
-# 12  Dialects
+# 14  Sockets
+#
+# Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. What follows here
+# is the session of engine.io 3 as a table of states, the hub that knows who listens, and the channel that carries
+# frames.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 15  Dialects
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
@@ -5768,7 +5797,7 @@ class Dialect:
 
 
 # ======================================================================================================================
-# 13  Limbas
+# 16  Limbas
 #
 # The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
 # records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
@@ -6502,7 +6531,7 @@ def _limbas_family(column: Field | Link) -> str:
 
 
 # ======================================================================================================================
-# 14  NocoBase
+# 17  NocoBase
 #
 # The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
 # also on the records that an association leads to. The method matters only where no action is named. Parameters come
@@ -7303,7 +7332,27 @@ DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas, "nocobase": NocoBase}
 
 
 # ======================================================================================================================
-# 15  Pages
+# 18  CoreData
+#
+# CoreData API v2 ("API v2"), which django-tastypie serves: endpoints with `meta` and `objects`, filters as
+# `field__lookup`, UUIDs and `snapshot_id`, and the codes and texts of tastypie 0.15 where the document is silent.
+#
+# A list is one Select with its total.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 19  Platform
+#
+# The platform API, version 1 ("REST API"): stores of entities with ObjectIds, lists framed one object a line, tokens
+# and sessions by cookie.
+#
+# A store is a table, an entity a record.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 20  Pages
 #
 # What people see in a browser. For now the overview at `/`: the tables with their counts, the dialects and their
 # addresses, as JSON or as a plain page. Every value goes through `html.escape`; nothing is fetched from elsewhere.
@@ -7390,7 +7439,7 @@ class Overview:
 
 
 # ======================================================================================================================
-# 16  App and server
+# 21  App and server
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
@@ -7836,7 +7885,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 17  Command line
+# 22  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
