@@ -1000,6 +1000,11 @@ class Schema:
     tables: dict[str, Table] = field(default_factory=dict)
     all_tables: dict[str, Table] = field(default_factory=dict)
 
+    @functools.cached_property
+    def guarded(self) -> tuple[Table, ...]:
+        """The tables whose records are not for everybody."""
+        return tuple(table for table in self.tables.values() if table.access)
+
     def find(self, name: str) -> Table:
         """The user's table of that name, in any case. ApiError `unknown_table`."""
         table = self.tables.get(name.lower())
@@ -2009,6 +2014,25 @@ class Some:
 Filter: TypeAlias = Compare | And | Or | Not | Some
 TRUE: Filter = And()
 FALSE: Filter = Or()
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What an actor may see: of a table in `rules` the records for which its filter is true, of any other all.
+
+    What is not seen is not there: it is in no list, count, embedded link or order, and a key that leads to it is null.
+    The filters have no variables any more.
+    """
+
+    rules: Mapping[Table, Filter] = field(default_factory=dict)
+
+    @functools.cached_property
+    def key(self) -> tuple[tuple[Table, Filter], ...]:
+        """The rules as something that can be remembered by."""
+        return tuple(self.rules.items())
+
+
+FULL_SIGHT = Sight()
 
 
 @dataclass(frozen=True, slots=True)
@@ -3079,9 +3103,13 @@ class Source(NamedTuple):
 
 
 class Compiler:
-    """Compiles one statement; counts its aliases, so that equal requests give equal text."""
+    """Compiles one statement, in which nothing is seen that `sight` does not allow.
 
-    def __init__(self) -> None:
+    It counts the aliases, so that equal requests give equal text.
+    """
+
+    def __init__(self, sight: Sight = FULL_SIGHT) -> None:
+        self.sight = sight
         self.count = itertools.count()
         self.negations = 0
 
@@ -3089,6 +3117,31 @@ class Compiler:
         """A record of a table under a new alias."""
         number = next(self.count)
         return Frame(table, f"t{number}", row, f"j{number}")
+
+    # -- what may be seen --
+
+    def rule(self, frame: Frame) -> Sql | None:
+        """The condition that the record of a frame is seen; None when all of its table are."""
+        rule = self.sight.rules.get(frame.table)
+        if rule is None:
+            return None
+        sight, self.sight = self.sight, FULL_SIGHT  # a rule itself looks at everything
+        try:
+            return self.filter(rule, frame)
+        finally:
+            self.sight = sight
+
+    def seen(self, frame: Frame, where: Sql) -> Sql:
+        """A condition, and that the record of a frame is seen, and the row of the link that led to it."""
+        rules = (self.rule(frame), self.rule(Frame(frame.row, frame.row_alias)) if frame.row else None)
+        return join(" and ", [where, *(rule for rule in rules if rule)])
+
+    def seen_id(self, table: Table, key: Sql) -> Sql:
+        """The id of a record that is seen; null for any other."""
+        frame = self.frame(table)
+        return sql(
+            "(select {0} from {1} where {2})", frame.id, _table(frame), self.seen(frame, sql("{}={}", frame.id, key))
+        )
 
     # -- filters --
 
@@ -3126,6 +3179,9 @@ class Compiler:
         """The plain value at the end of a path, its links aside, and its kind."""
         assert path.field
         column = frame.column(path.field)
+        target = path.field.target
+        if target and target in self.sight.rules and path.field is not target.id:
+            column = self.seen_id(target, column)
         if not path.within:
             return column, path.field.kind
         if path.field.kind.is_date:
@@ -3165,9 +3221,8 @@ class Compiler:
             mine, theirs = frame.column(link.source.id), inner.column(link.near)
             tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
-        found = sql(
-            "select {0} from {1} where {2} and {0} is not null", theirs, tables, self.filter(where, frame, joined)
-        )
+        condition = self.seen(inner, self.filter(where, frame, joined))
+        found = sql("select {0} from {1} where {2} and {0} is not null", theirs, tables, condition)
         return sql("({0} is not null and {0} in ({1}))", mine, found) if link.key else sql("{} in ({})", mine, found)
 
     def joins(self, where: Filter, frame: Frame, joined: dict[tuple[Link, ...], Frame]) -> Sql:
@@ -3178,8 +3233,23 @@ class Compiler:
             if links not in joined:
                 near = joined[links[:-1]] if len(links) > 1 else frame
                 joined[links] = self.frame(links[-1].target, links[-1].through)
-                result.append(_left_join(links[-1], near, joined[links]))
+                result.append(self.left_join(links[-1], near, joined[links]))
         return join(" ", result)
+
+    def left_join(self, link: Link, near: Frame, far: Frame) -> Sql:
+        """The join along one link. A record that is not seen is no row at all, not one of nulls beside others."""
+        if link.key:
+            return sql("left join {} on {}", _table(far), self.seen(far, sql("{}={}", far.id, near.column(link.key))))
+        if link.back:
+            assert link.back.key
+            back = sql("{}={}", far.column(link.back.key), near.column(link.source.id))
+            return sql("left join {} on {}", _table(far), self.seen(far, back))
+        assert link.near and link.far and far.row
+        row = self.seen(Frame(far.row, far.row_alias), sql("{}={}", far.column(link.near), near.column(link.source.id)))
+        if link.target in self.sight.rules:
+            row = sql("{} and {} is not null", row, self.seen_id(link.target, far.column(link.far)))
+        table = sql("{} on {}={}", _table(far), far.id, far.column(link.far))
+        return sql("left join {} on {} left join {}", _row_table(far), row, table)
 
     # -- shapes --
 
@@ -3253,8 +3323,8 @@ class Compiler:
 
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
-        link = sub.link
-        if link.key and _shows_only_ids(sub.shape, link):
+        link, all_seen = sub.link, sub.link.target not in self.sight.rules
+        if link.key and all_seen and _shows_only_ids(sub.shape, link):
             key = frame.column(link.key)
             item = self.shape(sub.shape, Frame(link.target, "", only_id=key))
             template = (
@@ -3264,7 +3334,8 @@ class Compiler:
             )
             return sql(template, key, item)
         shown = [sub.shape, *(Col(term.path) for term in sub.sort)]
-        source = self.source(link, frame, only_ids=all(_shows_only_ids(shape, link) for shape in shown))
+        only_ids = all_seen and all(_shows_only_ids(shape, link) for shape in shown)
+        source = self.source(link, frame, only_ids)
         item = self.shape(sub.shape, source.frame)
         order = join(",", [*(self.sort(term, source.frame) for term in sub.sort), source.order])
         if not sub.many:
@@ -3281,13 +3352,14 @@ class Compiler:
         """The records that a link leads to from one record."""
         inner = self.frame(link.target, link.through)
         if link.key:
-            return Source(inner, _table(inner), sql("{}={}", inner.id, frame.column(link.key)), inner.id)
+            where = self.seen(inner, sql("{}={}", inner.id, frame.column(link.key)))
+            return Source(inner, _table(inner), where, inner.id)
         if link.back:
             assert link.back.key
-            own = sql("{}={}", inner.column(link.back.key), frame.column(link.source.id))
-            return Source(inner, _table(inner), own, inner.id)
+            where = self.seen(inner, sql("{}={}", inner.column(link.back.key), frame.column(link.source.id)))
+            return Source(inner, _table(inner), where, inner.id)
         assert link.near and link.far and link.through
-        where = sql("{}={}", inner.column(link.near), frame.column(link.source.id))
+        where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.source.id)))
         if only_ids:
             inner = inner._replace(only_id=inner.column(link.far))
             tables = _row_table(inner)
@@ -3296,6 +3368,15 @@ class Compiler:
         return Source(inner, tables, where, inner.column(link.through.id) if link.forward else inner.id)
 
     # -- statements --
+
+    def past(self, table: Table, record: Mapping[Field, SqlValue], shape: Shape) -> Sql:
+        """The statement for a record as it was: its columns are given; what its links lead to is as it is now."""
+        frame = self.frame(table)
+        columns = join(",", (sql("{} as {}", bind(value), quoted(column.column)) for column, value in record.items()))
+        shown = row_expression(shape, frame, self.sight)
+        return sql(
+            "select {} from (select {}) {} where {}", shown, columns, Sql(frame.alias), self.seen(frame, Sql("1"))
+        )
 
     def sort(self, term: Sort, frame: Frame) -> Sql:
         """One term of `order by`."""
@@ -3330,7 +3411,7 @@ class Compiler:
             if op.mark
             else Sql("null")
         )
-        columns = join(",", [frame.id, version, mark, row_expression(op.shape, frame)])
+        columns = join(",", [frame.id, version, mark, row_expression(op.shape, frame, self.sight)])
         return sql("select {} from {} where {}{}{}", columns, tables, where, order, limit)
 
     def total(self, op: Select) -> Sql:
@@ -3353,6 +3434,7 @@ class Compiler:
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), frame.id, frame.column(link.far))
         parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
         parts += [self.filter(op.where, frame)] if op.where != TRUE else []
+        parts += [self.rule(frame), self.rule(Frame(frame.row, frame.row_alias)) if frame.row else None]
         return frame, tables, join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
@@ -3370,11 +3452,17 @@ class Compiler:
         return sql("{}={}", frame.column(link.near), key)
 
     def key(self, parent: Parent) -> Sql:
-        """The id of a Select's parent."""
-        if parent.key.field is parent.link.source.id:
+        """The id of a Select's parent; null when it is not seen."""
+        table = parent.link.source
+        if parent.key.field is table.id and table not in self.sight.rules:
             return bind(parent.key.value)
-        table, column = quoted(parent.link.source.name), quoted(parent.key.field.column)
-        return sql("(select id from {} where {}={})", table, column, bind(parent.key.value))
+        return sql("({})", self.find(table, parent.key))
+
+    def find(self, table: Table, key: Key) -> Sql:
+        """The statement for the id of the record with a key."""
+        frame = self.frame(table)
+        where = self.seen(frame, sql("{}={}", frame.column(key.field), bind(key.value)))
+        return sql("select {} from {} where {}", frame.id, _table(frame), where)
 
     def scope(self, scope: Scope, frame: Frame) -> Iterator[Sql]:
         """The conditions of a scope on a record, and of its validity on the link's row."""
@@ -3404,12 +3492,12 @@ class Compiler:
         return sql(" order by {}", join(",", [*terms, frame.id]))
 
 
-def row_expression(shape: Shape, frame: Frame) -> Sql:
+def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
     """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before."""
-    key = (shape, frame.row, frame.alias)
+    key = (shape, frame.row, frame.alias, sight.key)
     found: Sql | None = frame.table.expressions.get(key)
     if found is None:
-        compiler = Compiler()
+        compiler = Compiler(sight)
         compiler.count = itertools.count(1)  # the record itself is number 0
         found = compiler.shape(shape, frame)
         if len(frame.table.expressions) >= MAX_REMEMBERED_SHAPES:
@@ -3447,17 +3535,6 @@ def _table(frame: Frame) -> Sql:
 def _row_table(frame: Frame) -> Sql:
     assert frame.row
     return sql("{} {}", quoted(frame.row.name), Sql(frame.row_alias))
-
-
-def _left_join(link: Link, near: Frame, far: Frame) -> Sql:
-    if link.key:
-        return sql("left join {} on {}={}", _table(far), far.id, near.column(link.key))
-    if link.back:
-        assert link.back.key
-        return sql("left join {} on {}={}", _table(far), far.column(link.back.key), near.column(link.source.id))
-    assert link.near and link.far
-    row = sql("left join {} on {}={}", _row_table(far), far.column(link.near), near.column(link.source.id))
-    return sql("{} left join {} on {}={}", row, _table(far), far.id, far.column(link.far))
 
 
 def _conjuncts(where: Filter) -> Iterator[Filter]:
@@ -3584,8 +3661,9 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 # 8  Access
 #
 # Who asks, and what that allows. `guard` is the one gate between a dialect and the Store: it binds the variables of
-# filters to the actor and the moment, and holds the limits that are the same for all dialects. Rights will become part
-# of the operation's filters here, so that no later part has to know them.
+# filters to the actor and the moment, and holds the limits that are the same for all dialects. What the actor may see
+# is a filter for each table (`Sight`); the compiler puts it wherever a record of that table comes into a statement, so
+# that no part after this one has to know about rights.
 # ======================================================================================================================
 
 
@@ -3606,6 +3684,38 @@ class Actor:
 
 
 NOBODY = Actor()
+
+
+class Origin(NamedTuple):
+    """On whose behalf an operation runs, through which dialect, when (stored form, UTC), and what that actor sees."""
+
+    actor: Actor
+    dialect: str
+    moment: str
+    sight: Sight = FULL_SIGHT
+
+
+def sight_of(schema: Schema, actor: Actor) -> Sight:
+    """What an actor sees. A server without authentication has nobody to hide a record from."""
+    if actor.id is None or not schema.guarded:
+        return FULL_SIGHT
+    return Sight({table: access_rule(table, actor) for table in schema.guarded})
+
+
+def access_rule(table: Table, actor: Actor) -> Filter:
+    """The rule of `x-access`: the owner, members of its group or of one in its branch, and those listed in its access.
+
+    In the list of access a group stands as the negative of its id, so that no user is taken for it.
+    """
+    listed = (actor.id, *(-group for group in actor.groups))
+    return Or(
+        (
+            Compare(Path((), table.system["_owner"]), "eq", actor.id),
+            Compare(Path((), table.system["_group"]), "in", actor.groups),
+            Compare(Path((), table.system["_branch"]), "any", actor.groups),
+            Compare(Path((), table.system["_access"]), "any", listed),
+        )
+    )
 
 
 def guard(op: Operation, actor: Actor, moment: str) -> Operation:
@@ -3838,14 +3948,6 @@ class Event(NamedTuple):
     record: Mapping[Field, SqlValue] = MappingProxyType({})
 
 
-class Origin(NamedTuple):
-    """On whose behalf and through which dialect a write is made, and when (stored form)."""
-
-    actor: Actor
-    dialect: str
-    moment: str
-
-
 Stored: TypeAlias = dict[Field, SqlValue]
 Trail: TypeAlias = tuple[str | int, ...]
 """The path of a violation so far: where in the body the record stands that is being written."""
@@ -3895,7 +3997,7 @@ class Writer:
         """Run one operation and read back what it asks for. ApiError when a rule is broken; then nothing may stay."""
         match op:
             case Select():
-                return read(self.connection, op)
+                return read(self.connection, op, self.origin.sight)
             case Create():
                 return self.create(op)
             case Update():
@@ -4020,7 +4122,7 @@ class Writer:
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
-        keys = self.ids(Compiler().keys(op))
+        keys = self.ids(Compiler(self.origin.sight).keys(op))
         if not keys and op.parent:
             self.parent_id(op.parent)
         return keys
@@ -4037,9 +4139,8 @@ class Writer:
         return found
 
     def find(self, table: Table, key: Key) -> int | None:
-        """The id of the record with that key."""
-        statement = sql("select id from {} where {}={}", quoted(table.name), quoted(key.field.column), bind(key.value))
-        return next(iter(self.ids(statement)), None)
+        """The id of the record with that key, where the actor sees it."""
+        return next(iter(self.ids(Compiler(self.origin.sight).find(table, key))), None)
 
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
@@ -4054,7 +4155,8 @@ class Writer:
         if parent and not parent.link.through:
             parent = None
         where = Compare(Path((), table.id), "in", tuple(keys))
-        rows = {row.key: row for row in read(self.connection, Select(table, shape, where, parent=parent)).rows}
+        found = read(self.connection, Select(table, shape, where, parent=parent), self.origin.sight)
+        rows = {row.key: row for row in found.rows}
         return Outcome([rows[key] for key in keys if key in rows], changed=len(keys))
 
     def expect(self, table: Table, record: Stored, version: int | None) -> None:
@@ -4157,7 +4259,7 @@ class Writer:
         """Change a record and its links; 1 when anything is different now."""
         before = self.record(spot.table, spot.key)
         self.expect(spot.table, before, spot.expect)
-        wanted: Stored = dict(values)
+        wanted = self.without_unseen(spot.table, values, before)
         self.check_keys(spot, wanted, before)
         for link, change in links.items():
             if link.key:
@@ -4244,7 +4346,7 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if link.key:
             return self.change_own_link(link, source, change, trail)
-        current = self.linked(link, source)
+        current = self.seen(link, self.linked(link, source))
         wanted = self.wanted(link, source, change, trail)
         keys = {it.key for it in wanted}
         new = [it for it in wanted if it.key not in current and change.how != "remove"]
@@ -4276,7 +4378,7 @@ class Writer:
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
         if change.items is None:
-            return [Linked(key, {}, trail) for key in self.linked(link, source)]
+            return [Linked(key, {}, trail) for key in self.seen(link, self.linked(link, source))]
         found: dict[int, Linked] = {}
         for number, item in enumerate(change.items):
             it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
@@ -4291,6 +4393,21 @@ class Writer:
             return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
         it = Compiler().source(link, Frame(link.source, "", only_id=bind(source)), only_ids=True)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
+
+    def seen(self, link: Link, targets: list[int]) -> list[int]:
+        """Those of the linked records that the actor sees: the others are not there for it, and stay as they are."""
+        if link.target not in self.origin.sight.rules:
+            return targets
+        return [key for key in targets if self.find(link.target, Key(link.target.id, key)) is not None]
+
+    def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
+        """The values but for those that would clear a link to a record that the actor does not see."""
+        links = {link.key: link for link in table.links.values() if link.key}
+        cleared = [column for column, value in values.items() if value is None and column in links]
+        unseen = {
+            column for column in cleared if before[column] and not self.seen(links[column], [int(before[column] or 0)])
+        }
+        return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
         """The record that an item means; made or changed where the item says so."""
@@ -4328,6 +4445,8 @@ class Writer:
         found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
+        if key is None and held is not None and not self.seen(link, [held]):
+            return held
         if change.how == "remove":
             return None if change.items is None or held in keys else held
         if change.how == "toggle" and key == held:
@@ -4417,7 +4536,7 @@ class Writer:
         if not spot.table.tracked:
             return
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
-        actor, dialect, moment = self.origin
+        actor, dialect, moment, _ = self.origin
         cursor = self.connection.execute(
             "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -4544,14 +4663,14 @@ def _narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Se
     return dataclasses.replace(op, where=Compare(Path((), table.id), "in", tuple(keys)))
 
 
-def read(connection: sqlite3.Connection, op: Select) -> Outcome:
+def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
     """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
-    rows = [Row._make(row) for row in connection.execute(*Compiler().select(op))]
+    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
     if not rows and op.parent:
-        table, key = quoted(op.parent.link.source.name), Compiler().key(op.parent)
-        if connection.execute(*sql("select 1 from {} where id={}", table, key)).fetchone() is None:
+        found = Compiler(sight).find(op.parent.link.source, op.parent.key)
+        if connection.execute(*found).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*Compiler().total(op)).fetchone()[0] if op.total else None
+    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
     return Outcome(rows, total)
 
 
@@ -5117,24 +5236,30 @@ class Store:
     def run(self, op: Operation, origin: Origin | None = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
         if not is_write(op):
-            return self.read(op)
+            return self.read(op, origin.sight if origin else FULL_SIGHT)
         return self.write(lambda writer: writer.run(op), origin or Origin(NOBODY, "", self.moment()))
 
-    def read(self, op: Operation) -> Outcome:
+    def read(self, op: Operation, sight: Sight) -> Outcome:
         """Run Selects in one snapshot."""
         with self.database.reading() as connection:
             if isinstance(op, Select) and not op.total and not op.parent:
-                return read(connection, op)
+                return read(connection, op, sight)
             connection.execute("begin")
             try:
                 if isinstance(op, Select):
-                    return read(connection, op)
+                    return read(connection, op, sight)
                 assert isinstance(op, Batch)
-                return Outcome(
-                    parts=tuple(read(connection, part) for part in op.operations if isinstance(part, Select))
-                )
+                selects = (part for part in op.operations if isinstance(part, Select))
+                return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
             finally:
                 connection.execute("commit")
+
+    def look(self, event: Event, shape: Shape, sight: Sight) -> str | None:
+        """A record as an event left it, or found it when it was deleted, in a shape; None when it is not seen."""
+        with self.database.reading() as connection:
+            statement = Compiler(sight).past(event.table, event.record, shape)
+            row = connection.execute(*statement).fetchone()
+            return row[0] if row else None
 
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
@@ -5632,13 +5757,15 @@ class Accounts:
         query = "select 1 from _users where password is not null and (? or not coalesce(disabled, 0))"
         return self.fetch(query, (disabled,)) is not None
 
-    def names(self) -> list[tuple[str, bool]]:
-        """All users, and whether each is disabled."""
+    def users(self) -> list[tuple[str, bool, str]]:
+        """All users: the name, whether it is disabled, the names of its groups with commas."""
+        groups = "select name from json_each(u.groups) e join _groups g on g.id=e.value order by e.key"
+        query = (
+            f"select name, coalesce(disabled, 0), (select coalesce(group_concat(name, ','), '') from ({groups}))"
+            " from _users u order by id"
+        )
         with self.store.database.reading() as connection:
-            return [
-                (name, bool(disabled))
-                for name, disabled in connection.execute("select name, disabled from _users order by id")
-            ]
+            return [(name, bool(disabled), names) for name, disabled, names in connection.execute(query)]
 
     def put_user(self, name: str, any_password: bool = False, **values: Json) -> int:
         """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
@@ -5788,8 +5915,9 @@ class Dialect:
         store = self.services.store
         if is_write(op):
             self.services.may_write(request)
-        moment = store.moment()
-        return store.run(guard(op, request.actor, moment), Origin(request.actor, self.name, moment))
+        actor, moment = request.actor, store.moment()
+        origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
+        return store.run(guard(op, actor, moment), origin)
 
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
@@ -7387,19 +7515,21 @@ class Overview:
 
     def show(self, request: Request) -> Reply:
         """The overview as JSON, or as a page for a browser."""
-        counts = self.counts()
+        counts = self.counts(request.actor)
         if request.wants_html():
             page = self.page(request, counts).encode("utf-8")
             return Reply(200, page, (("Vary", "Accept"), *PAGE_HEADERS), "text/html; charset=utf-8")
         return json_reply(dump_json(self.data(counts)), headers=(("Vary", "Accept"),))
 
-    def counts(self) -> list[tuple[Table, int]]:
-        """Each table with the number of its active records that are valid today, in one snapshot."""
-        store = self.services.store
-        tables = list(self.services.schema.tables.values())
-        scope = Scope("no", On(store.moment()[:10]))
+    def counts(self, actor: Actor) -> list[tuple[Table, int]]:
+        """Each table with the number of its active records that are valid today and seen, in one snapshot."""
+        store, schema = self.services.store, self.services.schema
+        tables, moment = list(schema.tables.values()), store.moment()
+        scope = Scope("no", On(moment[:10]))
         selects = tuple(Select(table, Const(None), scope=scope, page=Page(0), total=True) for table in tables)
-        return [(table, part.total or 0) for table, part in zip(tables, store.run(Batch(selects)).parts, strict=True)]
+        origin = Origin(actor, "", moment, sight_of(schema, actor))
+        parts = store.run(guard(Batch(selects), actor, moment), origin).parts
+        return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
 
     def data(self, counts: Sequence[tuple[Table, int]]) -> Json:
         """The overview as data."""
@@ -8183,7 +8313,7 @@ def announce(app: Application, places: Places, url: str) -> None:
 
 def describe(app: Application) -> None:
     """What is served, for a person at a terminal."""
-    records = sum(count for _, count in Overview(app.services, app.dialects).counts())
+    records = sum(count for _, count in Overview(app.services, app.dialects).counts(NOBODY))
     dialects = ", ".join(dialect.name for dialect in app.dialects)
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
@@ -8253,8 +8383,11 @@ def user_command(arguments: Sequence[str]) -> int:
         f"{PROGRAM} user",
         "Look after the users of a database. A password comes from MINIREST_PASSWORD, from the terminal, or is drawn.",
     )
-    parser.add_argument("action", choices=["list", "add", "password", "disable", "enable"])
+    parser.add_argument("action", choices=["list", "add", "password", "groups", "disable", "enable"])
     parser.add_argument("name", nargs="?")
+    parser.add_argument(
+        "--group", action="append", default=[], help="a group of the user (add), or all of them (groups); repeatable"
+    )
     parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
     parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
     parser.add_argument("--display-name", help="the name that people see")
@@ -8267,19 +8400,27 @@ def user_command(arguments: Sequence[str]) -> int:
         raise UsageError("a user name has no colon: Basic ends the name there")
     with _accounts(options) as accounts:
         if options.action == "list":
-            for name, disabled in accounts.names():
-                print(f"{name}\tdisabled" if disabled else name)
+            for name, disabled, of_groups in accounts.users():
+                notes = ["disabled"] if disabled else []
+                print("\t".join([name, *notes, *([f"groups: {of_groups}"] if of_groups else [])]))
             return 0
         if (accounts.account(options.name) is None) != (options.action == "add"):
             state = "exists already" if options.action == "add" else "does not exist"
             raise UsageError(f"the user {options.name!r} {state}; see minirest user list", 1)
-        accounts.put_user(options.name, **_user_values(options))
+        if options.group and options.action not in ("add", "groups"):
+            raise UsageError("--group goes with minirest user add and minirest user groups")
+        values = _user_values(options)
+        if options.group or options.action == "groups":
+            values["groups"] = [accounts.put_group(name) for name in dict.fromkeys(options.group)]
+        accounts.put_user(options.name, **values)
     return 0
 
 
 def _user_values(options: argparse.Namespace) -> dict[str, Json]:
     if options.action in ("disable", "enable"):
         return {"disabled": options.action == "disable"}
+    if options.action == "groups":
+        return {}
     given = {"display_name": options.display_name, "email": options.email}
     return {
         "password": check_password(ask_password()),

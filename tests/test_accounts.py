@@ -539,9 +539,9 @@ def test_put_user(accounts: Accounts) -> None:
     assert made is not None
     assert changed == made._replace(display_name="Bert B.")
     assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, None, None)
-    assert accounts.names() == [("anna", False), ("bert", False)]
+    assert accounts.users() == [("anna", False, ""), ("bert", False, "")]
     accounts.put_user("anna", disabled=True)
-    assert accounts.names() == [("anna", True), ("bert", False)]
+    assert accounts.users() == [("anna", True, ""), ("bert", False, "")]
 
 
 @pytest.mark.parametrize("values", [{"roles": "admin"}, {"disabled": "yes"}, {"display_name": 5}, {"roles": [1]}])

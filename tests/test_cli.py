@@ -809,6 +809,12 @@ def test_users(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         assert run(capsys, "user", "list") == Done(0, "anna\nbert\n", "")
         monkeypatch.setenv("MINIREST_PASSWORD", "from the environment")
         assert run(capsys, "user", "password", "anna") == Done(0, "", "")
+        assert run(capsys, "user", "add", "carla", "--group", "sales", "--group", "support") == Done(0, "", "")
+        assert run(capsys, "user", "groups", "anna", "--group", "support") == Done(0, "", "")
+        assert run(capsys, "user", "list") == Done(0, "anna\tgroups: support\nbert\ncarla\tgroups: sales,support\n", "")
+        assert run(capsys, "user", "groups", "carla") == Done(0, "", "")
+        assert run(capsys, "user", "groups", "bert", "--group", "sales", "--group", "sales") == Done(0, "", "")
+        assert run(capsys, "user", "list") == Done(0, "anna\tgroups: support\nbert\tgroups: sales\ncarla\n", "")
     finally:
         sys.stdin.close()
     with closing(minirest.make_app(SCHEMA, "schema.db")) as app:
@@ -828,6 +834,7 @@ def test_users(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         ("password", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
         ("disable", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
         ("enable", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
+        ("groups", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
     ],
 )
 def test_wrong_users(capsys: pytest.CaptureFixture[str], action: str, name: str, pattern: str) -> None:

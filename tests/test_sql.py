@@ -258,7 +258,7 @@ class World:
     def check(self, op: Select) -> list[Spot]:
         """The whole answer of a Select is what the evaluator says: ids in order, total, version, JSON."""
         expected = evaluator.select(self.data, op)
-        found = minirest.read(self.connection, op)
+        found = minirest.read(self.connection, op, minirest.FULL_SIGHT)
         first = op.page.offset
         last = None if op.page.limit is None else first + op.page.limit
         records = [spot.record for spot in expected[first:last] if spot.record]
@@ -269,7 +269,7 @@ class World:
         return expected
 
     def ids(self, where: Filter) -> list[int]:
-        found = minirest.read(self.connection, Select(POSTS, JUST_ID, where))
+        found = minirest.read(self.connection, Select(POSTS, JUST_ID, where), minirest.FULL_SIGHT)
         return [row.key for row in found.rows]
 
 
@@ -485,7 +485,7 @@ def test_orders_and_scopes(worlds: Callable[[int], World], seed: int, asked: Ask
     whole = [spot.record["id"] for spot in world.check(op) if spot.record]
     for size in (1, 2, 3, 7, 8, 9):
         pages = [
-            minirest.read(world.connection, dataclasses.replace(op, page=Page(size, start)))
+            minirest.read(world.connection, dataclasses.replace(op, page=Page(size, start)), minirest.FULL_SIGHT)
             for start in range(0, len(whole) + 1, size)
         ]
         assert [row.key for page in pages for row in page.rows] == whole
@@ -804,7 +804,7 @@ def test_keys_within_json(key: str) -> None:
         for number, value in enumerate(({key: 1}, {key: 2}, {"other": 1}), 1):
             connection.execute("insert into posts (id, extra) values (?, ?)", (number, minirest.dump_json(value)))
         path = Names(POSTS, WORDS).path(["extra", key])
-        found = minirest.read(connection, Select(POSTS, JUST_ID, Compare(path, "eq", 1)))
+        found = minirest.read(connection, Select(POSTS, JUST_ID, Compare(path, "eq", 1)), minirest.FULL_SIGHT)
         assert [row.key for row in found.rows] == [1]
 
 
@@ -839,13 +839,13 @@ def test_odd_names(name: str) -> None:
         )
         where = Some(And((Compare(Path((own,), text), "eq", "a"), Not(Compare(Path((), text), "eq", "c")))))
         op = Select(odd, shape, where, sort=(Sort(Path((own,), text)),), page=Page(5), total=True)
-        assert minirest.read(connection, op) == minirest.Outcome(
+        assert minirest.read(connection, op, minirest.FULL_SIGHT) == minirest.Outcome(
             [minirest.Row(2, 0, None, minirest.dump_json({name: "b", "up": "a", "down": []}))], 1
         )
         linked = Select(odd, Obj(((name, Const(1)),)), parent=Parent(back, Key(odd.id, 1)))
-        assert [row.key for row in minirest.read(connection, linked).rows] == [2, 3]
+        assert [row.key for row in minirest.read(connection, linked, minirest.FULL_SIGHT).rows] == [2, 3]
         by_text = Select(odd, Obj(()), parent=Parent(back, Key(text, "a")))
-        assert [row.key for row in minirest.read(connection, by_text).rows] == [2, 3]
+        assert [row.key for row in minirest.read(connection, by_text, minirest.FULL_SIGHT).rows] == [2, 3]
 
 
 # ---- plans ----
@@ -897,7 +897,7 @@ def test_one_statement_with_indexes() -> None:
         )
         op = Select(POSTS, Obj((("title", Col(Path((), TITLE))), ("author", author), ("tags", tags))), page=Page(100))
         with traced(connection) as statements:
-            found = minirest.read(connection, op)
+            found = minirest.read(connection, op, minirest.FULL_SIGHT)
         assert len(statements) == 1
         assert len(found.rows) == 100
         assert json.loads(found.rows[1].text)["author"] == {"name": "a3"}

@@ -333,8 +333,8 @@ def test_a_batch_of_selects_is_one_snapshot(tmp_path: Path, monkeypatch: pytest.
     with closing(open_store(tmp_path / "x.db")) as store:
         read = minirest.read
 
-        def read_and_write(connection: sqlite3.Connection, op: Select) -> minirest.Outcome:
-            outcome = read(connection, op)
+        def read_and_write(connection: sqlite3.Connection, op: Select, sight: minirest.Sight) -> minirest.Outcome:
+            outcome = read(connection, op, sight)
             monkeypatch.setattr(minirest, "read", read)
             store.run(make_door(store, "new"))
             return outcome
