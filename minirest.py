@@ -129,7 +129,7 @@ MAX_SEARCH_LENGTH = 1000
 MAX_VIOLATIONS = 100
 MAX_EXPRESSION_DEPTH = 300
 MAX_OBJECT_PAIRS = 60
-MAX_REMEMBERED_SHAPES = 256
+MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_NAME_LENGTH = 63
@@ -878,6 +878,13 @@ class Link:
         return f"<Link {self.source.name}.{self.name} -> {self.target.name}>"
 
 
+def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
+    """What is remembered, emptied when it is full."""
+    if len(remembered) >= MAX_REMEMBERED:
+        remembered.clear()
+    return remembered
+
+
 class SortRule(NamedTuple):
     """A manual order: the integer field that holds it, and the field whose values have an order each."""
 
@@ -993,12 +1000,16 @@ def make_validator(schema: Mapping[str, Json]) -> jsonschema_rs.Draft202012Valid
 
 @dataclass(eq=False)
 class Schema:
-    """The tables of one schema file and the system tables, by name in lower case."""
+    """The tables of one schema file and the system tables, by name in lower case.
+
+    `sights` remembers what each actor sees.
+    """
 
     title: str = ""
     limbas_nulls: bool = False
     tables: dict[str, Table] = field(default_factory=dict)
     all_tables: dict[str, Table] = field(default_factory=dict)
+    sights: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def guarded(self) -> tuple[Table, ...]:
@@ -2016,7 +2027,7 @@ TRUE: Filter = And()
 FALSE: Filter = Or()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Sight:
     """What an actor may see: of a table in `rules` the records for which its filter is true, of any other all.
 
@@ -2025,11 +2036,6 @@ class Sight:
     """
 
     rules: Mapping[Table, Filter] = field(default_factory=dict)
-
-    @functools.cached_property
-    def key(self) -> tuple[tuple[Table, Filter], ...]:
-        """The rules as something that can be remembered by."""
-        return tuple(self.rules.items())
 
 
 FULL_SIGHT = Sight()
@@ -3112,6 +3118,7 @@ class Compiler:
         self.sight = sight
         self.count = itertools.count()
         self.negations = 0
+        self.sees_all = True
 
     def frame(self, table: Table, row: Table | None = None) -> Frame:
         """A record of a table under a new alias."""
@@ -3125,6 +3132,7 @@ class Compiler:
         rule = self.sight.rules.get(frame.table)
         if rule is None:
             return None
+        self.sees_all = False
         sight, self.sight = self.sight, FULL_SIGHT  # a rule itself looks at everything
         try:
             return self.filter(rule, frame)
@@ -3494,15 +3502,14 @@ class Compiler:
 
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
     """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before."""
-    key = (shape, frame.row, frame.alias, sight.key)
-    found: Sql | None = frame.table.expressions.get(key)
+    remembered = bounded(frame.table.expressions).setdefault((shape, frame.row, frame.alias), {})
+    found: Sql | None = remembered.get(None) or remembered.get(sight)
     if found is None:
         compiler = Compiler(sight)
         compiler.count = itertools.count(1)  # the record itself is number 0
         found = compiler.shape(shape, frame)
-        if len(frame.table.expressions) >= MAX_REMEMBERED_SHAPES:
-            frame.table.expressions.clear()
-        frame.table.expressions[key] = found
+        for_everybody = sight.rules and compiler.sees_all
+        bounded(remembered)[None if for_everybody else sight] = found
     return found
 
 
@@ -3699,7 +3706,11 @@ def sight_of(schema: Schema, actor: Actor) -> Sight:
     """What an actor sees. A server without authentication has nobody to hide a record from."""
     if actor.id is None or not schema.guarded:
         return FULL_SIGHT
-    return Sight({table: access_rule(table, actor) for table in schema.guarded})
+    found: Sight | None = schema.sights.get((actor.id, actor.groups))
+    if found is None:
+        found = Sight({table: access_rule(table, actor) for table in schema.guarded})
+        bounded(schema.sights)[actor.id, actor.groups] = found
+    return found
 
 
 def access_rule(table: Table, actor: Actor) -> Filter:
