@@ -1,13 +1,17 @@
-"""What the tests of the dialects share: requests in process, and the scenarios of a conformance list."""
+"""What the tests of the dialects share: requests in process and to a port, the scenarios of a conformance list."""
 
 import io
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import minirest
 
+WAIT_SECONDS = 30.0
 Scenario = TypeVar("Scenario", bound=Callable[[Any], None])
 
 
@@ -49,6 +53,21 @@ def send(
     parts = app(request, lambda status, head, *_: started.extend([status, head]))
     status, head = started
     return Answer(int(status[:3]), dict(head), b"".join(parts))
+
+
+@contextmanager
+def served(app: minirest.Application) -> Iterator[str]:
+    """The address of a server for an application on a free port; both end with the block."""
+    ready, stop = SimpleQueue[str](), threading.Event()
+    thread = threading.Thread(target=lambda: minirest.serve(app, port=0, on_ready=ready.put, stop=stop))
+    thread.start()
+    try:
+        yield ready.get(timeout=WAIT_SECONDS)
+    finally:
+        stop.set()
+        thread.join(WAIT_SECONDS)
+        app.close()
+    assert not thread.is_alive()
 
 
 class Lines(dict[int, Callable[[Any], None]]):

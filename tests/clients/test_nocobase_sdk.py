@@ -4,17 +4,14 @@ import json
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 import minirest
+from tests.web import WAIT_SECONDS, served
 
 HERE = Path(__file__).resolve().parent
 NODE = shutil.which("node")
@@ -22,7 +19,6 @@ INSTALL = "npm install --prefix tests/clients --no-package-lock --ignore-scripts
 USER, PASSWORD = "admin", "open-sesame"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TIMES = {"createdAt": "2026-03-01T12:00:00.000Z", "updatedAt": "2026-03-01T12:00:00.000Z"}
-WAIT_SECONDS = 30.0
 SCHEMA: dict[str, Any] = {
     "$defs": {
         "authors": {
@@ -90,26 +86,6 @@ SCHEMA: dict[str, Any] = {
 """Small, so that whole answers can be read."""
 
 
-@contextmanager
-def served() -> Iterator[str]:
-    """The address of a server with that schema on a free port, its clock standing still."""
-    app = minirest.make_app(SCHEMA, users={USER: PASSWORD}, sign_up=True, clock=lambda: NOW)
-    ready, stop = SimpleQueue[str](), threading.Event()
-
-    def run() -> None:
-        minirest.serve(app, port=0, on_ready=ready.put, stop=stop)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield ready.get(timeout=WAIT_SECONDS)
-    finally:
-        stop.set()
-        thread.join(WAIT_SECONDS)
-        app.close()
-    assert not thread.is_alive()
-
-
 @pytest.fixture(scope="module")
 def answers() -> list[dict[str, Any]]:
     """Every line that the client's program prints, without the letters of the tokens."""
@@ -117,7 +93,8 @@ def answers() -> list[dict[str, Any]]:
         pytest.skip("Node.js is not installed")
     if not (HERE / "node_modules" / "@nocobase" / "sdk").is_dir():
         pytest.skip(f"the client is not installed: {INSTALL}")
-    with served() as url:
+    app = minirest.make_app(SCHEMA, users={USER: PASSWORD}, sign_up=True, clock=lambda: NOW)
+    with served(app) as url:
         command = [NODE, str(HERE / "nocobase_sdk.cjs"), f"{url}api/", USER, PASSWORD]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
@@ -370,5 +347,5 @@ def test_every_action_is_driven() -> None:
 def test_versions_are_exact() -> None:
     """The client and what it stands on have exact versions."""
     wanted = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    assert set(wanted) == {"@nocobase/sdk", "axios", "qs"}
+    assert set(wanted) == {"@nocobase/sdk", "axios", "qs", "socket.io-client"}
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())
