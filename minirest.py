@@ -2328,12 +2328,13 @@ Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Mo
 class Manner:
     """What a dialect does where the originals differ; shared code reads it, no dialect tests its own name.
 
-    `name` is the dialect's name in `x-alias`, `words` are its names of the system columns; `unknown_key` and
-    `read_only_key` say what becomes of such keys.
+    `name` is the dialect's name in `x-alias`, `words` are its names of the system columns, `id_word` that of the id;
+    `unknown_key` and `read_only_key` say what becomes of such keys.
     """
 
     name: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
+    id_word: str = "id"
     style: Style = PLAIN
     fold_names: bool = False
     shows_keys: bool = False
@@ -2391,7 +2392,9 @@ class Names:
             return self.table.system.get(self.manner.words[word])
         if word in self.table.aliases(self.manner.name):
             return self.table.members[self.table.aliases(self.manner.name)[word]]
-        if word == "id" or (self.manner.fold_names and word.lower() == "id"):
+        if word == self.manner.id_word or (self.manner.fold_names and word.lower() == self.manner.id_word):
+            return self.table.id
+        if word == "id" and self.table.shows_id:
             return self.table.id
         if self.manner.shows_keys:
             links = (link for link in self.table.links.values() if link not in self.hidden)
@@ -2433,7 +2436,8 @@ class Names:
 
     def known(self) -> list[str]:
         """The names that this actor may see."""
-        return [name for name in (*self.table.members, *self.manner.words, "id") if self.find(name)]
+        words = (*self.table.members, *self.manner.words, self.manner.id_word, "id")
+        return [name for name in dict.fromkeys(words) if self.find(name)]
 
     def refuse(self, word: str) -> Names:
         """Raise `unknown_field` for a word."""
@@ -5425,6 +5429,12 @@ def record_reply(
     return Reply(status, body, (("ETag", tag), *headers))
 
 
+def not_allowed(request: Request, allowed: str) -> ApiError:
+    """The error for a method that an address does not take; `allowed` are those that it does."""
+    violation = Violation((), "method", {"method": request.method[:20], "allowed": allowed})
+    return ApiError("method", violation, headers=(("Allow", allowed),))
+
+
 class Route(NamedTuple):
     """One address: methods, Bottle's rule, and the handler, which gets the request and the rule's names.
 
@@ -7581,10 +7591,7 @@ class Application:
         """The error for an address that there is not, or not for this method."""
         methods = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
         allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
-        if not allowed:
-            return fail("not_found")
-        violation = Violation((), "method", {"method": request.method[:20], "allowed": allowed})
-        return ApiError("method", violation, headers=(("Allow", allowed),))
+        return not_allowed(request, allowed) if allowed else fail("not_found")
 
     def failure(self, environ: Mapping[str, Any], error: Exception) -> Reply:
         """What went wrong, in the form of the dialect whose address it is; unknown errors are logged with a number."""
@@ -7601,7 +7608,9 @@ class Application:
         """The dialect whose address a path is: the one with the longest base that fits."""
         bases = ((base, dialect) for dialect in self.dialects for base in dialect.bases)
         fitting = [
-            (len(base), number, dialect) for number, (base, dialect) in enumerate(bases) if path.startswith(base)
+            (len(base), number, dialect)
+            for number, (base, dialect) in enumerate(bases)
+            if f"{path}/".startswith(f"{base}/")
         ]
         return max(fitting)[2] if fitting else self.dialects[0]
 
