@@ -7451,7 +7451,7 @@ class Platform(Dialect):
 
     def routes(self) -> Iterator[Route]:
         rules: tuple[tuple[str, Callable[..., Reply], bool], ...] = (
-            ("", self.of_everything, True),
+            ("", self.of_base, True),
             ("/auth", self.of_session, True),
             ("/auth/token", self.of_token, True),
             ("/<store>", self.of_store, False),
@@ -7474,7 +7474,7 @@ class Platform(Dialect):
 
     # -- addresses --
 
-    def of_everything(self, request: Request) -> Reply:
+    def of_base(self, request: Request) -> Reply:
         """`/api/v1` itself: whether the server is there."""
         if request.method not in ("GET", "HEAD"):
             raise not_allowed(request, "GET, HEAD")
@@ -7555,7 +7555,7 @@ class Platform(Dialect):
         pairs += [(name, self.shape_of(member)) for name, member in table.members.items() if names.find(name)]
         for word in self.manner.words:
             column = names.find(word)
-            if isinstance(column, Field) and column.is_system:
+            if column and column.is_system:
                 pairs.append((word, self.shape_of(table.system_links.get(column.name, column))))
         return Obj(tuple(pair for pair in pairs if only is None or pair[0] in only or pair[0] == "_id"))
 
@@ -7597,7 +7597,7 @@ class Platform(Dialect):
         op = Select(
             names.table, self.shape(names, given), query.where(), scope, query.sort(), query.page(), parent=parent
         )
-        query.flag("streamed")
+        query.flag("streamed")  # every list can be read as a stream
         if query.flag("meta"):
             return self.show_meta(request, op, given)
         rows = "\n,\n".join(row.text for row in self.run(request, op).rows)
@@ -7630,14 +7630,11 @@ class Platform(Dialect):
     def create(self, request: Request, names: Names) -> Reply:
         """Make an entity; its `access` and `branch` can be set now, and only now."""
         self.parameters(request)
-        body = dict(self.body(request))
-        lists = {word: names.find(word) for word in ("access", "branch") if word in body}
-        given = {
-            word: body.pop(word) for word, column in lists.items() if isinstance(column, Field) and column.is_system
-        }
-        values = self.values(names, body)
-        for word, value in given.items():
-            self.read_list(values, word, names.table.system[self.manner.words[word]], value)
+        body, system = self.body(request), names.table.system
+        lists = [word for word in ("access", "branch") if word in body and names.find(word) is system[f"_{word}"]]
+        values = self.values(names, {name: value for name, value in body.items() if name not in lists})
+        for word in lists:
+            self.read_list(values, word, system[f"_{word}"], body[word])
         shape = self.entity_shape(names.table)
         op = Create(names.table, values.fields, values.links, shape, faults=tuple(values.faults))
         return self.answer(request, names, self.run(request, op).rows)
@@ -7692,26 +7689,21 @@ class Platform(Dialect):
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an ObjectId or null, or a list of ObjectIds."""
         if link.target.name == "_files":
-            raise fail("read_only")
+            raise fail("read_only", ())
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
-            raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ObjectIds")
-        items = list[Item]()
-        for number, part in enumerate(value or ()):
-            try:
-                items.append(self.item(link, part))
-            except ApiError as error:
-                raise error.below(number) from None
+            raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of ObjectIds")
+        items = (self.item(link, part, (number,)) for number, part in enumerate(value or ()))
         return Change("replace", tuple(items), "move")
 
-    def item(self, link: Link, value: Json) -> Item:
-        """The record with an ObjectId. ApiError `link_missing` for one of another table."""
+    def item(self, link: Link, value: Json, at: tuple[int, ...] = ()) -> Item:
+        """The record with an ObjectId, `at` a place in the list. ApiError `link_missing` for one of another table."""
         if not isinstance(value, str):
-            raise fail("bad_value", value=dump_json(value)[:100], expected="an ObjectId")
+            raise fail("bad_value", at, value=dump_json(value)[:100], expected="an ObjectId")
         number = parse_object_id(value, link.target.tag)
         if number is None:
-            raise fail("link_missing", value=value)
+            raise fail("link_missing", at, value=value)
         return Item(Key(link.target.id, number))
 
     def read_list(self, values: Values, word: str, column: Field, value: Json) -> None:
