@@ -89,6 +89,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
+from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path as FilePath
 from types import MappingProxyType
@@ -2358,12 +2359,13 @@ Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Mo
 class Manner:
     """What a dialect does where the originals differ; shared code reads it, no dialect tests its own name.
 
-    `name` is the dialect's name in `x-alias`, `words` are its names of the system columns; `unknown_key` and
-    `read_only_key` say what becomes of such keys.
+    `name` is the dialect's name in `x-alias`, `words` are its names of the system columns, `id_word` that of the id;
+    `unknown_key` and `read_only_key` say what becomes of such keys.
     """
 
     name: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
+    id_word: str = "id"
     style: Style = PLAIN
     fold_names: bool = False
     shows_keys: bool = False
@@ -2421,7 +2423,9 @@ class Names:
             return self.table.system.get(self.manner.words[word])
         if word in self.table.aliases(self.manner.name):
             return self.table.members[self.table.aliases(self.manner.name)[word]]
-        if word == "id" or (self.manner.fold_names and word.lower() == "id"):
+        if word == self.manner.id_word or (self.manner.fold_names and word.lower() == self.manner.id_word):
+            return self.table.id
+        if word == "id" and self.table.shows_id:
             return self.table.id
         if self.manner.shows_keys:
             links = (link for link in self.table.links.values() if link not in self.hidden)
@@ -2463,7 +2467,8 @@ class Names:
 
     def known(self) -> list[str]:
         """The names that this actor may see."""
-        return [name for name in (*self.table.members, *self.manner.words, "id") if self.find(name)]
+        words = (*self.table.members, *self.manner.words, self.manner.id_word, "id")
+        return [name for name in dict.fromkeys(words) if self.find(name)]
 
     def refuse(self, word: str) -> Names:
         """Raise `unknown_field` for a word."""
@@ -5561,6 +5566,12 @@ def record_reply(
     return Reply(status, body, (("ETag", tag), *headers))
 
 
+def not_allowed(request: Request, allowed: str) -> ApiError:
+    """The error for a method that an address does not take; `allowed` are those that it does."""
+    violation = Violation((), "method", {"method": request.method[:20], "allowed": allowed})
+    return ApiError("method", violation, headers=(("Allow", allowed),))
+
+
 class Route(NamedTuple):
     """One address: methods, Bottle's rule, and the handler, which gets the request and the rule's names.
 
@@ -7467,9 +7478,6 @@ def _user(account: Account) -> dict[str, Json]:
     }
 
 
-DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas, "nocobase": NocoBase}
-
-
 # ======================================================================================================================
 # 18  CoreData
 #
@@ -7483,11 +7491,543 @@ DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas, "nocobase": NocoBase}
 # ======================================================================================================================
 # 19  Platform
 #
-# The platform API, version 1 ("REST API"): stores of entities with ObjectIds, lists framed one object a line, tokens
-# and sessions by cookie.
-#
-# A store is a table, an entity a record.
+# The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
+# and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
+# signs in gets a session in a cookie, or a token for a day. Its WebSocket is in section 14.
 # ======================================================================================================================
+
+PLATFORM_PAGE_SIZE = 10_000
+PLATFORM_PARAMETERS = frozenset(
+    "only offset limit nolimit meta from to begin end where.<path> search sortBy streamed".split()
+)
+PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
+    400: ("error_bad_request",),
+    401: ("error_unauthorized",),
+    403: ("error_credentials", "error_forbidden"),
+    404: ("error_not_found",),
+    405: ("error_method_not_allowed",),
+    412: ("error_precondition_failed",),
+    413: ("error_too_large",),
+    415: ("error_media_type",),
+    421: ("error_misdirected",),
+    500: ("error_internal",),
+    503: ("error_unavailable",),
+    507: ("error_storage",),
+}
+"""What an error's `tags` are, by its status."""
+SIGNED_IN: Mapping[str, Json] = {"sucess": True, "success": True}  # sic: the document has the first, clients the second
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_instant(text: str) -> str:
+    """A time point as it is stored: milliseconds since 1970, or ISO 8601, in UTC where it has no zone. BadValue.
+
+    Milliseconds outside the years 1 to 9999 sort before or after every moment.
+
+    >>> parse_instant("1567285200000"), parse_instant("2019-08-31T21:00")
+    ('2019-08-31T21:00:00.000Z', '2019-08-31T21:00:00.000Z')
+    """
+    if not re.fullmatch(r"-?\d+", text, re.ASCII):
+        return _read_moment(text)
+    milliseconds = _integer_of(text)
+    try:
+        return moment_text(EPOCH + timedelta(milliseconds=milliseconds))
+    except OverflowError:
+        return END_OF_TIME if milliseconds > 0 else ""
+
+
+def parse_literals(text: str) -> list[Json]:
+    """The values of a condition: JSON literals between commas, or plain words.
+
+    >>> parse_literals('null,true,"1,5"'), parse_literals("red,7,"), parse_literals("")
+    ([None, True, '1,5'], ['red', 7, ''], [''])
+    """
+    whole = _literal(f"[{text}]")
+    return whole if isinstance(whole, list) and whole else [_literal(part) for part in text.split(",")]
+
+
+def _literal(text: str) -> Json:
+    try:
+        return read_json(text)
+    except ApiError:
+        return text
+
+
+def id_list_style(of_ids: int, of_negatives: int) -> Style:
+    """The spelling of a list of ids as ObjectIds, given the tags of two tables; ids of the second are kept negative."""
+    tag = f"case when value<0 then {of_negatives} else {of_ids} end"
+    listed = f"json_group_array(printf('%08x%016x',{tag},abs(value)))"
+    return Style("id-list", {"list": f"(select {listed} from json_each(coalesce({{0}},'[]')))"})
+
+
+class Platform(Dialect):
+    """The platform API, version 1 ("REST API"), as its vendor's clients know it where the document is silent."""
+
+    name = "platform"
+    bases = ("/api/v1", "/socket.io")
+    manner = Manner(
+        "platform",
+        {"owner": "_owner", "group": "_group", "access": "_access", "branch": "_branch", "time": "_created"},
+        "_id",
+        PLATFORM,
+        read_only_key="drop",
+        nulls=("first", "last"),
+    )
+    words: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("unauthenticated", "sign_in"), "Unauthorized"),
+        "cross_site": "Forbidden",
+        **dict.fromkeys(("not_found", "unknown_table"), "Not Found"),
+        "link_missing": "Field {field!r} links to a record that does not exist",
+        "link_taken": "Field {field!r} links to a record that belongs to another one",
+    }
+    example = "/api/v1/{table}?limit=2"
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        users, groups = (self.schema.all_tables[name].tag for name in ("_users", "_groups"))
+        self.id_lists = {"_access": (users, groups), "_branch": (groups, groups)}
+        self.styles = {name: id_list_style(*tags) for name, tags in self.id_lists.items()}
+
+    def routes(self) -> Iterator[Route]:
+        rules: tuple[tuple[str, Callable[..., Reply], bool], ...] = (
+            ("", self.of_base, True),
+            ("/auth", self.of_session, True),
+            ("/auth/token", self.of_token, True),
+            ("/<store>", self.of_store, False),
+            ("/<store>/<key>", self.of_entity, False),
+            ("/<store>/<key>/<link>", self.of_link, False),
+            ("/<rest:path>", self.elsewhere, False),
+        )
+        for rule, handler, public in rules:
+            yield Route(ALL_METHODS, f"/api/v1{rule}", handler, public)
+            yield Route(ALL_METHODS, f"/api/v1{rule}/", handler, public)
+
+    def error(self, error: ApiError) -> Reply:
+        status = 404 if error.code == "unknown_table" else error.status
+        tags = PLATFORM_TAGS[status]
+        if status == 400 and any(fault.path or fault.rule == "restricted" for fault in error.violations):
+            tags += ("error_validation",)
+        message = "; ".join(map(self.message, error.violations))
+        body = {"success": False, "code": str(status), "message": message, "tags": tags}
+        return json_reply(dump_json(body), status, error.headers)
+
+    # -- addresses --
+
+    def of_base(self, request: Request) -> Reply:
+        """`/api/v1` itself: whether the server is there."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        return json_reply('{"success":true}')
+
+    def of_store(self, request: Request, store: str) -> Reply:
+        """`/api/v1/<store>`."""
+        names = self.names(self.schema.find(store))
+        match request.method:
+            case "GET" | "HEAD":
+                return self.show_list(request, names)
+            case "POST":
+                return self.create(request, names)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def of_entity(self, request: Request, store: str, key: str) -> Reply:
+        """`/api/v1/<store>/<id>`: one entity, in any state."""
+        names = self.names(self.schema.find(store))
+        number = self.number(names.table, key)
+        match request.method:
+            case "GET" | "HEAD":
+                return self.get(request, names, number)
+            case "PATCH":
+                return self.update(request, names, number)
+            case "DELETE":
+                return self.delete(request, names, number)
+            case _:
+                raise not_allowed(request, "GET, HEAD, PATCH, DELETE")
+
+    def of_link(self, request: Request, store: str, key: str, link: str) -> Reply:
+        """`/api/v1/<store>/<id>/<link>`: the entities that a link leads to."""
+        names = self.names(self.schema.find(store))
+        member = names.find(link)
+        if not isinstance(member, Link) or member.target.name == "_files":
+            raise fail("not_found")
+        parent = Parent(member, Key(names.table.id, self.number(names.table, key)))
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        return self.show_list(request, self.names(member.target, member), parent)
+
+    def elsewhere(self, request: Request, rest: str) -> Reply:
+        """Below `/api/v1` there is nothing else, in any other dialect either."""
+        raise fail("not_found")
+
+    def number(self, table: Table, key: str) -> int:
+        """The id in an ObjectId of the table. ApiError `not_found` for any other text."""
+        number = parse_object_id(key, table.tag)
+        if number is None:
+            raise fail("not_found")
+        return number
+
+    def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
+        """What the original ignores is an error for a strict server."""
+        if self.services.strict:
+            raise fail("bad_parameter", name=name, value=value[:100], reason=reason)
+
+    def parameters(self, request: Request, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
+        """The parameters of a request that are allowed; of a repeated one the last."""
+        found: dict[str, str] = {}
+        for parameter in request.parameters:
+            name = parameter.name
+            if ("where.<path>" if name.startswith("where.") else name) not in allowed:
+                raise fail("unknown_parameter", name=name[:100], hint=did_you_mean(name, allowed))
+            if name in found:
+                self.refuse_if_strict(name, parameter.value, "it stands twice")
+            found[name] = parameter.value
+        return found
+
+    # -- what an entity looks like --
+
+    def entity_shape(self, table: Table, only: frozenset[str] | None = None) -> Obj:
+        """An entity: its id, what the schema file gives it, whose it is and when it was made; or `only` some of it."""
+        names = self.names(table)
+        pairs: list[tuple[str, Shape]] = [("_id", Col(Path((), table.id), PLATFORM))]
+        if table.shows_id:
+            pairs.append(("id", Col(Path((), table.id))))
+        pairs += [(name, self.shape_of(member)) for name, member in table.members.items() if names.find(name)]
+        for word in self.manner.words:
+            column = names.find(word)
+            if column and column.is_system:
+                pairs.append((word, self.shape_of(table.system_links.get(column.name, column))))
+        return Obj(tuple(pair for pair in pairs if only is None or pair[0] in only or pair[0] == "_id"))
+
+    def shape_of(self, member: Field | Link) -> Shape:
+        """One attribute: a value, the ObjectIds that a link leads to, or the name of a file."""
+        if isinstance(member, Field):
+            style = UNIX if member.is_system and member.kind.is_date else self.styles.get(member.name, PLATFORM)
+            return Col(Path((), member), style)
+        if member.target.name == "_files":
+            return Sub(member, Col(Path((), member.target.fields["name"])), many=False)
+        return Sub(member, Col(Path((), member.target.id), PLATFORM), member.many)
+
+    def shape(self, names: Names, given: Mapping[str, str]) -> Obj:
+        """What `only` asks for; of a path its first word. Unknown names are left out."""
+        whole = self.entity_shape(names.table)
+        if "only" not in given:
+            return whole
+        wanted = frozenset(word.partition(".")[0] for word in given["only"].split(","))
+        for word in sorted(wanted - dict(whole.pairs).keys()):
+            self.refuse_if_strict("only", word, f"table {names.table.name!r} has no such field")
+        return self.entity_shape(names.table, wanted)
+
+    def success(self, names: Names, row: Row) -> str:
+        """The text of a single entity, which says `success`, unless it has a field of that name."""
+        return row.text if names.find("success") else f'{row.text[:-1]},"success":true}}'
+
+    def member_id(self, column: Field, text: str) -> int | None:
+        """The number that stands for the user or group with an ObjectId in `access` or `branch`; None for another."""
+        number, other = (parse_object_id(text, tag) for tag in self.id_lists[column.name])
+        return number if number is not None else None if other is None else -other
+
+    # -- reading --
+
+    def show_list(self, request: Request, names: Names, parent: Parent | None = None) -> Reply:
+        """A bare array, framed as the vendor's client reads it: one entity a line, a comma on a line of its own."""
+        given = self.parameters(request, PLATFORM_PARAMETERS)
+        query = _PlatformQuery(self, names, given)
+        scope = Scope("no", On(self.today()))
+        op = Select(
+            names.table, self.shape(names, given), query.where(), scope, query.sort(), query.page(), parent=parent
+        )
+        query.flag("streamed")  # every list can be read as a stream
+        if query.flag("meta"):
+            return self.show_meta(request, op, given)
+        rows = "\n,\n".join(row.text for row in self.run(request, op).rows)
+        return json_reply(f"[\n{rows}\n]" if rows else "[\n]")
+
+    def show_meta(self, request: Request, op: Select, given: Mapping[str, str]) -> Reply:
+        """The number of entities, the first and the last one, in one snapshot."""
+        for name in ("offset", "limit", "sortBy"):
+            if name in given:
+                raise fail("bad_parameter", name=name, value=given[name][:100], reason="it does not go with meta")
+        last = dataclasses.replace(op, page=Page(1), sort=(Sort(Path((), op.table.id), down=True),))
+        ends = self.run(request, Batch((dataclasses.replace(op, page=Page(1), total=True), last))).parts
+        texts = [end.rows[0].text if end.rows else "null" for end in ends]
+        return json_reply(f'{{"total":{ends[0].total},"first":{texts[0]},"last":{texts[1]},"success":true}}')
+
+    def get(self, request: Request, names: Names, number: int) -> Reply:
+        """One entity; of the parameters there is only `only`."""
+        shape = self.shape(names, self.parameters(request, frozenset({"only"})))
+        rows = self.run(request, Select(names.table, shape, Compare(Path((), names.table.id), "eq", number))).rows
+        return self.answer(request, names, rows)
+
+    def answer(self, request: Request, names: Names, rows: Sequence[Row]) -> Reply:
+        """The entity that an operation gave. ApiError `not_found` when it gave none."""
+        if not rows:
+            raise fail("not_found")
+        return record_reply(request, rows[0], self.success(names, rows[0]))
+
+    # -- writing --
+
+    def create(self, request: Request, names: Names) -> Reply:
+        """Make an entity; its `access` and `branch` can be set now, and only now."""
+        self.parameters(request)
+        body, system = self.body(request), names.table.system
+        lists = [word for word in ("access", "branch") if word in body and names.find(word) is system[f"_{word}"]]
+        values = self.values(names, {name: value for name, value in body.items() if name not in lists})
+        for word in lists:
+            self.read_list(values, word, system[f"_{word}"], body[word])
+        shape = self.entity_shape(names.table)
+        op = Create(names.table, values.fields, values.links, shape, faults=tuple(values.faults))
+        return self.answer(request, names, self.run(request, op).rows)
+
+    def update(self, request: Request, names: Names, number: int) -> Reply:
+        """Change what the body names; what cannot be changed is dropped, so that a whole entity can be sent back."""
+        self.parameters(request)
+        values = self.values(names, self.body(request))
+        op = Update(
+            names.table,
+            Compare(Path((), names.table.id), "eq", number),
+            values.fields,
+            values.links,
+            self.entity_shape(names.table),
+            expect=request.expected_version,
+            faults=tuple(values.faults),
+        )
+        return self.answer(request, names, self.run(request, op).rows)
+
+    def delete(self, request: Request, names: Names, number: int) -> Reply:
+        """Delete an entity, and show it once more."""
+        self.parameters(request)
+        where = Compare(Path((), names.table.id), "eq", number)
+        found = Select(names.table, self.entity_shape(names.table), where)
+        gone = Delete(names.table, where, expect=request.expected_version)
+        rows = self.run(request, Batch((found, gone))).parts[0].rows
+        if not rows:
+            raise fail("not_found")
+        return json_reply(self.success(names, rows[0]))
+
+    def body(self, request: Request) -> Mapping[str, Json]:
+        """The object in a body, which is JSON; without a body an empty one."""
+        if request.is_form:
+            raise fail("media_type", value=request.media_type, allowed="application/json")
+        body = request.read_body() if request.body.strip() else {}
+        if not isinstance(body, Mapping):
+            raise fail("bad_body", reason="write an object")
+        return body
+
+    def values(self, names: Names, body: Mapping[str, Json]) -> Values:
+        """What a body sets. `success` and files are only shown; like all that cannot be set they are dropped."""
+        strict = self.services.strict
+        kept = {name: value for name, value in body.items() if strict or not self.is_shown_only(names, name)}
+        return read_values(names, kept, self.read_link)
+
+    def is_shown_only(self, names: Names, name: str) -> bool:
+        """Whether an entity has something of that name which no body can set."""
+        member = names.find(name)
+        is_file = isinstance(member, Link) and member.target.name == "_files"
+        return is_file or (name == "success" and names.find(name, writing=True) is None)
+
+    def read_link(self, link: Link, value: Json) -> Change:
+        """The new state of a link: an ObjectId or null, or a list of ObjectIds."""
+        if link.target.name == "_files":
+            raise fail("read_only", ())
+        if not link.many:
+            return Change("replace", () if value is None else (self.item(link, value),), "move")
+        if not isinstance(value, list | None):
+            raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of ObjectIds")
+        items = (self.item(link, part, (number,)) for number, part in enumerate(value or ()))
+        return Change("replace", tuple(items), "move")
+
+    def item(self, link: Link, value: Json, at: tuple[int, ...] = ()) -> Item:
+        """The record with an ObjectId, `at` a place in the list. ApiError `link_missing` for one of another table."""
+        if not isinstance(value, str):
+            raise fail("bad_value", at, value=dump_json(value)[:100], expected="an ObjectId")
+        number = parse_object_id(value, link.target.tag)
+        if number is None:
+            raise fail("link_missing", at, value=value)
+        return Item(Key(link.target.id, number))
+
+    def read_list(self, values: Values, word: str, column: Field, value: Json) -> None:
+        """Read `access` or `branch` of a new entity into its values."""
+        known = [self.member_id(column, str(part)) for part in value] if isinstance(value, list) else []
+        if isinstance(value, list | None) and None not in known:
+            values.fields[column] = dump_json(list(dict.fromkeys(known)))
+            return
+        expected = f"a list of ids of {'users and groups' if word == 'access' else 'groups'}"
+        values.faults.append(Violation((word,), "bad_value", {"value": dump_json(value)[:100], "expected": expected}))
+
+    # -- signing in --
+
+    def of_session(self, request: Request) -> Reply:
+        """`/api/v1/auth`: POST begins a session, DELETE (ours) ends it."""
+        match request.method:
+            case "POST":
+                return self.sign_in(request)
+            case "DELETE":
+                return self.sign_out(request)
+            case _:
+                raise not_allowed(request, "POST, DELETE")
+
+    def sign_in(self, request: Request) -> Reply:
+        """A session in a cookie; the one that the browser had is over."""
+        account = self.account(request)
+        text, expires = self.services.accounts.open_session(account)
+        self.end_session(request)
+        return json_reply(dump_json(dict(SIGNED_IN)), headers=(self.cookie(request, text, expires),))
+
+    def sign_out(self, request: Request) -> Reply:
+        """The end of the cookie's session, if it still has one."""
+        self.parameters(request)
+        self.services.may_write(request)
+        self.end_session(request)
+        return json_reply(dump_json(dict(SIGNED_IN)), headers=(self.cookie(request, "", EPOCH),))
+
+    def end_session(self, request: Request) -> None:
+        """End the session of the request's cookie."""
+        text = request.cookie(SESSION_COOKIE)
+        if text:
+            self.services.accounts.end_session(hash_token(text))
+
+    def cookie(self, request: Request, text: str, expires: datetime) -> tuple[str, str]:
+        """The header that sets the session's cookie; pages of other sites cannot send it with what they post."""
+        secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
+        end = format_datetime(expires.astimezone(UTC), usegmt=True)
+        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Lax{secure}"
+
+    def of_token(self, request: Request) -> Reply:
+        """`/api/v1/auth/token`: a token that holds as long as a session."""
+        if request.method != "POST":
+            raise not_allowed(request, "POST")
+        account, issued = self.account(request), self.services.store.clock()
+        expires = issued + timedelta(hours=SESSION_HOURS)
+        token = self.services.accounts.add_token(account.name, "auth/token", moment_text(expires))
+        times = {
+            name: (moment - EPOCH) // timedelta(milliseconds=1)
+            for name, moment in (("issuedAt", issued), ("expiresAt", expires))
+        }
+        return json_reply(dump_json({**SIGNED_IN, "type": "access", "token": token, **times}))
+
+    def account(self, request: Request) -> Account:
+        """The account that `login` and `password` of the body prove. ApiError `sign_in`."""
+        self.parameters(request)
+        self.services.may_write(request)
+        body, faults = self.body(request), list[Violation]()
+        for name in body:
+            if name not in ("login", "password"):
+                raise fail("unknown_parameter", name=name)
+        for name in ("login", "password"):
+            if name not in body:
+                faults.append(Violation((name,), "required"))
+            elif not isinstance(body[name], str):
+                faults.append(Violation((name,), "type", {"types": "string"}))
+        if faults:
+            raise ApiError(faults[0].rule, *faults)
+        return self.services.accounts.sign_in(body["login"], body["password"])
+
+
+class _PlatformQuery:
+    """The parameters of a list, read one by one."""
+
+    def __init__(self, dialect: Platform, names: Names, given: Mapping[str, str]) -> None:
+        self.dialect, self.names, self.given = dialect, names, given
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true or false; absent it is false."""
+        value = self.given.get(name, "false")
+        if value not in ("true", "false"):
+            raise fail("bad_parameter", name=name, value=value[:100], reason="write true or false")
+        return value == "true"
+
+    def number(self, name: str, default: int | None) -> int | None:
+        """A parameter that is a whole number, not negative, of 64 bits."""
+        value = self.given.get(name)
+        if value is None:
+            return default
+        if not re.fullmatch(r"\d{1,19}", value, re.ASCII) or int(value) >= 2**63:
+            raise fail("bad_parameter", name=name, value=value[:100], reason="write a whole number, 0 or more")
+        return int(value)
+
+    def page(self) -> Page:
+        """`offset` and `limit`, which is cut to the size of a page unless `nolimit` is set."""
+        limit = self.number("limit", None if self.flag("nolimit") else PLATFORM_PAGE_SIZE)
+        if limit is not None and not self.flag("nolimit"):
+            limit = min(limit, PLATFORM_PAGE_SIZE)
+        return Page(limit, self.number("offset", 0) or 0)
+
+    def sort(self) -> tuple[Sort, ...]:
+        """The order: `sortBy`, else the ids, which follow the time of creation."""
+        if "sortBy" not in self.given:
+            return (Sort(Path((), self.names.table.id)),)
+        word = self.given["sortBy"]
+        path = self.names.path(word.removeprefix("-").split("."))
+        if path.field is None:
+            raise fail("bad_parameter", name="sortBy", value=word, reason="it is a link; name one of its fields")
+        return (self.names.manner.sort(path, word.startswith("-")),)
+
+    def where(self) -> Filter:
+        """All conditions; those that name links speak of one choice of linked records."""
+        conditions = [name for name in self.given if name.startswith("where.")]
+        if len(conditions) > MAX_FILTER_TERMS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_TERMS} terms")
+        found = _all((*self.interval(), *map(self.condition, conditions), *self.search()))
+        return Some(found) if any(path.links for path in paths_of(found)) else found
+
+    def interval(self) -> Iterator[Filter]:
+        """`from` and `to`, or `begin` and `end`: instants of creation, both ends included."""
+        created = Path((), self.names.table.system["_created"])
+        bounds: tuple[tuple[Operator, str, str], ...] = (("gte", "from", "begin"), ("lte", "to", "end"))
+        for op, word, alias in bounds:
+            instants = [self.instant(name) for name in (word, alias) if name in self.given]
+            if len(instants) > 1:
+                self.dialect.refuse_if_strict(alias, self.given[alias], f"{word} says the same")
+            yield from (Compare(created, op, instant) for instant in instants[:1])
+
+    def instant(self, name: str) -> str:
+        """A parameter that is a time point."""
+        try:
+            return parse_instant(self.given[name])
+        except BadValue as error:
+            reason = f"write milliseconds since 1970 or {error}"
+            raise fail("bad_parameter", name=name, value=self.given[name][:100], reason=reason) from None
+
+    def search(self) -> Iterator[Filter]:
+        """`search`: a text somewhere in the entity, in any case; the empty text is no condition."""
+        text, table = self.given.get("search"), self.names.table
+        if text:
+            texts = (column for name, column in table.fields.items() if column.kind.is_text and self.names.find(name))
+            yield Or(tuple(Compare(Path((), column), "contains", text, "fold") for column in texts))
+
+    def condition(self, name: str) -> Filter:
+        """`where.<path>`: one of several values; a value of another kind is in no record."""
+        words, values = name.split(".")[1:], parse_literals(self.given[name])
+        path = self.names.path(words)
+        if path.field is None:
+            target = path.links[-1].target
+            path = Path(path.links, target.fields["name"] if target.name == "_files" else target.id)
+        assert path.field
+        op: Operator = "any" if path.field.items else "in"
+        wanted = [value for value in values if value is not None]
+        if wanted and op not in operators_of(path):
+            raise fail("bad_parameter", name=name, value=self.given[name][:100], reason="only null can be asked for")
+        stored = (self.stored(path, value, words[-1]) for value in wanted)
+        known = tuple(value for value in stored if value is not None)
+        where: Filter = Compare(path, op, known) if known else FALSE
+        return or_null(where, path) if len(wanted) < len(values) else where
+
+    def stored(self, path: Path, value: Json, word: str) -> SqlValue:
+        """A literal as it is stored where the path ends; None for a value of another kind."""
+        assert path.field
+        kind = KINDS["scalar"] if path.within else path.field.items or path.field.kind
+        text = value if isinstance(value, str) else dump_json(value)
+        if path.field.is_system and path.field.name in self.dialect.id_lists:
+            return self.dialect.member_id(path.field, text)
+        if kind.name == "id" and word != "id":
+            assert path.field.target
+            return parse_object_id(text, path.field.target.tag)
+        with contextlib.suppress(BadValue):
+            return parse_instant(text) if kind.name == "moment" else kind.parse_json(value)
+        return None
+
+
+DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas, "nocobase": NocoBase, "platform": Platform}
 
 
 # ======================================================================================================================
@@ -7722,10 +8262,7 @@ class Application:
         """The error for an address that there is not, or not for this method."""
         methods = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
         allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
-        if not allowed:
-            return fail("not_found")
-        violation = Violation((), "method", {"method": request.method[:20], "allowed": allowed})
-        return ApiError("method", violation, headers=(("Allow", allowed),))
+        return not_allowed(request, allowed) if allowed else fail("not_found")
 
     def failure(self, environ: Mapping[str, Any], error: Exception) -> Reply:
         """What went wrong, in the form of the dialect whose address it is; unknown errors are logged with a number."""
@@ -7742,7 +8279,9 @@ class Application:
         """The dialect whose address a path is: the one with the longest base that fits."""
         bases = ((base, dialect) for dialect in self.dialects for base in dialect.bases)
         fitting = [
-            (len(base), number, dialect) for number, (base, dialect) in enumerate(bases) if path.startswith(base)
+            (len(base), number, dialect)
+            for number, (base, dialect) in enumerate(bases)
+            if f"{path}/".startswith(f"{base}/")
         ]
         return max(fitting)[2] if fitting else self.dialects[0]
 

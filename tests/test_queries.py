@@ -698,6 +698,17 @@ def test_a_field_wins_over_a_system_word() -> None:
     assert Names(own, NOCOBASE).path(["createdAt"]) == Path((), own.fields["createdAt"])
 
 
+def test_the_word_for_the_id() -> None:
+    """A manner with a word of its own for the id knows no `id`, unless the schema file shows it."""
+    manner = Manner(id_word="_id")
+    assert Names(POSTS, manner).path(["_id"]) == Path((), POSTS.id)
+    assert Names(POSTS, manner).find("id") is None
+    assert Names(POSTS, manner).known() == [*(name for name in POSTS.members if name != "secret"), "_id"]
+    shown = minirest.load_schema({"$defs": {"a": table(id={"type": "integer"})}}).find("a")
+    assert Names(shown, manner).known() == ["_id", "id"]
+    assert Names(shown, manner).path(["id"]) == Path((), shown.id)
+
+
 @pytest.mark.parametrize("nulls", [("first", "last"), ("last", "first"), ("last", "last")])
 def test_sort_of_a_manner(nulls: Any) -> None:
     """A dialect's place for nulls and case of text, up and down."""

@@ -317,6 +317,29 @@ def test_nocobase_operators() -> None:
     assert sorted(firsts("Filters in JSON")) == sorted(minirest.JSON_OPERATORS)
 
 
+def test_platform_parameters() -> None:
+    """All parameters are there, no others."""
+    assert set(firsts("Parameters of Platform")) == minirest.PLATFORM_PARAMETERS
+
+
+def test_platform_tags() -> None:
+    """Each status of an error has its tags, and each error a status of the table."""
+    shown = {int(row[0]): names(row[1]) for row in rows("Bodies and errors of Platform")}
+    assert shown.pop(400) == [*minirest.PLATFORM_TAGS[400], "error_validation"]
+    assert shown == {status: list(tags) for status, tags in minirest.PLATFORM_TAGS.items() if status != 400}
+    assert {rule.status for rule in minirest.ERRORS.values()} == set(minirest.PLATFORM_TAGS)
+
+
+def test_platform_entity() -> None:
+    """The members of an entity are there, in their order."""
+    table = {"type": "object", "properties": {"id": {"type": "integer"}}, "examples": [{}]}
+    app = minirest.make_app({"$defs": {"t": table}}, auth=False)
+    (listed,) = webtest.TestApp(app).get("/api/v1/t").json
+    shown = [name for row in rows("Platform") if len(row) == 2 for name in names(row[0])]
+    assert list(webtest.TestApp(app).get(f"/api/v1/t/{listed['_id']}").json) == shown
+    app.close()
+
+
 NULLS: dict[str, Any] = {
     "$defs": {
         "t": {
