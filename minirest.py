@@ -2433,7 +2433,8 @@ class Names:
 
     def known(self) -> list[str]:
         """The names that this actor may see."""
-        return [name for name in (*self.table.members, *self.manner.words, "id") if self.find(name)]
+        words = (*self.table.members, *self.manner.words, *self.table.aliases(self.manner.name), "id")
+        return [name for name in words if self.find(name)]
 
     def refuse(self, word: str) -> Names:
         """Raise `unknown_field` for a word."""
@@ -4107,7 +4108,7 @@ class Writer:
             if self.trusting:
                 continue
             if self.find(link.target, Key(link.target.id, target)) is None:
-                self.faults.append(Violation(trail, "link_missing", {"value": target}))
+                self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
 
@@ -4304,7 +4305,8 @@ class Writer:
         if item.key and item.missing == "skip":
             return None
         if item.key and item.missing == "refuse":
-            self.faults.append(Violation(trail, "link_missing", {"value": item.key.value}))
+            params = {"value": item.key.value, "table": link.target.name}
+            self.faults.append(Violation(trail, "link_missing", params))
             return None
         number = item.key.value if item.key and item.key.field is link.target.id else 0
         made = self.make(link, source, item, Spot(link.target, int(number or 0), trail))
@@ -4346,7 +4348,7 @@ class Writer:
         statement = sql("select id from {} where {}={} and id<>{}", table, column, bind(target), bind(source))
         for holder in self.ids(statement):
             if link.required:
-                self.faults.append(Violation(trail, "link_taken", {"value": target}))
+                self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
             else:
                 self.clear(link, holder)
 
@@ -4355,7 +4357,7 @@ class Writer:
         if link.back and link.back.key:
             child = self.record(link.target, it.key)
             if child[link.back.key] not in (None, source) and taken == "refuse":
-                self.faults.append(Violation(it.trail, "link_taken", {"value": it.key}))
+                self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
             elif child[link.back.key] != source:
                 self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
         elif link.through and link.near and link.far:
@@ -7601,7 +7603,9 @@ class Application:
         """The dialect whose address a path is: the one with the longest base that fits."""
         bases = ((base, dialect) for dialect in self.dialects for base in dialect.bases)
         fitting = [
-            (len(base), number, dialect) for number, (base, dialect) in enumerate(bases) if path.startswith(base)
+            (len(base), number, dialect)
+            for number, (base, dialect) in enumerate(bases)
+            if f"{path}/".startswith(f"{base}/")
         ]
         return max(fitting)[2] if fitting else self.dialects[0]
 
@@ -7609,9 +7613,8 @@ class Application:
         self, request: Request | None, reply: Reply, environ: Mapping[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         """Hand a reply to the WSGI server."""
-        headers = [("Content-Type", reply.content_type)] if reply.body else []
-        if reply.status not in (101, 204, 304):
-            headers.append(("Content-Length", str(len(reply.body))))
+        has_body = reply.status not in (101, 204, 304)
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))] if has_body else []
         own = {name for name, _ in reply.headers}
         headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
         if request:

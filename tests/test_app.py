@@ -547,6 +547,23 @@ def test_security_headers_when_refused(guarded: Application) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/", "limbas"),
+        ("/api", "nocobase"),
+        ("/api/", "nocobase"),
+        ("/api/kunden:list", "nocobase"),
+        ("/apis", "limbas"),
+        ("/main_rest.php/api", "limbas"),
+        ("", "limbas"),
+    ],
+)
+def test_dialect_of_an_address(app: Application, path: str, name: str) -> None:
+    """Errors take the form of the dialect with the longest base that is the address's beginning, in whole words."""
+    assert app.dialect_at(path).name == name
+
+
 @pytest.mark.parametrize("raw", ["/kun\xffden", "/\xc3", "/kunden/\x00"])
 def test_bad_paths(app: Application, raw: str) -> None:
     """A path that is no UTF-8, or holds NUL, is refused before anybody drops its bytes."""
