@@ -41,6 +41,7 @@ OVERVIEW = {
     "dialects": [
         {"name": "limbas", "addresses": ["/", "/main_rest.php/", "/dependent/main_rest.php/"]},
         {"name": "nocobase", "addresses": ["/api/"]},
+        {"name": "coredata", "addresses": ["/api/v2/"]},
     ],
 }
 SECURITY = {
@@ -52,7 +53,7 @@ POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 AUTHORIZATION = {"Authorization": "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode()}
 JSON = {"Content-Type": "application/json"}
-FIRST_PATHS = ["/kunden?$page[count]=2", "/api/kunden:list?pageSize=2"]
+FIRST_PATHS = ["/kunden?$page[count]=2", "/api/kunden:list?pageSize=2", "/api/v2/kunden/?limit=2"]
 FOREIGN = {"Origin": "https://evil.example"}
 
 
@@ -153,9 +154,12 @@ def test_schema_in_every_form(tmp_path: Path) -> None:
     [
         ({}, "authentication is on and there is no user: give users={name: password}, or auth=False"),
         ({"users": {}}, "authentication is on and there is no user: give users={name: password}, or auth=False"),
-        ({"auth": False, "dialects": ["nope"]}, "unknown dialect 'nope'; there are limbas, nocobase"),
-        ({"auth": False, "dialects": ["limbas", "nope"]}, "unknown dialect 'nope'; there are limbas, nocobase"),
-        ({"auth": False, "dialects": []}, "unknown dialect ''; there are limbas, nocobase"),
+        ({"auth": False, "dialects": ["nope"]}, "unknown dialect 'nope'; there are limbas, nocobase, coredata"),
+        (
+            {"auth": False, "dialects": ["limbas", "nope"]},
+            "unknown dialect 'nope'; there are limbas, nocobase, coredata",
+        ),
+        ({"auth": False, "dialects": []}, "unknown dialect ''; there are limbas, nocobase, coredata"),
         ({"users": {"a": PASSWORD}, "cors": ["*"]}, "cors '*' goes without authentication only: name the origins"),
     ],
 )
