@@ -7894,7 +7894,7 @@ class CoreData(Dialect):
 
 
 class Target(NamedTuple):
-    """Where the name of a parameter leads: through links to a field or link, and what stands behind that name.
+    """Where the name of a parameter leads: through links to a field or link, and the rest of it, with its `__`.
 
     `member` is None for what no column holds.
     """
@@ -7981,11 +7981,11 @@ class _CoreDataQuery:
         word = max((word for word in known if f"{name}__".startswith(f"{word}__")), key=len, default=None)
         if word is None:
             return None
-        member, rest = names.table.id if word == "id" else names.find(word), name[len(word) + 2 :]
+        member, rest = names.table.id if word == "id" else names.find(word), name[len(word) :]
         if isinstance(member, Link) and rest:
             if len(links) >= MAX_FILTER_LINKS:
                 raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links in one path")
-            further = self.resolve(names.at(member), rest, (*links, member))
+            further = self.resolve(names.at(member), rest[2:], (*links, member))
             if further:
                 return further
         return Target(word, links, member, rest)
@@ -8022,7 +8022,7 @@ class _CoreDataQuery:
                 hint = did_you_mean(name, [*self.names.known(), *COREDATA_PARAMETERS])
                 raise fail("unknown_parameter", name=name, hint=hint)
             return TRUE
-        lookup = it.rest or "exact"
+        lookup = it.rest[2:] if it.rest else "exact"
         self.check_lookup(it, lookup)
         if lookup in ("in", "range"):
             parts = [part for text in self.given[name] if text for part in text.split(",")]
