@@ -102,10 +102,11 @@ from typing import (
     NoReturn,
     TypeAlias,
     TypedDict,
+    TypeVar,
     Unpack,
     assert_never,
 )
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 if TYPE_CHECKING:
     import bottle
@@ -2467,7 +2468,8 @@ class Names:
 
     def known(self) -> list[str]:
         """The names that this actor may see."""
-        words = (*self.table.members, *self.manner.words, self.manner.id_word, "id")
+        aliases = self.table.aliases(self.manner.name)
+        words = (*self.table.members, *self.manner.words, *aliases, self.manner.id_word, "id")
         return [name for name in dict.fromkeys(words) if self.find(name)]
 
     def refuse(self, word: str) -> Names:
@@ -4225,7 +4227,7 @@ class Writer:
             if self.trusting:
                 continue
             if self.find(link.target, Key(link.target.id, target)) is None:
-                self.faults.append(Violation(trail, "link_missing", {"value": target}))
+                self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
 
@@ -4437,7 +4439,8 @@ class Writer:
         if item.key and item.missing == "skip":
             return None
         if item.key and item.missing == "refuse":
-            self.faults.append(Violation(trail, "link_missing", {"value": item.key.value}))
+            params = {"value": item.key.value, "table": link.target.name}
+            self.faults.append(Violation(trail, "link_missing", params))
             return None
         number = item.key.value if item.key and item.key.field is link.target.id else 0
         made = self.make(link, source, item, Spot(link.target, int(number or 0), trail))
@@ -4481,7 +4484,7 @@ class Writer:
         statement = sql("select id from {} where {}={} and id<>{}", table, column, bind(target), bind(source))
         for holder in self.ids(statement):
             if link.required:
-                self.faults.append(Violation(trail, "link_taken", {"value": target}))
+                self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
             else:
                 self.clear(link, holder)
 
@@ -4490,7 +4493,7 @@ class Writer:
         if link.back and link.back.key:
             child = self.record(link.target, it.key)
             if child[link.back.key] not in (None, source) and taken == "refuse":
-                self.faults.append(Violation(it.trail, "link_taken", {"value": it.key}))
+                self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
             elif child[link.back.key] != source:
                 self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
         elif link.through and link.near and link.far:
@@ -7481,11 +7484,820 @@ def _user(account: Account) -> dict[str, Json]:
 # ======================================================================================================================
 # 18  CoreData
 #
-# CoreData API v2 ("API v2"), which django-tastypie serves: endpoints with `meta` and `objects`, filters as
-# `field__lookup`, UUIDs and `snapshot_id`, and the codes and texts of tastypie 0.15 where the document is silent.
-#
-# A list is one Select with its total.
+# CoreData API v2 ("API v2"), which django-tastypie serves: lists with `meta` and `objects`, filters as `field__lookup`,
+# ids and `snapshot_id` as UUIDs, links as addresses. Where the document is silent, codes and texts are those of
+# tastypie 0.15, whose messages are HTML-escaped and whose keys are sorted, in JSON values too.
 # ======================================================================================================================
+
+COREDATA_BASE = "/api/v2"
+COREDATA_LIMIT, COREDATA_MAX_LIMIT = 20, 1000
+COREDATA_PARAMETERS = ("limit", "offset", "order_by")
+COREDATA_DERIVED = ("resource_uri", "type")
+"""What a record shows and no column holds."""
+COREDATA_WORDS: Mapping[str, str] = {
+    "created": "_created",
+    "modified": "_modified",
+    "created_by": "_created_by",
+    "modified_by": "_modified_by",
+    "snapshot_id": "_version",
+}
+COREDATA_METHODS: Mapping[str, tuple[str, ...]] = {
+    "list": ("GET", "POST", "PATCH"),
+    "detail": ("GET", "POST", "PUT", "DELETE", "PATCH"),  # sic: POST is named, and then not implemented
+    "read": ("GET",),
+}
+ORDER_LOOKUPS = ("gt", "gte", "lt", "lte", "range")
+TEXT_LOOKUPS = ("iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith")
+DAY_LOOKUPS = ("year", "month", "day", "week_day")
+COREDATA_LOOKUPS: Mapping[str, tuple[str, ...]] = {
+    "text": ("exact", *TEXT_LOOKUPS, "in", *ORDER_LOOKUPS, "isnull"),
+    "number": ("exact", "in", *ORDER_LOOKUPS, "isnull"),
+    "moment": ("exact", "in", *ORDER_LOOKUPS, "isnull", *DAY_LOOKUPS, "hour", "minute", "second", "date"),
+    "date": ("exact", "in", *ORDER_LOOKUPS, "isnull", *DAY_LOOKUPS),
+    "time": ("exact", "in", *ORDER_LOOKUPS, "isnull"),
+    "boolean": ("exact", "isnull"),
+    "list": ("exact", "in", "isnull"),
+    "link": ("exact", "in", "isnull"),
+    "id": ("exact", "in", "isnull"),
+    "snapshot": ("exact",),
+    "none": (),
+}
+"""The lookups of each kind of field, as `_coredata_family` names them; "none" takes no filter."""
+EVERY_LOOKUP = frozenset({"regex", "iregex", *itertools.chain.from_iterable(COREDATA_LOOKUPS.values())})
+COREDATA_ORDERED = frozenset({"text", "number", "moment", "date", "time", "boolean", "id"})
+LOOKUP_OPERATORS: Mapping[str, tuple[Operator, Case]] = {
+    "exact": ("eq", "exact"),
+    "iexact": ("eq", "fold"),
+    "contains": ("contains", "exact"),
+    "icontains": ("contains", "fold"),
+    "startswith": ("startswith", "exact"),
+    "istartswith": ("startswith", "fold"),
+    "endswith": ("endswith", "exact"),
+    "iendswith": ("endswith", "fold"),
+    "gt": ("gt", "exact"),
+    "gte": ("gte", "exact"),
+    "lt": ("lt", "exact"),
+    "lte": ("lte", "exact"),
+}
+COREDATA_NULLS = ("nil", "none", "None")
+COREDATA_TYPES = {"number": "float", "moment": "datetime", "choices": "list", "json": "dict"}
+"""The types in `schema/` that are not the names of kinds; texts are all `string`."""
+DATE_FORMS = {
+    "moment": ("format", "YYYY-MM-DD HH:MM[:ss[.uuuuuu]][TZ]"),
+    "date": ("date format", "YYYY-MM-DD"),
+    "time": ("format", "HH:MM[:ss[.uuuuuu]]"),
+}
+DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
+MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
+SINGULARS = (
+    ("ies", "y"),
+    ("sses", "ss"),
+    ("xes", "x"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ss", "ss"),
+    ("us", "us"),
+    ("is", "is"),
+    ("s", ""),
+)
+COREDATA_MEDIA_TYPE = "application/json"
+
+
+def sorted_json(text: str) -> str:
+    """JSON text as Python writes it: blanks behind `,` and `:`, the keys of every object sorted."""
+    return json.dumps(json.loads(text), ensure_ascii=False, sort_keys=True)
+
+
+def coredata_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A reply with a JSON text."""
+    return Reply(status, sorted_json(text).encode("utf-8"), headers, COREDATA_MEDIA_TYPE)
+
+
+def html_reply(status: int, text: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A reply that the original gives as HTML: plain text, or nothing."""
+    return Reply(status, text.encode("utf-8"), headers, "text/html; charset=utf-8")
+
+
+def singular(name: str) -> str:
+    """What one record of a table is called: the singular of its English name, with a capital.
+
+    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
+    ['Contact', 'Company', 'Box', 'Address', 'Personen']
+    """
+    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
+    stem = name.removesuffix(ending) + end
+    return stem[:1].upper() + stem[1:]
+
+
+def parse_coredata_moment(text: str) -> Span:
+    """A moment in a filter: without a fraction its whole second, as it is shown; a bare date is an instant, midnight.
+
+    ValueError when it is none.
+
+    >>> parse_coredata_moment("2019-09-02T17:38:32+02:00")
+    Span(start='2019-09-02T15:38:32.000Z', end='2019-09-02T15:38:33.000Z')
+    >>> parse_coredata_moment("2019-09-02").end
+    '2019-09-02T00:00:00.001Z'
+    """
+    if not MOMENT_TEXT.fullmatch(text):
+        raise ValueError("not a moment")
+    start = parse_span(text).start
+    instant = len(text) == 10 or "." in text or "," in text
+    return parse_span(start if instant else start[:19])
+
+
+class CoreData(Dialect):
+    """CoreData API v2 ("API v2"): endpoints, their records, and the records that a record is linked to."""
+
+    name = "coredata"
+    bases = (COREDATA_BASE,)
+    manner = Manner(
+        "coredata",
+        COREDATA_WORDS,
+        style=COREDATA,
+        unknown_key="drop",
+        read_only_key="drop",
+        nulls=("first", "last"),
+    )
+    words: ClassVar[Mapping[str, str]] = {
+        "bad_json": "Request is not valid JSON.",
+        "media_type": "Sorry, this request could not be processed. The content type is {value!r}; send {allowed}.",
+        "link_missing": "Could not find the provided {field} object via resource URI '{value}'.",
+    }
+    example = COREDATA_BASE + "/{table}/?limit=2"
+
+    def routes(self) -> Iterator[Route]:
+        rules: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
+            ("", "list", self.of_table),
+            ("/schema", "read", self.show_schema),
+            ("/set/<ids>", "read", self.show_set),
+            ("/<key>", "detail", self.of_record),
+            ("/<key>/<link>", "read", self.show_linked),
+        )
+        methods = (*ALL_METHODS, "OPTIONS")
+        for end in ("/", ""):
+            yield Route(methods, COREDATA_BASE + end, self.show_endpoints, public=True)
+            for rule, kind, handler in rules:
+                serve = functools.partial(self.serve, handler, COREDATA_METHODS[kind])
+                yield Route(methods, f"{COREDATA_BASE}/<name>{rule}{end}", serve, public=True)
+        yield Route(methods, f"{COREDATA_BASE}/<rest:path>", self.nowhere, public=True)
+
+    def error(self, error: ApiError) -> Reply:
+        if error.status == 404 or error.code in ("unauthenticated", "unknown_table"):
+            return html_reply(404 if error.code == "unknown_table" else error.status)
+        if error.code == "method":
+            return html_reply(405, dict(error.headers)["Allow"], error.headers)
+        key = "error_message" if error.status == 415 or error.status >= 500 else "error"
+        text = "; ".join(html.escape(self.message(fault), quote=False) for fault in error.violations)
+        return coredata_reply(dump_json({key: text}), error.status, error.headers)
+
+    def message(self, violation: Violation) -> str:
+        match violation.params:
+            case {"value": int(number), "table": str(name)}:  # clients know addresses, not our ids
+                address = self.record_address(self.schema.find(name), number)
+                violation = violation._replace(params={**violation.params, "value": address})
+        if violation.rule == "link_missing":
+            violation = violation._replace(path=tuple(part for part in violation.path if isinstance(part, str))[-1:])
+        return super().message(violation)
+
+    # -- addresses --
+
+    def serve(
+        self, handler: Callable[..., Reply], methods: tuple[str, ...], request: Request, name: str, **address: str
+    ) -> Reply:
+        """What all addresses of a table have in common; OPTIONS is answered without credentials."""
+        allowed = ",".join(methods)
+        request.method = self.method(request)
+        if request.method == "OPTIONS":
+            return html_reply(200, allowed, (("Allow", allowed),))
+        self.services.authenticate(request)
+        table = self.schema.find(name)
+        is_read = request.method in ("GET", "HEAD")
+        if is_read and not request.path.endswith("/"):
+            return self.with_slash(request)
+        if not is_read and request.method not in methods:
+            return html_reply(405, allowed, (("Allow", allowed),))
+        return handler(request, table, **address)
+
+    def method(self, request: Request) -> str:
+        """The method that is meant: a POST may name another one."""
+        override = request.header("X-HTTP-Method-Override")
+        return override.upper() if override and request.method == "POST" else request.method
+
+    def with_slash(self, request: Request) -> Reply:
+        """The way from an address without a slash at its end to the one with it."""
+        query = f"?{request.query}" if request.query else ""
+        return html_reply(301, headers=(("Location", quote(request.path) + "/" + query),))
+
+    def nowhere(self, request: Request, rest: str) -> Reply:
+        """An address that there is not."""
+        self.services.authenticate(request)
+        raise fail("not_found")
+
+    def show_endpoints(self, request: Request) -> Reply:
+        """All endpoints. Strangers see none, for they may see nothing; but wrong credentials are refused."""
+        request.method = self.method(request)
+        if request.method == "OPTIONS":
+            return html_reply(200, "GET", (("Allow", "GET"),))
+        if request.method not in ("GET", "HEAD"):
+            return html_reply(405, "GET", (("Allow", "GET"),))
+        if not request.path.endswith("/"):
+            return self.with_slash(request)
+        tables = list(self.schema.tables.values())
+        try:
+            self.services.authenticate(request)
+        except ApiError as error:
+            if error.violations[0].params["reason"] != "empty":
+                raise
+            tables = []
+        addresses = {table.name: self.address(table) for table in tables}
+        shown = {name: {"list_endpoint": at, "schema": f"{at}schema/"} for name, at in addresses.items()}
+        return coredata_reply(dump_json(shown), headers=self.headers(request))
+
+    def of_table(self, request: Request, table: Table) -> Reply:
+        """The whole table."""
+        match request.method:
+            case "POST":
+                return self.create(request, table)
+            case "PATCH":
+                return self.change_list(request, table)
+            case _:
+                query = _CoreDataQuery(self, request, self.names(table))
+                sort = query.sort or (Sort(Path((), table.id)),)
+                return self.show_list(request, query, self.address(table), sort)
+
+    def of_record(self, request: Request, table: Table, key: str) -> Reply:
+        """One record, in any state."""
+        number = self.key(table, key)
+        if number is None:
+            raise fail("not_found")
+        self.check_parameters(request)
+        match request.method:
+            case "POST":
+                return html_reply(501)
+            case "PUT":
+                return self.put(request, table, number)
+            case "PATCH":
+                return self.patch(request, table, number)
+            case "DELETE":
+                op = Delete(table, _by_id(table, number), expect=request.expected_version)
+                if not self.run(request, op).changed:
+                    raise fail("not_found")
+                return Reply(204)
+            case _:
+                rows = self.run(request, Select(table, self.shape(self.names(table)), _by_id(table, number))).rows
+                return self.answer(request, table, rows)
+
+    def show_linked(self, request: Request, table: Table, key: str, link: str) -> Reply:
+        """The records that a record is linked to, in the order of the link; of a unique link at most one."""
+        member, number = self.names(table).find(link), self.key(table, key)
+        if number is None or _coredata_family(member) != "link":
+            raise fail("not_found")
+        assert isinstance(member, Link)
+        query = _CoreDataQuery(self, request, self.names(member.target))
+        address = f"{self.record_address(table, number)}{quote(member.name, safe='')}/"
+        return self.show_list(request, query, address, query.sort, Parent(member, Key(table.id, number)))
+
+    def check_parameters(self, request: Request) -> None:
+        """The original ignores parameters where they mean nothing; a strict server does not."""
+        for parameter in request.parameters:
+            if self.services.strict:
+                raise fail("unknown_parameter", name=parameter.name)
+
+    def address(self, table: Table) -> str:
+        """The address of a table."""
+        return f"{COREDATA_BASE}/{quote(table.name, safe='')}/"
+
+    def record_address(self, table: Table, number: int) -> str:
+        """The address of a record."""
+        return f"{self.address(table)}{record_uuid(table.tag, 0, number)}/"
+
+    def key(self, table: Table, text: str) -> int | None:
+        """The id in a UUID, or in the address of a record; None for what names no record of the table."""
+        found = parse_uuid(text.removeprefix(self.address(table)).removesuffix("/"), table.tag)
+        return found[1] if found and found[0] == 0 and found[1] > 0 else None
+
+    # -- reading --
+
+    def names(self, table: Table, row: Link | None = None) -> Names:
+        """A table as clients see it. `id` is always the UUID, so that a field of that name is out of reach."""
+        own = table.members.get("id")
+        return Names(table, self.names_manner, frozenset({own} if own else ()), row)
+
+    def show_list(
+        self,
+        request: Request,
+        query: _CoreDataQuery,
+        address: str,
+        sort: tuple[Sort, ...],
+        parent: Parent | None = None,
+    ) -> Reply:
+        """`meta` and the `objects` that the parameters choose."""
+        page = Page(query.limit, query.offset)
+        scope = Scope("no", On(self.today()))
+        shape = self.shape(query.names)
+        op = Select(query.names.table, shape, query.where, scope, sort, page, total=True, parent=parent)
+        outcome = self.run(request, op)
+        meta, rows = query.meta(address, outcome.total or 0), ",".join(row.text for row in outcome.rows)
+        return coredata_reply(f'{{"meta":{dump_json(meta)},"objects":[{rows}]}}', headers=self.headers(request))
+
+    def show_set(self, request: Request, table: Table, ids: str) -> Reply:
+        """The records of a list of ids, in its order, in any state; and the ids that there are not."""
+        self.check_parameters(request)
+        texts = [text for text in ids.split(";") if text]
+        if not texts:
+            raise fail("not_found")
+        keys = {text: self.key(table, text) for text in texts}
+        where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
+        found = {
+            row.key: row.text for row in self.run(request, Select(table, self.shape(self.names(table)), where)).rows
+        }
+        missing = [text for text in texts if keys[text] not in found]
+        rows = ",".join(found[number] for text in texts if (number := keys[text]) in found)
+        start = f'"not_found":{dump_json(missing)},' if missing else ""
+        return coredata_reply(f'{{{start}"objects":[{rows}]}}', headers=self.headers(request))
+
+    def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """The headers of an answer with records."""
+        kept = (("Cache-Control", "no-cache"),) if request.method in ("GET", "HEAD") else ()
+        return (("Vary", "Accept"), *kept)
+
+    def answer(self, request: Request, table: Table, rows: Sequence[Row], status: int = 200) -> Reply:
+        """One record; of a new one the address. ApiError `not_found` when there is none."""
+        if not rows:
+            raise fail("not_found")
+        location = (("Location", self.record_address(table, rows[0].key)),) if status == 201 else ()
+        headers = (*self.headers(request), *location)
+        reply = record_reply(request, rows[0], sorted_json(rows[0].text), status, headers)
+        return dataclasses.replace(reply, content_type=COREDATA_MEDIA_TYPE)
+
+    # -- shapes --
+
+    def members(self, names: Names) -> dict[str, Field | Link | None]:
+        """What a record shows, in order; None is made of the table's name and the id."""
+        words = (*COREDATA_WORDS, *names.table.members)
+        found = {word: member for word in words if (member := names.find(word))}
+        return dict(sorted({**dict.fromkeys(COREDATA_DERIVED), **found, "id": names.table.id}.items()))
+
+    def shape(self, names: Names) -> Shape:
+        """A record."""
+        members = self.members(names)
+        return Obj(tuple((word, self.value(names.table, word, member)) for word, member in members.items()))
+
+    def value(self, table: Table, word: str, member: Field | Link | None) -> Shape:
+        """One value of a record: of a link the addresses, of a file its name."""
+        if member is None:
+            return Const(singular(table.name)) if word == "type" else self.uri(table)
+        if isinstance(member, Link):
+            if _coredata_family(member) != "link":
+                return Col(Path((member,), member.target.fields["name"]))
+            return Sub(member, self.uri(member.target), member.many)
+        if member.is_system and member.name in table.system_links:
+            link = table.system_links[member.name]
+            users = link.target.fields
+            return First(tuple(Col(Path((link,), users[name])) for name in ("display_name", "name")))
+        if _coredata_family(member) == "snapshot":
+            parts = (Col(Path((), member), SNAPSHOT), "-", Col(Path((), table.id), SNAPSHOT))
+            return Text((f"{table.tag:08x}-", *parts))
+        return Col(Path((), member), COREDATA)
+
+    def uri(self, table: Table) -> Shape:
+        """The address of a record."""
+        return Text((self.address(table), Col(Path((), table.id), COREDATA), "/"))
+
+    # -- the description of an endpoint --
+
+    def show_schema(self, request: Request, table: Table) -> Reply:
+        """What an endpoint takes and shows: made of the schema file, without a query."""
+        self.check_parameters(request)
+        members = self.members(self.names(table))
+        families = {word: _coredata_family(member) for word, member in members.items()}
+        shown = {
+            "allowed_detail_http_methods": [method.lower() for method in COREDATA_METHODS["detail"]],
+            "allowed_list_http_methods": [method.lower() for method in COREDATA_METHODS["list"]],
+            "default_format": COREDATA_MEDIA_TYPE,
+            "default_limit": COREDATA_LIMIT,
+            "fields": {word: self.described(table, word, member) for word, member in members.items()},
+            "filtering": {
+                word: 2 if family == "link" else COREDATA_LOOKUPS[family]  # 2: all, and through the link
+                for word, family in families.items()
+                if family != "none"
+            },
+            "ordering": [word for word, family in families.items() if family in COREDATA_ORDERED],
+        }
+        return coredata_reply(dump_json(shown), headers=self.headers(request))
+
+    def described(self, table: Table, word: str, member: Field | Link | None) -> dict[str, Json]:
+        """One field of a description."""
+        own = member if member is table.members.get(word) else None
+        schema = own.schema if own else EMPTY
+        shown = {
+            "blank": own is None or not own.required or "default" in schema,
+            "default": schema.get("default", "No default provided."),
+            "help_text": str(schema.get("description", "")),
+            "nullable": own is not None and not own.required,
+            "primary_key": word == "id",
+            "readonly": own is None or own.read_only,
+            "type": _coredata_type(member),
+            "unique": word == "id" or (member,) in table.unique,
+            "verbose_name": own.title if own else word.replace("_", " "),
+        }
+        if isinstance(member, Link) and shown["type"] == "related":
+            many = "to_many" if member.many else "to_one"
+            shown |= {"related_type": many, "related_schema": f"{self.address(member.target)}schema/"}
+        return shown
+
+    # -- writing --
+
+    def body(self, request: Request) -> Mapping[str, Json]:
+        """The object in a body."""
+        if request.media_type not in ("", COREDATA_MEDIA_TYPE):
+            raise fail("media_type", value=request.media_type, allowed=COREDATA_MEDIA_TYPE)
+        body = request.read_body()
+        if not isinstance(body, Mapping):
+            raise fail("bad_body", reason="write an object")
+        return body
+
+    def values(self, names: Names, body: Mapping[str, Json]) -> Values:
+        """What a body sets; what it leaves out keeps its value."""
+        values = read_values(names, body, self.read_link)
+        values.faults = [self.worded(names, body, fault) for fault in values.faults]
+        return values
+
+    def create_operation(self, table: Table, number: int | None, body: Mapping[str, Json]) -> Create:
+        """A new record, under an id where one is given."""
+        names = self.names(table)
+        values, shape = self.values(names, body), self.shape(names)
+        return Create(table, values.fields, values.links, shape, key=number, faults=tuple(values.faults))
+
+    def update_operation(self, table: Table, number: int, body: Mapping[str, Json], expect: int | None) -> Update:
+        """The change of one record."""
+        names, where = self.names(table), _by_id(table, number)
+        values, shape = self.values(names, body), self.shape(names)
+        faults = tuple(values.faults)
+        return Update(table, where, values.fields, values.links, shape, expect=expect, faults=faults)
+
+    def upsert_operation(self, table: Table, number: int, body: Mapping[str, Json]) -> Upsert:
+        """The change of a record, which is made again under its id when it is gone."""
+        update = self.update_operation(table, number, body, None)
+        return Upsert(update.where, self.create_operation(table, number, body), update)
+
+    def worded(self, names: Names, body: Mapping[str, Json], fault: Violation) -> Violation:
+        """A violation of a body; of a date that cannot be read in the original's words."""
+        member = names.find(str(fault.path[0]), writing=True)
+        kind = member.kind.name if isinstance(member, Field) else ""
+        if fault.rule != "bad_value" or kind not in DATE_NAMES:
+            return fault
+        word, value = DATE_NAMES[kind], str(body.get(str(fault.path[0])))[:100]
+        text = (
+            f"{word} provided to '{fault.path[0]}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
+        )
+        return Violation(fault.path, "refused", {"text": text})
+
+    def read_link(self, link: Link, value: Json) -> Change:
+        """The new state of a link: an address or null, of many a list of addresses. A file can only be taken away."""
+        if _coredata_family(link) != "link" and value is not None:
+            raise fail("refused", text=f"The '{link.name}' field takes null only: files cannot be sent yet.")
+        if not link.many:
+            return Change("replace", () if value is None else (self.item(link, value),), "move")
+        if not isinstance(value, list | None):
+            raise fail("refused", text=f"The '{link.name}' field takes a list of resource URIs.")
+        return Change("replace", tuple(self.numbered(link, *pair) for pair in enumerate(value or ())), "move")
+
+    def numbered(self, link: Link, number: int, value: Json) -> Item:
+        """One record of a list."""
+        try:
+            return self.item(link, value)
+        except ApiError as error:
+            raise error.below(number) from None
+
+    def item(self, link: Link, value: Json) -> Item:
+        """The record with an address or an id. ApiError `link_missing` for what is none of the link's target."""
+        number = self.key(link.target, value) if isinstance(value, str) else None
+        if number is None:
+            given = value if isinstance(value, str) else dump_json(value)
+            raise fail("link_missing", [link.name], value=given[:200])
+        return Item(Key(link.target.id, number))
+
+    def create(self, request: Request, table: Table) -> Reply:
+        """A new record."""
+        self.check_parameters(request)
+        rows = self.run(request, self.create_operation(table, None, self.body(request))).rows
+        return self.answer(request, table, rows, 201)
+
+    def put(self, request: Request, table: Table, number: int) -> Reply:
+        """Change a record; one that is gone is made again, unless the caller has seen a version of it."""
+        body, expect = self.body(request), request.expected_version
+        if request.header("If-Match") is None:
+            op: Operation = self.upsert_operation(table, number, body)
+        else:
+            op = self.update_operation(table, number, body, expect)
+        outcome = self.run(request, op)
+        return self.answer(request, table, outcome.rows, 201 if outcome.made else 200)
+
+    def patch(self, request: Request, table: Table, number: int) -> Reply:
+        """Change a record."""
+        op = self.update_operation(table, number, self.body(request), request.expected_version)
+        return self.answer(request, table, self.run(request, op).rows, 202)
+
+    def change_list(self, request: Request, table: Table) -> Reply:
+        """Change, make and delete records in one transaction; the answer has what was written, in order."""
+        self.check_parameters(request)
+        body = self.body(request)
+        if "objects" not in body:
+            raise fail("refused", text="Invalid data sent: missing 'objects'")
+        objects, deleted = (self.listed(body, name) for name in ("objects", "deleted_objects"))
+        unknown = [name for name in body if name not in ("objects", "deleted_objects")]
+        if unknown and self.services.strict:
+            raise fail("unknown_parameter", name=unknown[0])
+        writes = [self.object_operation(table, number, given) for number, given in enumerate(objects)]
+        gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
+        delete = Delete(table, Compare(Path((), table.id), "in", gone))
+        parts = self.run(request, Batch((*writes, delete))).parts
+        rows = ",".join(row.text for part in parts for row in part.rows)
+        return coredata_reply(f'{{"objects":[{rows}]}}', 202, self.headers(request))
+
+    def listed(self, body: Mapping[str, Json], name: str) -> list[Json]:
+        """A list in a body."""
+        value = body.get(name, [])
+        if not isinstance(value, list):
+            raise fail("bad_value", [name], value=dump_json(value)[:100], expected="a list")
+        return value
+
+    def object_operation(self, table: Table, number: int, given: Json) -> Operation:
+        """What one of the `objects` asks for: a new record without `resource_uri`, else the change of that record."""
+        place = ("objects", number)
+        if not isinstance(given, Mapping):
+            raise fail("bad_value", place, value=dump_json(given)[:100], expected="an object")
+        values = {name: value for name, value in given.items() if name != "resource_uri"}
+        if "resource_uri" not in given:
+            return self.create_operation(table, None, values)
+        key = self.named(table, (*place, "resource_uri"), given["resource_uri"])
+        return self.upsert_operation(table, key, values)
+
+    def named(self, table: Table, place: tuple[str | int, ...], uri: Json) -> int:
+        """The id in an address of a body."""
+        number = self.key(table, uri) if isinstance(uri, str) else None
+        if number is None:
+            raise fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+        return number
+
+
+class Target(NamedTuple):
+    """Where the name of a parameter leads: through links to a field or link, and the rest of it, with its `__`.
+
+    `member` is None for what no column holds.
+    """
+
+    word: str
+    links: tuple[Link, ...]
+    member: Field | Link | None
+    rest: str
+
+    @property
+    def family(self) -> str:
+        """The kind of filter that it takes."""
+        return _coredata_family(self.member)
+
+    @property
+    def path(self) -> Path:
+        """The field, or the id of the linked records."""
+        if isinstance(self.member, Link):
+            return Path((*self.links, self.member), self.member.target.id)
+        return Path(self.links, self.member)
+
+    @property
+    def table(self) -> Table:
+        """The table whose ids it takes."""
+        assert self.member
+        return self.member.target if isinstance(self.member, Link) else self.member.table
+
+
+class _CoreDataQuery:
+    """The parameters of a list: what is selected, its order, its window, and the addresses of the windows beside it."""
+
+    def __init__(self, dialect: CoreData, request: Request, names: Names) -> None:
+        self.dialect, self.names = dialect, names
+        self.given: dict[str, list[str]] = {}
+        for parameter in request.parameters:
+            self.given.setdefault(parameter.name, []).append(parameter.value)
+        self.others = [(p.name, p.value) for p in request.parameters if p.name not in ("limit", "offset")]
+        wanted = self.number("limit", COREDATA_LIMIT, "a positive integer")
+        self.limit = min(wanted or COREDATA_MAX_LIMIT, COREDATA_MAX_LIMIT)
+        self.offset = self.number("offset", 0, "an integer")
+        self.sort = tuple(dict.fromkeys(self.term(text) for text in self.given.get("order_by", ())))
+        self.where = self.read_filters()
+
+    # -- the window --
+
+    def last(self, name: str) -> str:
+        """The value of a parameter; of a repeated one the last."""
+        texts = self.given[name]
+        if len(texts) > 1 and self.dialect.services.strict:
+            raise fail("bad_parameter", name=name, value=texts[-1], reason="it stands twice")
+        return texts[-1]
+
+    def number(self, name: str, default: int, wanted: str) -> int:
+        """A parameter that is a number from 0 on, in the original's words when it is not."""
+        if name not in self.given:
+            return default
+        text = self.last(name)
+        if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+            raise fail("refused", text=f"Invalid {name} '{text[:100]}' provided. Please provide {wanted}.")
+        if int(text) < 0:
+            raise fail("refused", text=f"Invalid {name} '{text}' provided. Please provide a positive integer >= 0.")
+        return int(text)
+
+    def meta(self, address: str, total: int) -> dict[str, Json]:
+        """What a list says of its window."""
+        behind, before = self.offset + self.limit, self.offset - self.limit
+        return {
+            "limit": self.limit,
+            "next": self.beside(address, behind) if behind < total else None,
+            "offset": self.offset,
+            "previous": self.beside(address, before) if before >= 0 else None,
+            "total_count": total,
+        }
+
+    def beside(self, address: str, offset: int) -> str:
+        """The address of another window of the same list."""
+        return f"{address}?{urlencode([*self.others, ('limit', self.limit), ('offset', offset)])}"
+
+    # -- names --
+
+    def resolve(self, names: Names, name: str, links: tuple[Link, ...] = ()) -> Target | None:
+        """What a name begins with, as far as links lead; None when that is nothing. A name may have `__` in it."""
+        known = (*names.known(), "id", *COREDATA_DERIVED)
+        word = max((word for word in known if f"{name}__".startswith(f"{word}__")), key=len, default=None)
+        if word is None:
+            return None
+        member, rest = names.table.id if word == "id" else names.find(word), name[len(word) :]
+        if isinstance(member, Link) and rest:
+            if len(links) >= MAX_FILTER_LINKS:
+                raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links in one path")
+            further = self.resolve(names.at(member), rest[2:], (*links, member))
+            if further:
+                return further
+        return Target(word, links, member, rest)
+
+    def term(self, text: str) -> Sort:
+        """One term of the order."""
+        name = text.removeprefix("-")
+        it = self.resolve(self.names, name)
+        if it is None or it.rest:
+            raise fail("refused", text=f"No matching '{name[:100]}' field for ordering on.")
+        if it.family not in COREDATA_ORDERED or any(link.many for link in it.links):
+            raise fail("refused", text=f"The '{it.word}' field does not allow ordering.")
+        return self.names.manner.sort(it.path, text.startswith("-"))
+
+    # -- filters --
+
+    def read_filters(self) -> Filter:
+        """All filters; those on links speak of the same linked records."""
+        parts = (self.filter(name) for name in self.given if name not in COREDATA_PARAMETERS)
+        where = _all(part for part in parts if part != TRUE)
+        paths = list(paths_of(where))
+        links = {path.links[:size] for path in paths for size in range(1, len(path.links) + 1)}
+        if len(paths) > MAX_FILTER_TERMS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_TERMS} terms")
+        if len(links) > MAX_FILTER_LINKS:
+            raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links")
+        return Some(where) if links else where
+
+    def filter(self, name: str) -> Filter:
+        """One filter. A name that begins with no field sets no condition, unless the server is strict."""
+        it = self.resolve(self.names, name)
+        if it is None:
+            if self.dialect.services.strict:
+                hint = did_you_mean(name, [*self.names.known(), *COREDATA_PARAMETERS])
+                raise fail("unknown_parameter", name=name, hint=hint)
+            return TRUE
+        lookup = it.rest[2:] if it.rest else "exact"
+        self.check_lookup(it, lookup)
+        if lookup in ("in", "range"):
+            parts = [part for text in self.given[name] if text for part in text.split(",")]
+            return self.one_of(it, parts) if lookup == "in" else self.range(it, name, parts)
+        text = self.last(name)
+        if lookup == "isnull":
+            return self.presence(it, name, text)
+        if lookup == "exact" and text in COREDATA_NULLS:
+            return Compare(it.path, "null")
+        if lookup in LOOKUP_OPERATORS:
+            return self.compare(it, lookup, text)
+        return self.part_of_date(it, lookup, text)
+
+    def check_lookup(self, it: Target, lookup: str) -> None:
+        """ApiError when the field takes no filter, or not this one, in the original's words."""
+        allowed = COREDATA_LOOKUPS[it.family]
+        if not allowed:
+            raise fail("refused", text=f"The '{it.word}' field does not allow filtering.")
+        if lookup in allowed:
+            return
+        if lookup in EVERY_LOOKUP:
+            raise fail("refused", text=f"'{lookup}' is not an allowed filter on the '{it.word}' field.")
+        if it.family == "link":
+            raise fail("refused", text=f"The '{lookup.partition('__')[0][:100]}' field does not allow filtering.")
+        raise fail("refused", text=f"The '{it.word}' field does not support relations.")
+
+    def compare(self, it: Target, lookup: str, text: str) -> Filter:
+        """A comparison with one value."""
+        if it.family == "snapshot":
+            return self.snapshot(it, text)
+        if it.family == "list":
+            return self.one_of(it, [text])
+        value, (operator, case) = self.operand(it, text), LOOKUP_OPERATORS[lookup]
+        return FALSE if value is None else Compare(it.path, operator, value, case)
+
+    def one_of(self, it: Target, texts: Sequence[str]) -> Filter:
+        """A comparison with several values; those that no record can have are left out."""
+        values = [self.operand(it, text) for text in texts]
+        if it.family == "moment":
+            return Or(tuple(Compare(it.path, "eq", value) for value in values))
+        plain = tuple(value for value in values if value is not None and not isinstance(value, Span))
+        return Compare(it.path, "any" if it.family == "list" else "in", plain)
+
+    def range(self, it: Target, name: str, texts: Sequence[str]) -> Filter:
+        """From the first value to the second, both included."""
+        if len(texts) != 2:
+            reason = "write two values with a comma between them"
+            raise fail("bad_parameter", name=name, value=",".join(texts)[:100], reason=reason)
+        return And((self.compare(it, "gte", texts[0]), self.compare(it, "lte", texts[1])))
+
+    def presence(self, it: Target, name: str, text: str) -> Filter:
+        """Null, or not null."""
+        wanted = BOOLEAN_TEXT.get(text.lower())
+        if wanted is None:
+            raise fail("bad_parameter", name=name, value=text[:100], reason="write true or false")
+        nothing = Compare(it.path, "null")
+        return nothing if wanted else Not(nothing)
+
+    def snapshot(self, it: Target, text: str) -> Filter:
+        """The record with this id in this version."""
+        version, key = parse_uuid(text, it.table.tag) or (-1, 0)
+        same = Compare(Path(it.links, it.table.id), "eq", key)
+        return And((same, Compare(it.path, "eq", version)))
+
+    def part_of_date(self, it: Target, lookup: str, text: str) -> Filter:
+        """The day or the year of a date; or another part of it, as a number."""
+        if lookup == "date":
+            return Compare(it.path, "eq", parse_span(_operand(KINDS["date"], _read_date, text)))
+        number = _operand(KINDS["integer"], _integer_of, text)
+        if lookup != "year":
+            return Compare(Path(it.links, it.path.field, (lookup,)), "eq", number)
+        return Compare(it.path, "eq", parse_span(f"{number:04}")) if 0 < number <= 9999 else FALSE
+
+    def operand(self, it: Target, text: str) -> SqlValue | Span:
+        """A value as the field stores it; None for an id that no record has."""
+        if it.family in ("link", "id"):
+            return self.dialect.key(it.table, text)
+        assert isinstance(it.member, Field)
+        kind = it.member.items or it.member.kind
+        if it.family == "moment":
+            return _operand(kind, parse_coredata_moment, text)
+        return _operand(kind, kind.parse_text, text)
+
+
+Read = TypeVar("Read")
+
+
+def _operand(kind: Kind, parse: Callable[[str], Read], text: str) -> Read:
+    """A value of a filter; one that cannot be read is refused in the original's words."""
+    try:
+        return parse(text)
+    except ValueError:
+        pass
+    if kind.name not in DATE_FORMS:
+        raise fail("refused", text="Invalid resource lookup data provided (mismatched type).")
+    what, form = DATE_FORMS[kind.name]
+    message = f"“{text[:100]}” value has an invalid {what}. It must be in {form} format."
+    raise fail("refused", text=f"[{message!r}]")  # sic: the original prints a list of one message
+
+
+def _coredata_family(member: Field | Link | None) -> str:
+    """Which of CoreData's kinds of filter a field has: a row of `COREDATA_LOOKUPS`."""
+    if isinstance(member, Link):
+        return "none" if member.target.name.startswith("_") else "link"
+    if member is None:
+        return "none"
+    if member.is_system and member.kind.name in ("id", "integer"):
+        return {"id": "id", "_version": "snapshot"}.get(member.name, "none")
+    name = {"integer": "number", "choices": "list", "json": "none"}.get(member.kind.name, member.kind.name)
+    return "text" if member.kind.is_text else name
+
+
+def _coredata_type(member: Field | Link | None) -> str:
+    """The type of a field in a description."""
+    family = _coredata_family(member)
+    if family == "link":
+        return "related"
+    if not isinstance(member, Field) or family in ("text", "id", "snapshot") or member.kind.name == "id":
+        return "string"
+    is_list = member.kind.name == "json" and member.schema.get("type") == "array"
+    return "list" if is_list else COREDATA_TYPES.get(member.kind.name, member.kind.name)
+
+
+def _by_id(table: Table, number: int) -> Filter:
+    return Compare(Path((), table.id), "eq", number)
 
 
 # ======================================================================================================================
@@ -8027,7 +8839,12 @@ class _PlatformQuery:
         return None
 
 
-DIALECTS: Mapping[str, type[Dialect]] = {"limbas": Limbas, "nocobase": NocoBase, "platform": Platform}
+DIALECTS: Mapping[str, type[Dialect]] = {
+    "limbas": Limbas,
+    "nocobase": NocoBase,
+    "coredata": CoreData,
+    "platform": Platform,
+}
 
 
 # ======================================================================================================================
@@ -8289,9 +9106,8 @@ class Application:
         self, request: Request | None, reply: Reply, environ: Mapping[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         """Hand a reply to the WSGI server."""
-        headers = [("Content-Type", reply.content_type)] if reply.body else []
-        if reply.status not in (101, 204, 304):
-            headers.append(("Content-Length", str(len(reply.body))))
+        has_body = reply.status not in (101, 204, 304)
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))] if has_body else []
         own = {name for name, _ in reply.headers}
         headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
         if request:

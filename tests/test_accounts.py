@@ -32,6 +32,7 @@ OVERVIEW = {
     "dialects": [
         {"name": "limbas", "addresses": ["/", "/main_rest.php/", "/dependent/main_rest.php/"]},
         {"name": "nocobase", "addresses": ["/api/"]},
+        {"name": "coredata", "addresses": ["/api/v2/"]},
         {"name": "platform", "addresses": ["/api/v1/", "/socket.io/"]},
     ],
 }

@@ -41,6 +41,7 @@ OVERVIEW = {
     "dialects": [
         {"name": "limbas", "addresses": ["/", "/main_rest.php/", "/dependent/main_rest.php/"]},
         {"name": "nocobase", "addresses": ["/api/"]},
+        {"name": "coredata", "addresses": ["/api/v2/"]},
         {"name": "platform", "addresses": ["/api/v1/", "/socket.io/"]},
     ],
 }
@@ -53,7 +54,12 @@ POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 AUTHORIZATION = {"Authorization": "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode()}
 JSON = {"Content-Type": "application/json"}
-FIRST_PATHS = ["/kunden?$page[count]=2", "/api/kunden:list?pageSize=2", "/api/v1/kunden?limit=2"]
+FIRST_PATHS = [
+    "/kunden?$page[count]=2",
+    "/api/kunden:list?pageSize=2",
+    "/api/v2/kunden/?limit=2",
+    "/api/v1/kunden?limit=2",
+]
 FOREIGN = {"Origin": "https://evil.example"}
 
 
@@ -154,12 +160,15 @@ def test_schema_in_every_form(tmp_path: Path) -> None:
     [
         ({}, "authentication is on and there is no user: give users={name: password}, or auth=False"),
         ({"users": {}}, "authentication is on and there is no user: give users={name: password}, or auth=False"),
-        ({"auth": False, "dialects": ["nope"]}, "unknown dialect 'nope'; there are limbas, nocobase, platform"),
+        (
+            {"auth": False, "dialects": ["nope"]},
+            "unknown dialect 'nope'; there are limbas, nocobase, coredata, platform",
+        ),
         (
             {"auth": False, "dialects": ["limbas", "nope"]},
-            "unknown dialect 'nope'; there are limbas, nocobase, platform",
+            "unknown dialect 'nope'; there are limbas, nocobase, coredata, platform",
         ),
-        ({"auth": False, "dialects": []}, "unknown dialect ''; there are limbas, nocobase, platform"),
+        ({"auth": False, "dialects": []}, "unknown dialect ''; there are limbas, nocobase, coredata, platform"),
         ({"users": {"a": PASSWORD}, "cors": ["*"]}, "cors '*' goes without authentication only: name the origins"),
     ],
 )
@@ -549,6 +558,23 @@ def test_security_headers_when_refused(guarded: Application) -> None:
         "Content-Security-Policy": POLICY,
         "WWW-Authenticate": 'Basic realm="minirest", charset="UTF-8"',
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/", "limbas"),
+        ("/api", "nocobase"),
+        ("/api/", "nocobase"),
+        ("/api/kunden:list", "nocobase"),
+        ("/apis", "limbas"),
+        ("/main_rest.php/api", "limbas"),
+        ("", "limbas"),
+    ],
+)
+def test_dialect_of_an_address(app: Application, path: str, name: str) -> None:
+    """Errors take the form of the dialect with the longest base that is the address's beginning, in whole words."""
+    assert app.dialect_at(path).name == name
 
 
 @pytest.mark.parametrize("raw", ["/kun\xffden", "/\xc3", "/kunden/\x00"])

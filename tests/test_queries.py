@@ -692,6 +692,17 @@ def test_known_names() -> None:
     assert Names(POSTS, NOCOBASE).known() == [*members, "createdAt", "updatedAt", "createdById", "updatedById", "id"]
 
 
+def test_aliases_are_known_names() -> None:
+    """The second names that one dialect has are names there, and nowhere else."""
+    aliases = {"coredata": {"author_id": "author"}}
+    schema = minirest.load_schema({"$defs": {"a": {**table(author=one("a"), secret=TEXT), "x-alias": aliases}}})
+    a = schema.find("a")
+    assert Names(a, Manner("coredata")).known() == ["author", "secret", "author_id", "id"]
+    assert Names(a, Manner("coredata"), frozenset({a.links["author"]})).known() == ["secret", "id"]
+    assert Names(a, Manner("nocobase")).known() == ["author", "secret", "id"]
+    assert Names(a, Manner("coredata")).path(["author_id"]) == Path((a.links["author"],))
+
+
 def test_a_field_wins_over_a_system_word() -> None:
     """A field of the schema that has the name of a system column is the field."""
     own = minirest.load_schema({"$defs": {"a": table(createdAt=TEXT)}}).find("a")
