@@ -4030,7 +4030,7 @@ class Writer:
                 return self.move(op)
             case Upsert(where, create, update):
                 found = self.chosen(Select(create.table, create.shape, where, page=Page(1), parent=create.parent))
-                return self.run(_narrowed(update, create.table, found)) if found else self.create(create)
+                return self.run(_narrowed(update, create.table, found)) if found else self.create_unseen(create)
             case Batch(operations):
                 return Outcome(parts=tuple(self.run(part) for part in operations))
             case _:
@@ -4068,6 +4068,13 @@ class Writer:
                 self.change_link(link, source, Change("add", (made,), "move"), ())
         self.refuse_faults()
         return self.read_back(op.table, op.shape, [key], op.parent)._replace(made=True)
+
+    def create_unseen(self, op: Create) -> Outcome:
+        """A record that the actor did not find. ApiError `not_found` when its id is that of one it may not see."""
+        key = Compare(Path((), op.table.id), "eq", op.key)
+        if op.table in self.origin.sight.rules and self.ids(Compiler().keys(Select(op.table, op.shape, key))):
+            raise fail("not_found")
+        return self.create(op)
 
     def update(self, op: Update) -> Outcome:
         """The chosen records, changed."""

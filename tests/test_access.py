@@ -340,6 +340,19 @@ def test_hidden_records_cannot_be_linked(store: minirest.Store) -> None:
     assert refused(store, relink) == [((), "not_found")]
 
 
+def test_a_hidden_record_is_not_made_again(store: minirest.Store) -> None:
+    """Who puts a record under the id of a hidden one is told what is told of an id that never was."""
+    shown = Col(Path((), NODES.id))
+    for key in (3, 2, 9):
+        create = minirest.Create(NODES, {NAME: "x"}, {}, shown, key=key)
+        op = minirest.Upsert(node(key), create, update(node(key), {NAME: "x"}))
+        if key == 3:
+            assert refused(store, op) == [((), "not_found")]
+        else:
+            assert run(store, op).rows[0].key == key
+    assert rows(store, "select name from nodes") == ["1", "x", "3", "x"]
+
+
 def test_hidden_links_stay(store: minirest.Store) -> None:
     """Who replaces or clears what it sees of a link keeps what it does not see."""
     up, peer, tags = link("nodes.up"), link("nodes.peer"), link("nodes.tags")

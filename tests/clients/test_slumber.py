@@ -145,7 +145,7 @@ def test_errors(client: Client) -> None:
         client.api.projects(client.uuid("contacts", 1)).get()
     with pytest.raises(HttpClientError) as caught:
         client.api.projects.get(title__bogus="x")
-    assert json.loads(caught.value.content) == {"error": "The &#x27;title&#x27; field does not support relations."}
+    assert json.loads(caught.value.content) == {"error": "The 'title' field does not support relations."}
     stranger = slumber.API(client.base, auth=ApiKey("nobody", "wrong"), session=requests.Session())
     stranger._store["session"].trust_env = False
     with pytest.raises(HttpClientError) as caught:
