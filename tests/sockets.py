@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import queue
 import socket
 import threading
 from collections import deque
@@ -20,19 +19,25 @@ ADDRESS = "/socket.io/?EIO=3&transport=websocket"
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[int]:
-    """Serve an application in a thread and give its port; afterwards the server has stopped."""
-    addresses: queue.Queue[str] = queue.Queue()
-    stop = threading.Event()
-    words: dict[str, Any] = {"port": 0, "on_ready": addresses.put, "stop": stop}
-    thread = threading.Thread(target=minirest.serve, args=(app,), kwargs=words)
+def running(app: Any) -> Iterator[Any]:
+    """Run the server in a thread and give it, to turn its screws; afterwards it has stopped."""
+    server, ended = minirest.make_server(app, "127.0.0.1", 0), threading.Event()
+    thread = threading.Thread(target=minirest.run_until, args=(server, ended))
     thread.start()
     try:
-        yield int(addresses.get(timeout=WAIT_SECONDS).rstrip("/").rsplit(":", 1)[1])
+        yield server
     finally:
-        stop.set()
+        ended.set()
+        server.pull_trigger()
         thread.join(WAIT_SECONDS)
         assert not thread.is_alive()
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[int]:
+    """Run the server in a thread and give its port."""
+    with running(app) as server:
+        yield server.socket.getsockname()[1]
 
 
 class Client:
