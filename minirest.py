@@ -5932,6 +5932,7 @@ class Socket:
         head = self.handshake.send(AcceptConnection())
         assert self.handshake.connection
         self.frames, self.state = self.handshake.connection, SocketState.ACCEPTED
+        del self.handshake  # h11's buffers are not needed for frames
         return head
 
     def opened(self) -> None:
@@ -8399,7 +8400,7 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         app,
         sockets=[bind_socket(host, port)],
         threads=8,
-        connection_limit=max(100, min(MAX_CONNECTIONS, open_files(MAX_CONNECTIONS + 200) - 200)),
+        connection_limit=max(100, open_files(MAX_CONNECTIONS + 100) - 100),  # the others are the database's
         asyncore_use_poll=hasattr(select, "poll"),
         channel_timeout=30,
         cleanup_interval=5,
@@ -8419,13 +8420,11 @@ def open_files(wanted: int) -> int:
         import resource
     except ImportError:  # Windows
         return wanted
-    soft, hard = (
-        wanted if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
-    )
-    if soft < min(wanted, hard):
-        soft = min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    return min(soft, wanted)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (wanted if limit == resource.RLIM_INFINITY else min(limit, wanted) for limit in limits)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
+    return hard
 
 
 @functools.cache
