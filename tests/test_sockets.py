@@ -69,6 +69,15 @@ def soon(port: int, condition: Callable[[], bool]) -> bool:
     return any(condition() or ask(port, "GET", "/kunden/1") is None for _ in range(2000))
 
 
+def narrow(port: int) -> socket.socket:
+    """A connection that holds little of what its end does not read."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.settimeout(WAIT_SECONDS)
+    made.connect(("127.0.0.1", port))
+    return made
+
+
 @pytest.fixture
 def app() -> Iterator[minirest.Application]:
     """An application for everybody."""
@@ -905,11 +914,7 @@ def test_too_many_events(port: int, app: minirest.Application, monkeypatch: pyte
 def test_slow_reader(port: int, app: minirest.Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not read is dropped once too much waits for it; the others hear everything."""
     monkeypatch.setattr(minirest, "MAX_SOCKET_BACKLOG_BYTES", 100_000)
-    small = socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    small.settimeout(WAIT_SECONDS)
-    small.connect(("127.0.0.1", port))
-    with Client(port).begin() as other, Client(port, connection=small).begin() as slow:
+    with Client(port).begin() as other, Client(port, connection=narrow(port)).begin() as slow:
         long, written = "x" * 200_000, 0
         while len(app.hub.sockets) == 2 and written < 200:
             written += 1
@@ -919,6 +924,17 @@ def test_slow_reader(port: int, app: minirest.Application, monkeypatch: pytest.M
         with pytest.raises(ConnectionError):
             names(slow, written)
         assert soon(port, lambda: len(app.hub.places) == 1)
+
+
+def test_buffers_are_let_go(port: int, app: minirest.Application) -> None:
+    """What a socket has read is not kept, however much it was."""
+    with Client(port).begin() as client:
+        for number in range(30):
+            add(app, "x" * 60_000 + str(number))
+            assert len(names(client, 1)[0]) > 60_000
+        (listener,) = app.hub.sockets
+        kept = sum(len(buffer.getfile().getvalue()) for buffer in listener.channel.outbufs)
+    assert kept < minirest.SOCKET_BUFFER_BYTES + 70_000
 
 
 def test_socket_that_fails_while_it_is_told(
@@ -1005,6 +1021,21 @@ def test_stop(app: minirest.Application) -> None:
     server.trigger.pull_trigger(lambda: None)
     add(app, "nobody hears it")
     for client in (polite, deaf, late):
+        client.socket.close()
+
+
+def test_stop_does_not_wait_for_a_slow_reader(app: minirest.Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a client that does not read is given up at the stop."""
+    for limit in ("SOCKET_CLOSE_SECONDS", "STOP_GRACE_SECONDS"):
+        monkeypatch.setattr(minirest, limit, WAIT_SECONDS * 10)
+    with running(app) as server:
+        port = server.socket.getsockname()[1]
+        slow, other = Client(port, connection=narrow(port)).begin(), Client(port).begin()
+        while not any(listener.channel.total_outbufs_len for listener in app.hub.sockets):
+            add(app, "x" * 200_000)
+            assert names(other, 1)
+    assert app.hub.places == set()
+    for client in (slow, other):
         client.socket.close()
 
 
