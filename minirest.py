@@ -60,6 +60,7 @@ import base64
 import binascii
 import contextlib
 import dataclasses
+import enum
 import errno
 import functools
 import getpass
@@ -84,7 +85,7 @@ import subprocess
 import threading
 import time
 import unicodedata
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -111,6 +112,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode
 if TYPE_CHECKING:
     import bottle
     import jsonschema_rs
+    import wsproto
 
 __version__ = "0.1.0"
 __all__ = ["ApiError", "Application", "main", "make_app", "serve"]
@@ -142,6 +144,11 @@ STOP_GRACE_SECONDS = 10.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
 SESSION_HOURS = 24
+MAX_CONNECTIONS = 2000
+MAX_SOCKETS = 1000
+MAX_SOCKET_MESSAGE_BYTES = 64 * 1024
+MAX_SOCKET_BACKLOG_BYTES = 1024 * 1024
+MAX_WAITING_EVENTS = 10_000
 
 Json: TypeAlias = Any
 """A value that came out of JSON text: None, bool, int, float, str, list or dict."""
@@ -231,6 +238,10 @@ ERRORS: Mapping[str, ErrorRule] = {
         421, "This server does not answer for the host {host!r}; start it with --allow-host {host}"
     ),
     "internal": ErrorRule(500, "Internal error; the log has the details under request {request}"),
+    "no_socket": ErrorRule(
+        501, "WebSocket needs the server that minirest brings: run python minirest.py, or call minirest.serve(app)"
+    ),
+    "too_many_sockets": ErrorRule(503, "There are {limit} sockets already; try again later"),
     "busy": ErrorRule(503, "The database is busy; try again"),
     "too_expensive": ErrorRule(503, "The request took longer than {seconds} seconds of database time"),
     "storage": ErrorRule(507, "The database cannot be written: {reason}"),
@@ -5703,6 +5714,21 @@ class Accounts:
         self.note_use("_sessions", "hash", digest, row[10])
         return Account(*row[:9])
 
+    def refresh(self, actor: Actor) -> Actor | None:
+        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds."""
+        if actor.id is None:
+            return actor
+        query = ACCOUNT + "where u.id=? and not coalesce(u.disabled,0)"
+        values: list[SqlValue] = [actor.id]
+        if actor.token is not None:
+            query += " and exists (select 1 from _tokens t where t.id=? and (t.expires is null or t.expires>?))"
+            values += [actor.token, self.store.moment()]
+        if actor.session is not None:
+            query += " and exists (select 1 from _sessions s where s.hash=? and s.expires>?)"
+            values += [actor.session, self.store.moment()]
+        row = self.fetch(query, tuple(values))
+        return Account._make((*row, actor.token, actor.session)).actor() if row else None
+
     def verify(self, name: str, password: str) -> Account | None:
         """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
         account = self.account(name)
@@ -5878,10 +5904,554 @@ SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
 # ======================================================================================================================
 # 14  Sockets
 #
-# Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. What follows here
-# is the session of engine.io 3 as a table of states, the hub that knows who listens, and the channel that carries
-# frames.
+# Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. `Session` is
+# engine.io 3 with socket.io 2 inside, without I/O: texts go in, texts and a code to close with come out. `Socket`
+# carries a session in frames, on a channel of waitress; it lives in the loop's thread. `Hub` has the sockets of one
+# application: it queues what was committed, and one worker of waitress at a time shows it to each kind of actor and
+# hands the frames to the loop. To add a packet, add a row to `SESSION_STEPS`.
 # ======================================================================================================================
+
+SOCKET_CLOSE_SECONDS = 5.0
+SOCKET_BUFFER_BYTES = 64 * 1024
+EVENTS_AT_ONCE = 20
+ENGINE_ERRORS: Mapping[int, str] = {
+    0: "Transport unknown",
+    1: "Session ID unknown",
+    2: "Bad handshake method",
+    3: "Bad request",
+    5: "Unsupported protocol version",
+}
+"""Codes and texts of engine.io."""
+EVENT_WORDS: Mapping[Action, str] = {
+    "created": "create",
+    "updated": "update",
+    "moved": "update",
+    "archived": "update",
+    "deleted": "delete",
+}
+
+
+class Close(enum.IntEnum):
+    """Why we close a socket (RFC 6455, 7.4.1)."""
+
+    DONE = 1000
+    STOPPING = 1001
+    PROTOCOL = 1002  # a frame or a packet that there is not, or that only a server sends
+    BINARY = 1003
+    SILENT = 1005  # no heartbeat; never on the wire, it is a close frame without a code
+    MALFORMED = 1007  # not UTF-8, or a packet with a payload that cannot be read
+    UNAUTHORISED = 1008
+    TOO_LARGE = 1009
+    FAILED = 1011
+    OVERLOADED = 1013
+
+
+SessionState: TypeAlias = Literal["open", "closed"]
+MESSAGE = re.compile(r"(?:(/[^,?]*)[^,]*(?:,|\Z))?(\d*)(.*)", re.DOTALL | re.ASCII)
+
+
+class Session:
+    """One session of engine.io 3 with socket.io 2 inside (engine.io-protocol, branch v3; socket.io 2.5.1).
+
+    Texts of the client go into `receive`, which gives the texts to send; once `close_code` is set, the socket has to be
+    closed with it. Times are seconds of a clock that never goes back.
+    """
+
+    def __init__(self, ping_interval: float, ping_timeout: float, now: float) -> None:
+        self.sid = secrets.token_urlsafe(15)
+        self.ping_interval, self.ping_timeout = ping_interval, ping_timeout
+        self.close_code: Close | None = None
+        self.deadline = now + ping_interval + ping_timeout
+
+    @property
+    def state(self) -> SessionState:
+        """Where the session is."""
+        return "open" if self.close_code is None else "closed"
+
+    def open(self) -> list[str]:
+        """What the server says first: without `upgrades` socket.io-client 2.5.0 dies, without `40` it waits on."""
+        milliseconds = [round(seconds * 1000) for seconds in (self.ping_interval, self.ping_timeout)]
+        words = {"sid": self.sid, "upgrades": [], "pingInterval": milliseconds[0], "pingTimeout": milliseconds[1]}
+        return [f"0{dump_json(words)}", "40"]
+
+    def receive(self, text: str, now: float) -> list[str]:
+        """Take one text of the client, give the texts to send."""
+        size = 2 if text.startswith("4") else 1
+        step = SESSION_STEPS[self.state].get(text[:size], SESSION_STEPS[self.state]["other"])
+        try:
+            return step(self, text[size:], now)
+        except (ValueError, RecursionError):  # what `json` has to say
+            return self.close(Close.MALFORMED)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: without a ping for interval and timeout together, the session is over."""
+        if now > self.deadline and self.state == "open":
+            self.close(Close.SILENT)
+
+    def close(self, code: Close) -> list[str]:
+        """End the session; there is nothing to say."""
+        self.close_code = code
+        return []
+
+    def ignore(self, rest: str, now: float) -> list[str]:
+        """A packet that asks for nothing."""
+        return []
+
+    def ping(self, rest: str, now: float) -> list[str]:
+        """The heartbeat of engine.io 3, which the client begins; what it brings goes back."""
+        self.deadline = now + self.ping_interval + self.ping_timeout
+        return [f"3{rest}"]
+
+    def connect(self, rest: str, now: float) -> list[str]:
+        """A client connects to a namespace; there is `/` alone, and everybody is in it from the start."""
+        namespace, _, _ = self.message(rest)
+        return ["40"] if namespace == "/" else [f'44{namespace},"Invalid namespace"']
+
+    def disconnect(self, rest: str, now: float) -> list[str]:
+        """A client leaves a namespace; with `/` it leaves us."""
+        namespace, _, _ = self.message(rest)
+        return self.close(Close.DONE) if namespace == "/" else []
+
+    def event(self, rest: str, now: float) -> list[str]:
+        """An event of the client: nobody listens, but one that asks for an answer gets it."""
+        namespace, number, data = self.message(rest)
+        if not isinstance(data, list) or not data:
+            raise ValueError("an event is a list that begins with its name")
+        return [f"43{number}[]"] if number and namespace == "/" else []
+
+    def message(self, rest: str) -> tuple[str, str, Json]:
+        """Namespace, number and data of a packet of socket.io. ValueError when the data is not JSON."""
+        match = MESSAGE.fullmatch(rest)
+        assert match
+        return match[1] or "/", match[2], json.loads(match[3]) if match[3] else None
+
+
+SessionStep: TypeAlias = Callable[[Session, str, float], list[str]]
+
+
+def _closing(code: Close) -> SessionStep:
+    return lambda session, rest, now: session.close(code)
+
+
+SESSION_STEPS: Mapping[SessionState, Mapping[str, SessionStep]] = {
+    "open": {
+        "1": _closing(Close.DONE),
+        "2": Session.ping,
+        "3": Session.ignore,  # pong
+        "5": Session.ignore,  # upgrade: there is no other transport
+        "6": Session.ignore,  # noop
+        "40": Session.connect,
+        "41": Session.disconnect,
+        "42": Session.event,
+        "43": Session.ignore,  # an answer: we never ask for one
+        "44": Session.ignore,  # an error of the client
+        "45": _closing(Close.BINARY),  # an event with binary parts
+        "46": _closing(Close.BINARY),  # an answer with binary parts
+        "other": _closing(Close.PROTOCOL),
+    },
+    "closed": {"other": Session.ignore},
+}
+"""What a packet means: `4` and its second figure are a message of socket.io, other figures packets of engine.io."""
+
+
+class SocketState(enum.Enum):
+    """Where a socket is: asked for, answered with 101, in use, after our close frame, given up, ended."""
+
+    ASKED, ACCEPTED, OPEN, CLOSING, DROPPED, GONE = range(6)
+
+
+class Socket:
+    """One socket: a session, in the frames of wsproto, on a channel of waitress.
+
+    A worker makes it when it answers the request that asks for it. From `opened` on everything is done in the thread of
+    waitress' loop, so nothing here needs a lock but the channel's buffers.
+    """
+
+    channel: Any
+    frames: wsproto.connection.Connection
+    session: Session
+    early = b""  # what came in one piece with the request
+
+    def __init__(self, hub: Hub, actor: Actor, handshake: wsproto.WSConnection) -> None:
+        self.hub, self.actor, self.handshake = hub, actor, handshake
+        self.state = SocketState.ASKED
+        self.deadline = math.inf
+        self.parts: list[str] = []
+        self.size = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames go to and fro."""
+        return self.state is SocketState.OPEN
+
+    def accept(self) -> bytes:
+        """The head of the answer to the request."""
+        from wsproto.events import AcceptConnection
+
+        head = self.handshake.send(AcceptConnection())
+        assert self.handshake.connection
+        self.frames, self.state = self.handshake.connection, SocketState.ACCEPTED
+        del self.handshake  # h11's buffers are not needed for frames
+        return head
+
+    def opened(self) -> None:
+        """Begin, now that the answer is on its way; without an answer 101 the channel goes on with HTTP."""
+        if self.state is not SocketState.ACCEPTED or not self.channel.connected:
+            self.hub.release(self)
+            self.channel.web_socket = None
+            return
+        self.state = SocketState.OPEN
+        self.session = Session(self.hub.ping_interval, self.hub.ping_timeout, time.monotonic())
+        self.hub.join(self)
+        for text in self.session.open():
+            self.send(text_frame(text))
+        self.received(self.early)
+
+    # -- what waitress asks of a channel --
+
+    def readable(self) -> bool:
+        """Whether the client may speak. waitress asks on each pass of its loop, so this is the clock too.
+
+        Only here a channel is closed that the poll has said nothing of: later in the pass another connection could have
+        taken its number, and would be taken for it.
+        """
+        now = time.monotonic()
+        if self.is_open:
+            self.channel.last_activity = time.time()  # the heartbeat decides, not waitress' own time limit
+            self.session.tick(now)
+            self.close_ended()
+            self.hub.tick(now)
+        if self.state is SocketState.DROPPED or now > self.deadline:
+            self.channel.handle_close()
+        return self.state in (SocketState.OPEN, SocketState.CLOSING)
+
+    def received(self, data: bytes) -> bool:
+        """Take bytes of the client; after a close frame, ours or its own, they mean nothing."""
+        if self.is_open:
+            self.frames.receive_data(data)
+            for event in self.frames.events():
+                self.take(event)
+        return True
+
+    def flush(self) -> None:
+        """Send what waits; behind a close frame comes the end of the stream, and the client closes the connection.
+
+        Closed by us, with bytes of the client unread, the connection would be reset, and the close frame lost.
+        """
+        channel = self.channel
+        if channel.connected:  # it may have been closed earlier in this pass
+            channel._flush_exception(channel._flush_some_if_lockable)
+        if not channel.connected:
+            return
+        if channel.will_close or (channel.close_when_flushed and not channel.total_outbufs_len):
+            channel.handle_close()
+        elif self.state is SocketState.CLOSING and not channel.total_outbufs_len:
+            with contextlib.suppress(OSError):
+                channel.socket.shutdown(socket.SHUT_WR)
+
+    def closed(self) -> None:
+        """The connection has ended."""
+        self.state = SocketState.GONE
+        self.hub.release(self)
+
+    # -- frames --
+
+    def take(self, event: wsproto.events.Event) -> None:
+        """Do what one frame, or a part of one, asks for."""
+        from wsproto import events
+
+        if not self.is_open:
+            return
+        match event:
+            case events.TextMessage():
+                self.take_text(event.data, event.message_finished)
+            case events.BytesMessage():
+                self.close(Close.BINARY)
+            case events.Ping():
+                self.write(self.frames.send(event.response()))
+            case events.CloseConnection():  # its own close frame, or what wsproto finds wrong
+                self.close(event.code)
+
+    def take_text(self, text: str, finished: bool) -> None:
+        """Join the parts of a message; the whole one goes to the session."""
+        self.size += len(text.encode("utf-8"))
+        if self.size > MAX_SOCKET_MESSAGE_BYTES:
+            self.close(Close.TOO_LARGE)
+            return
+        self.parts += [text] if text else []
+        if finished:
+            message, self.parts, self.size = "".join(self.parts), [], 0
+            for reply in self.session.receive(message, time.monotonic()):
+                self.send(text_frame(reply))
+            self.close_ended()
+
+    def close_ended(self) -> None:
+        """Close when the session has ended."""
+        if self.session.close_code is not None:
+            self.close(self.session.close_code)
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame to a client that listens."""
+        if self.is_open:
+            self.write(frame)
+
+    def close(self, code: int) -> None:
+        """Send a close frame, and nothing after it."""
+        from wsproto.events import CloseConnection
+        from wsproto.frame_protocol import CloseReason
+
+        if not self.is_open:
+            return
+        with contextlib.suppress(ValueError):
+            code = CloseReason(code)  # wsproto knows 1005 as this only
+        frame = self.frames.send(CloseConnection(code))
+        self.hub.leave(self)
+        self.write(frame)
+        if self.is_open:
+            self.state, self.deadline = SocketState.CLOSING, time.monotonic() + SOCKET_CLOSE_SECONDS
+
+    def write(self, data: bytes) -> None:
+        """Put bytes behind those that wait. A client is never waited for; one that reads too slowly is dropped."""
+        channel = self.channel
+        if channel.total_outbufs_len > MAX_SOCKET_BACKLOG_BYTES:
+            channel._flush_exception(channel._flush_some_if_lockable, do_close=False)
+        if channel.total_outbufs_len > MAX_SOCKET_BACKLOG_BYTES:
+            self.drop()
+            return
+        with channel.outbuf_lock:
+            if channel.current_outbuf_count >= SOCKET_BUFFER_BYTES:  # a buffer keeps what it has sent until the next
+                channel.outbufs.append(type(channel.outbufs[-1])(channel.adj.outbuf_overflow))
+                channel.current_outbuf_count = 0
+            channel.outbufs[-1].append(bytes(data))
+            channel.current_outbuf_count += len(data)
+            channel.total_outbufs_len += len(data)
+
+    def drop(self) -> None:
+        """Give up on the client; the next pass of the loop closes the connection."""
+        self.state = SocketState.DROPPED
+        self.hub.leave(self)
+
+
+def text_frame(text: str) -> bytes:
+    """A text in a frame; those of a server are not masked, so one frame serves all sockets."""
+    from wsproto.connection import Connection, ConnectionType
+    from wsproto.events import TextMessage
+
+    return bytes(Connection(ConnectionType.SERVER).send(TextMessage(text)))
+
+
+class Hub:
+    """The sockets of one application, and what they are told.
+
+    `render` gives the JSON text of an event's body as an actor sees it, None when the actor may not see the record. The
+    intervals are seconds. While nobody listens, the Store does not know of us.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        render: Callable[[Event, Actor], str | None],
+        ping_interval: float,
+        ping_timeout: float,
+    ) -> None:
+        self.store, self.accounts, self.render = store, accounts, render
+        self.ping_interval, self.ping_timeout = ping_interval, ping_timeout
+        self.lock = threading.Lock()  # taken inside the Store's; inside it only that of waitress' tasks
+        self.places: set[Socket] = set()  # from the answer to the end of the connection
+        self.sockets: set[Socket] = set()  # those that are told
+        self.waiting: deque[Event] = deque()
+        self.scheduled = False
+        self.next_check = math.inf
+
+    # -- the request --
+
+    def answer(self, request: Request) -> Reply:
+        """The answer at `/socket.io/` to somebody who may listen: 101, or what engine.io says.
+
+        ApiError `no_socket` on a server without our channel, `too_many_sockets`.
+        """
+        fault = self.fault(request)
+        if fault is not None:
+            return engine_error(fault)
+        handshake = begin_handshake(request)
+        if isinstance(handshake, Reply):
+            return handshake
+        upgrade = request.environ.get("minirest.upgrade")
+        if upgrade is None:
+            raise fail("no_socket")
+        client = Socket(self, request.actor, handshake)
+        with self.lock:
+            if len(self.places) >= MAX_SOCKETS:
+                raise fail("too_many_sockets", limit=MAX_SOCKETS)
+            self.places.add(client)
+        upgrade(client)
+        return Reply(101)
+
+    def fault(self, request: Request) -> int | None:
+        """The code of engine.io for a request that it refuses; it asks in this order, and lets other words pass."""
+        given: dict[str, list[str]] = {}
+        for parameter in request.parameters:
+            given.setdefault(parameter.name, []).append(parameter.value)
+        if given.get("transport") != ["websocket"]:
+            return 0
+        if "sid" in given:
+            return 1
+        if request.method != "GET":
+            return 2
+        return None if given.get("EIO", ["3"]) in (["3"], ["4"]) else 5  # sic: 4 is not refused, and is told 3
+
+    # -- who listens --
+
+    def join(self, client: Socket) -> None:
+        """Tell a socket what is committed from now on."""
+        with self.lock:
+            if not self.sockets:
+                self.waiting, self.next_check = deque(), time.monotonic() + self.ping_interval
+                self.store.listeners.append(self.note)
+            self.sockets.add(client)
+
+    def leave(self, client: Socket) -> None:
+        """Tell a socket nothing more."""
+        with self.lock:
+            if client in self.sockets:
+                self.sockets.remove(client)
+                if not self.sockets:
+                    self.store.listeners.remove(self.note)
+
+    def release(self, client: Socket) -> None:
+        """The connection of a socket has ended: its place is free."""
+        self.leave(client)
+        with self.lock:
+            self.places.discard(client)
+
+    # -- what happens --
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Queue the events of a transaction; the Store calls this under its lock, so it does nothing else."""
+        with self.lock:
+            self.waiting.extend(events)
+            self.wake()
+
+    def tick(self, now: float) -> None:
+        """Let time pass: whose session has expired is found out even when nothing happens."""
+        if now >= self.next_check:
+            with self.lock:
+                self.next_check = now + self.ping_interval
+                self.wake()
+
+    def wake(self) -> None:
+        """Ask for a worker, unless one is asked or at work. The lock is held."""
+        if self.sockets and not self.scheduled:
+            self.scheduled = True
+            next(iter(self.sockets)).channel.server.task_dispatcher.add_task(self)
+
+    def cancel(self) -> None:
+        """The worker that was asked does not come; without the lock, as waitress holds its own."""
+        self.scheduled = False
+
+    def service(self) -> None:
+        """What a worker does: some of the events that wait, to those who listen now. There is one at a time."""
+        with self.lock:
+            waiting, clients = self.waiting, list(self.sockets)
+            count = EVENTS_AT_ONCE if len(waiting) <= MAX_WAITING_EVENTS else len(waiting)
+            events = list(itertools.islice(waiting, count))
+            self.next_check = time.monotonic() + self.ping_interval
+        try:
+            self.hand_over(clients, events)
+        finally:
+            with self.lock:
+                for _ in events:
+                    waiting.popleft()
+                self.scheduled = False
+                if self.waiting:
+                    self.wake()
+
+    def hand_over(self, clients: Sequence[Socket], events: Sequence[Event]) -> None:
+        """Give the loop what each socket is to be told."""
+        shown: dict[tuple[Json, ...], list[bytes]] = {}
+        told = {actor: self.tell(actor, events, shown) for actor in {client.actor for client in clients}}
+        parts: dict[Any, list[tuple[Socket, list[bytes] | Close]]] = {}
+        for client in clients:
+            if told[client.actor]:
+                parts.setdefault(client.channel.server, []).append((client, told[client.actor]))
+        for server, part in parts.items():
+            server.trigger.pull_trigger(functools.partial(self.deliver, part))
+
+    def tell(
+        self, actor: Actor, events: Sequence[Event], shown: dict[tuple[Json, ...], list[bytes]]
+    ) -> list[bytes] | Close:
+        """The frames for one actor, as its rights are now, or why its sockets are closed.
+
+        `shown` has the frames of those whose rights are the same. Who cannot be told is closed, and so knows.
+        """
+        if len(events) > MAX_WAITING_EVENTS:
+            return Close.OVERLOADED
+        try:
+            current = self.accounts.refresh(actor)
+            if current is None:
+                return Close.UNAUTHORISED
+            rights = (current.id, current.groups, current.roles)
+            if rights not in shown:
+                frames = [frame for event in events if (frame := self.frame(event, current))]
+                short = 0 < sum(map(len, frames)) <= SOCKET_BUFFER_BYTES
+                shown[rights] = [b"".join(frames)] if short else frames
+            return shown[rights]
+        except Exception:
+            log.exception("events could not be shown")
+            return Close.FAILED
+
+    def frame(self, event: Event, actor: Actor) -> bytes:
+        """An event as an actor sees it; empty for one that it does not."""
+        table = event.table
+        body = self.render(event, actor) if self.store.schema.tables.get(table.name.lower()) is table else None
+        name = dump_json(f"{table.name}-{EVENT_WORDS[event.action]}")
+        return text_frame(f"42[{name},{body}]") if body is not None else b""
+
+    def deliver(self, part: Sequence[tuple[Socket, list[bytes] | Close]]) -> None:
+        """Send frames, or close; this runs in the loop's thread, and one socket's trouble is not the next one's."""
+        for client, told in part:
+            try:
+                if isinstance(told, Close):
+                    client.close(told)
+                else:
+                    for frame in told:
+                        client.send(frame)
+            except Exception:
+                log.exception("a socket failed")
+                client.drop()
+
+
+def engine_error(code: int, status: int = 400, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A refusal as engine.io words it."""
+    return json_reply(dump_json({"code": code, "message": ENGINE_ERRORS[code]}), status, headers)
+
+
+def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
+    """wsproto's side of the upgrade that a request asks for, or the reply that refuses it.
+
+    wsproto sees the four headers that matter, so that what else a client sends cannot upset it; extensions and
+    subprotocols are not taken.
+    """
+    from wsproto import ConnectionType, WSConnection
+    from wsproto.events import RejectConnection
+    from wsproto.utilities import RemoteProtocolError
+
+    names = ("Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
+    values = [(name, (request.header(name) or "").strip()) for name in names]
+    plain = all(value.isascii() and value.isprintable() for _, value in values)
+    if not plain or request.environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        return engine_error(3)
+    handshake = WSConnection(ConnectionType.SERVER)
+    headers = [(name.lower().encode(), value.encode()) for name, value in values if value]
+    try:
+        handshake.initiate_upgrade_connection([(b"host", b"localhost"), *headers], "/")
+    except RemoteProtocolError as error:
+        refusal = error.event_hint
+        assert isinstance(refusal, RejectConnection)
+        more = tuple((name.decode(), value.decode()) for name, value in refusal.headers)
+        return engine_error(3, refusal.status_code, more)
+    return handshake
 
 
 # ======================================================================================================================
@@ -9018,8 +9588,8 @@ class Policy:
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
-    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str]) -> None:
-        self.services, self.policy = services, policy
+    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str], hub: Hub) -> None:
+        self.services, self.policy, self.hub = services, policy, hub
         self.schema, self.store, self.accounts = services.schema, services.store, services.accounts
         self.dialects = [DIALECTS[name](services) for name in dialects]
         self.on_request: Callable[[Request | None, int, float], None] | None = None
@@ -9033,12 +9603,19 @@ class Application:
         overview = Overview(self.services, self.dialects)
         routes = [
             Route(("GET",), "/", overview.show),
+            *(Route(("GET", "POST"), rule, self.open_socket, public=True) for rule in ("/socket.io", "/socket.io/")),
             *(route for dialect in self.dialects for route in dialect.routes()),
         ]
         for route in sorted(routes, key=lambda route: route.rule.find("<"), reverse=True):  # most specific first
             for method in route.methods:
                 router.route(route.rule, method, route.handler, public=route.public)
         return bottle.Bottle(), router
+
+    def open_socket(self, request: Request) -> Reply:
+        """The answer to a request for a socket: from a page of another origin it would be as good as reading."""
+        self.services.authenticate(request)
+        self.services.may_write(request)
+        return self.hub.answer(request)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -9169,6 +9746,8 @@ class SettingsWords(TypedDict, total=False):
     hosts: Iterable[str] | None
     examples: bool
     clock: Callable[[], datetime]
+    ping_interval: float
+    ping_timeout: float
 
 
 @dataclass(frozen=True)
@@ -9183,6 +9762,8 @@ class Settings:
     hosts: Iterable[str] | None = None
     examples: bool = True
     clock: Callable[[], datetime] = utc_now
+    ping_interval: float = 25.0
+    ping_timeout: float = 60.0
 
 
 def make_app(
@@ -9198,7 +9779,8 @@ def make_app(
     request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may
     make themselves users, where a dialect has a way), `dialects` (names; None: all),
     `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
-    (insert the schema's examples into new tables), `clock` (gives the time with a zone).
+    (insert the schema's examples into new tables), `clock` (gives the time with a zone), `ping_interval` and
+    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -9229,6 +9811,8 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
     unknown = [name for name in names if name not in DIALECTS]
     if unknown or not names:
         raise ValueError(f"unknown dialect {''.join(unknown[:1])!r}; there are {', '.join(DIALECTS)}")
+    if min(settings.ping_interval, settings.ping_timeout) <= 0:
+        raise ValueError("ping_interval and ping_timeout are seconds, above 0")
     check_rules(schema)
     store = Store(schema, db, settings.clock, settings.examples)
     try:
@@ -9240,10 +9824,25 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
                 request.actor = accounts.authenticate(request)
 
         services = Services(schema, store, accounts, settings.strict, settings.sign_up, policy.may_write, authenticate)
-        return Application(services, policy, names)
+        hub = Hub(store, accounts, functools.partial(show_event, schema), settings.ping_interval, settings.ping_timeout)
+        return Application(services, policy, names, hub)
     except BaseException:
         store.close()
         raise
+
+
+def show_event(schema: Schema, event: Event, actor: Actor) -> str | None:
+    """The body of an event, with the members that the vendor's newer event stream has."""
+    columns = (column for column in event.table.fields.values() if not column.write_only)
+    moment = datetime.fromisoformat(event.moment) - datetime(1970, 1, 1, tzinfo=UTC)
+    body = {
+        "_msgid": object_id(schema.all_tables["_history"].tag, event.number),
+        "_oid": object_id(event.table.tag, event.key),
+        "event": f"{event.table.name}-{EVENT_WORDS[event.action]}",
+        "time": moment // timedelta(milliseconds=1),
+        "data": {column.name: _shown(column, event.record.get(column)) for column in columns},
+    }
+    return dump_json(body)
 
 
 def serve(
@@ -9256,9 +9855,9 @@ def serve(
 ) -> None:
     """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until `stop` is set.
 
-    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out requests in
-    flight are answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread only. OSError when the
-    address cannot be had.
+    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
+    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
+    only. OSError when the address cannot be had.
     """
     server = make_server(app, host, port)
     ended = stop or threading.Event()
@@ -9304,7 +9903,7 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         app,
         sockets=[bind_socket(host, port)],
         threads=8,
-        connection_limit=1000,
+        connection_limit=max(100, open_files(MAX_CONNECTIONS + 100) - 100),  # the others are the database's
         asyncore_use_poll=hasattr(select, "poll"),
         channel_timeout=30,
         cleanup_interval=5,
@@ -9318,13 +9917,30 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
     return server
 
 
+def open_files(wanted: int) -> int:
+    """How many files this process may have open, up to `wanted`, after the soft limit has been raised to that."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return wanted
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (wanted if limit == resource.RLIM_INFINITY else min(limit, wanted) for limit in limits)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
+    return hard
+
+
 @functools.cache
-def strict_channel() -> Any:
-    """waitress' channel with a parser that refuses what two servers in a row could read in two ways."""
-    from waitress.channel import HTTPChannel
+def strict_parser() -> Any:
+    """waitress' parser, which refuses what two servers in a row could read in two ways.
+
+    What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
+    """
     from waitress.parser import HTTPRequestParser, ParsingError
 
     class Parser(HTTPRequestParser):
+        early = b""
+
         def parse_header(self, header_plus: bytes) -> None:
             first, *lines = header_plus.lower().split(b"\r\n")
             pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
@@ -9340,8 +9956,76 @@ def strict_channel() -> Any:
                 raise ParsingError("There must be one Host header")
             super().parse_header(header_plus)
 
+        def received(self, data: bytes) -> int:
+            consumed = super().received(data)
+            if not self.completed or self.headers.get("UPGRADE", "").lower() != "websocket":
+                return consumed
+            self.early = data[consumed:]
+            return len(data)
+
+    return Parser
+
+
+@functools.cache
+def upgrading_task() -> Any:
+    """waitress' task, which puts `minirest.upgrade` into the environment.
+
+    An application that gives a `Socket` to it, and answers 101, has made a socket of the connection.
+    """
+    from waitress.task import WSGITask
+
+    class Task(WSGITask):
+        channel: Any
+        request: Any
+
+        def execute(self) -> None:
+            self.get_environment()["minirest.upgrade"] = self.upgrade
+            super().execute()
+
+        def upgrade(self, client: Socket) -> None:
+            client.channel, client.early = self.channel, self.request.early
+            self.channel.web_socket = client
+
+        def build_response_header(self) -> bytes:
+            client: Socket | None = self.channel.web_socket
+            if client and self.status.startswith("101"):
+                return client.accept()  # waitress would close the connection, and has no word for an upgrade
+            if self.request.early:  # it may be frames or a request: nobody can tell
+                self.set_close_on_finish()
+            return super().build_response_header()
+
+    return Task
+
+
+@functools.cache
+def strict_channel() -> Any:
+    """waitress' channel with our parser and task; what happens on it is up to its `web_socket` when it has one."""
+    from waitress.channel import HTTPChannel
+
     class Channel(HTTPChannel):
-        parser_class = Parser
+        parser_class = strict_parser()
+        task_class = upgrading_task()
+        server: Any
+        web_socket: Socket | None = None
+
+        def service(self) -> None:
+            super().service()
+            if self.web_socket:
+                self.server.trigger.pull_trigger(self.web_socket.opened)
+
+        def readable(self) -> bool:
+            return self.web_socket.readable() if self.web_socket else super().readable()
+
+        def received(self, data: bytes) -> bool:
+            return self.web_socket.received(data) if self.web_socket else super().received(data)
+
+        def handle_write(self) -> None:
+            return self.web_socket.flush() if self.web_socket else super().handle_write()
+
+        def handle_close(self) -> None:
+            super().handle_close()
+            if self.web_socket:
+                self.web_socket.closed()
 
     return Channel
 
@@ -9359,10 +10043,14 @@ def run_until(server: Any, ended: threading.Event) -> None:
     begun, quiet = time.monotonic(), 0
     deadline = begun + STOP_GRACE_SECONDS
     while time.monotonic() < deadline and quiet < 3:  # what lies in the sockets' buffers is read first
+        for client in web_sockets(server):
+            client.close(Close.STOPPING)
         server.asyncore.loop(timeout=0.05, map=server._map, count=1, use_poll=poll)
         arriving = time.monotonic() < begun + 1
         busy = any(_is_busy(channel, arriving) for channel in server.active_channels.values())
         quiet = 0 if busy else quiet + 1
+    for client in web_sockets(server):  # before the workers go, so that nobody asks one to tell them something
+        client.channel.handle_close()
     server.task_dispatcher.shutdown(True, max(0.1, deadline - time.monotonic()))
     for channel in list(server.active_channels.values()):
         channel.handle_close()
@@ -9382,8 +10070,15 @@ def close_slow(server: Any, started: dict[Any, float]) -> None:
     started.update(arriving)
 
 
+def web_sockets(server: Any) -> list[Socket]:
+    """The sockets among the connections of a server."""
+    return [channel.web_socket for channel in list(server.active_channels.values()) if channel.web_socket]
+
+
 def _is_busy(channel: Any, arriving: bool) -> bool:
-    """Whether a request is being answered, or (while there is time for that) still arriving."""
+    """Whether a request is being answered, or (while there is time for that) arriving, or a socket is being closed."""
+    if channel.web_socket and not channel.requests:
+        return arriving
     return bool(channel.requests or channel.total_outbufs_len or (arriving and channel.request is not None))
 
 
