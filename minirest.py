@@ -6243,20 +6243,14 @@ def text_frame(text: str) -> bytes:
 class Hub:
     """The sockets of one application, and what they are told.
 
-    `render` gives the JSON text of an event's body as an actor sees it, None when the actor may not see the record. The
-    intervals are seconds. While nobody listens, the Store does not know of us.
+    `render` gives the JSON text of an event's body as an actor sees it, None when the actor may not see the record; a
+    dialect sets it. The intervals are seconds. While nobody listens, the Store does not know of us.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        accounts: Accounts,
-        render: Callable[[Event, Actor], str | None],
-        ping_interval: float,
-        ping_timeout: float,
-    ) -> None:
-        self.store, self.accounts, self.render = store, accounts, render
+    def __init__(self, store: Store, accounts: Accounts, ping_interval: float, ping_timeout: float) -> None:
+        self.store, self.accounts = store, accounts
         self.ping_interval, self.ping_timeout = ping_interval, ping_timeout
+        self.render: Callable[[Event, Actor], str | None] = lambda event, actor: None
         self.lock = threading.Lock()  # taken inside the Store's; inside it only that of waitress' tasks
         self.places: set[Socket] = set()  # from the answer to the end of the connection
         self.sockets: set[Socket] = set()  # those that are told
@@ -6474,6 +6468,7 @@ class Services:
     schema: Schema
     store: Store
     accounts: Accounts
+    hub: Hub
     strict: bool
     sign_up: bool
     may_write: Callable[[Request], None]
@@ -6520,6 +6515,10 @@ class Dialect:
         actor, moment = request.actor, store.moment()
         origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
         return store.run(guard(op, actor, moment), origin)
+
+    def look(self, event: Event, actor: Actor, shape: Shape) -> str | None:
+        """A changed record in a shape, as an actor sees it; None when it does not."""
+        return self.services.store.look(event, shape, sight_of(self.schema, actor))
 
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
@@ -8900,6 +8899,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     415: ("error_media_type",),
     421: ("error_misdirected",),
     500: ("error_internal",),
+    501: ("error_not_implemented",),
     503: ("error_unavailable",),
     507: ("error_storage",),
 }
@@ -8976,6 +8976,7 @@ class Platform(Dialect):
         users, groups = (self.schema.all_tables[name].tag for name in ("_users", "_groups"))
         self.id_lists = {"_access": (users, groups), "_branch": (groups, groups)}
         self.styles = {name: id_list_style(*tags) for name, tags in self.id_lists.items()}
+        services.hub.render = self.show_event
 
     def routes(self) -> Iterator[Route]:
         rules: tuple[tuple[str, Callable[..., Reply], bool], ...] = (
@@ -8987,9 +8988,10 @@ class Platform(Dialect):
             ("/<store>/<key>/<link>", self.of_link, False),
             ("/<rest:path>", self.elsewhere, False),
         )
-        for rule, handler, public in rules:
-            yield Route(ALL_METHODS, f"/api/v1{rule}", handler, public)
-            yield Route(ALL_METHODS, f"/api/v1{rule}/", handler, public)
+        for end in ("", "/"):
+            for rule, handler, public in rules:
+                yield Route(ALL_METHODS, f"/api/v1{rule}{end}", handler, public)
+            yield Route(("GET", "POST"), f"/socket.io{end}", self.open_socket, public=True)
 
     def error(self, error: ApiError) -> Reply:
         status = 404 if error.code == "unknown_table" else error.status
@@ -9311,6 +9313,27 @@ class Platform(Dialect):
             raise ApiError(faults[0].rule, *faults)
         return self.services.accounts.sign_in(body["login"], body["password"])
 
+    # -- live events --
+
+    def open_socket(self, request: Request) -> Reply:
+        """`/socket.io/`: who may sign in may listen; to a page of another origin it would be as good as reading."""
+        self.services.authenticate(request)
+        self.services.may_write(request)
+        return self.services.hub.answer(request)
+
+    def show_event(self, event: Event, actor: Actor) -> str | None:
+        """The body of an event as an actor sees it, with the members that the vendor's newer stream of events has."""
+        data = self.look(event, actor, self.entity_shape(event.table))
+        if data is None:
+            return None
+        words = {
+            "_msgid": object_id(self.schema.all_tables["_history"].tag, event.number),
+            "_oid": object_id(event.table.tag, event.key),
+            "event": f"{event.table.name}-{EVENT_WORDS[event.action]}",
+            "time": (datetime.fromisoformat(event.moment) - EPOCH) // timedelta(milliseconds=1),
+        }
+        return f'{dump_json(words)[:-1]},"data":{data}}}'
+
 
 class _PlatformQuery:
     """The parameters of a list, read one by one."""
@@ -9588,9 +9611,14 @@ class Policy:
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
-    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str], hub: Hub) -> None:
-        self.services, self.policy, self.hub = services, policy, hub
-        self.schema, self.store, self.accounts = services.schema, services.store, services.accounts
+    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str]) -> None:
+        self.services, self.policy = services, policy
+        self.schema, self.store, self.accounts, self.hub = (
+            services.schema,
+            services.store,
+            services.accounts,
+            services.hub,
+        )
         self.dialects = [DIALECTS[name](services) for name in dialects]
         self.on_request: Callable[[Request | None, int, float], None] | None = None
         self.router, self.own_router = self.make_routers()
@@ -9603,19 +9631,12 @@ class Application:
         overview = Overview(self.services, self.dialects)
         routes = [
             Route(("GET",), "/", overview.show),
-            *(Route(("GET", "POST"), rule, self.open_socket, public=True) for rule in ("/socket.io", "/socket.io/")),
             *(route for dialect in self.dialects for route in dialect.routes()),
         ]
         for route in sorted(routes, key=lambda route: route.rule.find("<"), reverse=True):  # most specific first
             for method in route.methods:
                 router.route(route.rule, method, route.handler, public=route.public)
         return bottle.Bottle(), router
-
-    def open_socket(self, request: Request) -> Reply:
-        """The answer to a request for a socket: from a page of another origin it would be as good as reading."""
-        self.services.authenticate(request)
-        self.services.may_write(request)
-        return self.hub.answer(request)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -9823,26 +9844,12 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
             if settings.auth:
                 request.actor = accounts.authenticate(request)
 
-        services = Services(schema, store, accounts, settings.strict, settings.sign_up, policy.may_write, authenticate)
-        hub = Hub(store, accounts, functools.partial(show_event, schema), settings.ping_interval, settings.ping_timeout)
-        return Application(services, policy, names, hub)
+        hub = Hub(store, accounts, settings.ping_interval, settings.ping_timeout)
+        words = (settings.strict, settings.sign_up, policy.may_write, authenticate)
+        return Application(Services(schema, store, accounts, hub, *words), policy, names)
     except BaseException:
         store.close()
         raise
-
-
-def show_event(schema: Schema, event: Event, actor: Actor) -> str | None:
-    """The body of an event, with the members that the vendor's newer event stream has."""
-    columns = (column for column in event.table.fields.values() if not column.write_only)
-    moment = datetime.fromisoformat(event.moment) - datetime(1970, 1, 1, tzinfo=UTC)
-    body = {
-        "_msgid": object_id(schema.all_tables["_history"].tag, event.number),
-        "_oid": object_id(event.table.tag, event.key),
-        "event": f"{event.table.name}-{EVENT_WORDS[event.action]}",
-        "time": moment // timedelta(milliseconds=1),
-        "data": {column.name: _shown(column, event.record.get(column)) for column in columns},
-    }
-    return dump_json(body)
 
 
 def serve(

@@ -549,7 +549,7 @@ def test_credentials(closed_app: minirest.Application) -> None:
         ):
             with Client(port, headers) as client:
                 assert client.begin().close() == 1000
-        unauthorised = {"errors": [{"code": 401, "message": "Unauthorized"}]}
+        unauthorised = refusal(401, "Unauthorized", "error_unauthorized")
         for wrong in ({}, {"Cookie": "sid=x"}, {"Authorization": "Bearer x", "Cookie": f"sid={session}"}):
             for query in ("?EIO=3&transport=websocket", "?transport=polling"):
                 given = {**UPGRADE, **wrong, "Origin": "https://evil.example"}
@@ -572,6 +572,11 @@ def test_refused_upgrade_ends_what_came_with_it(shared: int) -> None:
         assert received.count(b"HTTP/1.1 200 OK") == answers
 
 
+def refusal(status: int, message: str, *tags: str) -> dict[str, Any]:
+    """An error in the form of the Platform dialect."""
+    return {"success": False, "code": str(status), "message": message, "tags": list(tags)}
+
+
 def in_process(app: minirest.Application) -> Any:
     """Ask for a socket without a server."""
     words = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in UPGRADE.items()}
@@ -582,7 +587,7 @@ def test_other_servers(app: minirest.Application) -> None:
     """On a server without our channel the answer says what to do; what is wrong is said all the same."""
     answer = in_process(app)
     message = "WebSocket needs the server that minirest brings: run python minirest.py, or call minirest.serve(app)"
-    assert (answer.status, answer.json) == (501, {"errors": [{"code": 501, "message": message}]})
+    assert (answer.status, answer.json) == (501, refusal(501, message, "error_not_implemented"))
     assert send(app, "GET", ADDRESS).json == REQUEST
     assert app.hub.places == set()
 
@@ -590,7 +595,7 @@ def test_other_servers(app: minirest.Application) -> None:
 def test_places(port: int, app: minirest.Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is room for some sockets only; who leaves makes room, with a goodbye or without."""
     monkeypatch.setattr(minirest, "MAX_SOCKETS", 2)
-    full = (503, {"errors": [{"code": 503, "message": "There are 2 sockets already; try again later"}]})
+    full = (503, refusal(503, "There are 2 sockets already; try again later", "error_unavailable"))
     for _ in range(2):
         with Client(port).begin() as first, Client(port).begin():
             answer = ask(port, "GET", ADDRESS, headers=UPGRADE.items())
@@ -637,13 +642,15 @@ def test_answer_that_is_not_sent(app: minirest.Application) -> None:
 
 
 def body(table: minirest.Table, key: int, number: int, event: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The body of an event."""
+    """The body of an event; the record is as Platform shows it."""
+    oid = minirest.object_id(table.tag, key)
+    system = {"owner": None, "group": None, "access": [], "branch": [], "time": NOW_MILLISECONDS}
     return {
         "_msgid": minirest.object_id(minirest.system_schema().all_tables["_history"].tag, number),
-        "_oid": minirest.object_id(table.tag, key),
+        "_oid": oid,
         "event": event,
         "time": NOW_MILLISECONDS,
-        "data": data,
+        "data": {"_id": oid, **data, **system},
     }
 
 
