@@ -350,6 +350,7 @@ NULLS: dict[str, Any] = {
                 "boolean": {"type": "boolean"},
                 "list": {"type": "array", "items": {"type": "string"}},
                 "date": {"type": "string", "format": "date"},
+                "at": {"type": "string", "format": "date-time"},
                 "link": {"$ref": "#/$defs/t"},
             },
             "examples": [{}],
@@ -384,6 +385,78 @@ def test_nocobase_operators_on_null() -> None:
             found = client.get("/api/t:list", {"filter": where, "fields": "id"}).json["data"]
             assert found == {"yes": [{"id": 1}], "no": []}[row[2]], where
     app.close()
+
+
+# ---- CoreData ----
+
+
+def test_coredata_requests() -> None:
+    """Every request of the table is answered with its status; no address has a method that is not there."""
+    app = minirest.make_app(ROOT / "sample_schema.json", auth=False)
+    client = webtest.TestApp(app)
+    body = json.dumps({"title": "x", "objects": []}).encode()
+    methods: dict[str, list[str]] = {}
+    for row in rows("Endpoints"):
+        method, path = names(row[0])[0].split()
+        methods.setdefault(path, []).append(method)
+        newest = client.get("/api/v2/projects/?order_by=-id").json["objects"][0]["id"]
+        answer = client.request(path.replace("<id>", newest), method=method, body=body, expect_errors=True)
+        assert answer.status_int == int(row[2].split(",")[0]), row
+        if method != "GET":
+            assert ("the record" in row[2]) == ('"resource_uri"' in answer.text), row
+    for path, found in methods.items():
+        allowed = client.options(path.replace("<id>", "x")).headers["Allow"].split(",")
+        assert sorted(found) == sorted(allowed)
+    app.close()
+
+
+def test_coredata_parameters() -> None:
+    """All parameters that are no filters are there."""
+    assert tuple(firsts("Parameters of CoreData")) == minirest.COREDATA_PARAMETERS
+
+
+def test_coredata_lookups() -> None:
+    """Each kind of field has the lookups that `schema/` and the module give it; each lookup has its meaning."""
+    spelled = {names(row[0])[0]: json.loads(names(row[1])[0]) for row in KIND_ROWS}
+    fields = {**spelled, "link": {"$ref": "#/$defs/t"}, "file": {"type": "string", "format": "binary"}}
+    schema = {"$defs": {"t": {"type": "object", "properties": fields}}}
+    app = minirest.make_app(schema, auth=False)
+    filtering = webtest.TestApp(app).get("/api/v2/t/schema/").json["filtering"]
+    app.close()
+    assert filtering.pop("link") == 2
+    shown: dict[str, list[str]] = {}
+    for row in (row for row in rows("Lookups") if len(row) == 2):
+        words = [*names(row[0]), *(["link"] if "a link" in row[0] else [])]
+        shown |= {word: names(row[1]) for word in words}
+    nothing = [word for word, found in shown.items() if not found]
+    assert sorted(nothing) == sorted(["json", *minirest.COREDATA_DERIVED, "created_by", "modified_by"])
+    assert shown.pop("link") == list(minirest.COREDATA_LOOKUPS["link"])
+    assert {word: found for word, found in shown.items() if found} == filtering
+    explained = {name for row in rows("Lookups") if len(row) == 3 for name in names(row[0])}
+    assert explained == minirest.EVERY_LOOKUP - {"regex", "iregex"}
+
+
+def test_coredata_lookups_on_null() -> None:
+    """The last column of the lookups says whether a record with null is selected."""
+    app = minirest.make_app(NULLS, auth=False)
+    client = webtest.TestApp(app)
+    dates = {"year": "2024", "date": "2024-05-01", "month": "1", "day": "1", "week_day": "1"}
+    moments = {**dates, "hour": "1", "minute": "1", "second": "1"}
+    values = {**moments, "isnull": "true", "range": "a,z"}
+    for row in (row for row in rows("Lookups") if len(row) == 3):
+        for lookup in names(row[0])[: 1 if row[0].startswith("`exact`") else None]:
+            field = "at" if lookup in moments else "text"
+            found = client.get(f"/api/v2/t/?{field}__{lookup}={values.get(lookup, 'x')}").json["meta"]["total_count"]
+            assert found == {"yes": 1, "no": 0}[row[2]], lookup
+    app.close()
+
+
+def test_coredata_system_keys() -> None:
+    """The keys that every record has are there, no others."""
+    app = minirest.make_app({"$defs": {"t": {"type": "object", "examples": [{}]}}}, auth=False)
+    (record,) = webtest.TestApp(app).get("/api/v2/t/").json["objects"]
+    app.close()
+    assert sorted(firsts("Records and bodies")) == sorted(record)
 
 
 def test_errors() -> None:

@@ -644,7 +644,7 @@ def test_answer_that_is_not_sent(app: minirest.Application) -> None:
 def body(table: minirest.Table, key: int, number: int, event: str, data: dict[str, Any]) -> dict[str, Any]:
     """The body of an event; the record is as Platform shows it."""
     oid = minirest.object_id(table.tag, key)
-    system = {"owner": None, "group": None, "access": [], "branch": [], "time": NOW_MILLISECONDS}
+    system: dict[str, Any] = {"owner": None, "group": None, "access": [], "branch": [], "time": NOW_MILLISECONDS}
     return {
         "_msgid": minirest.object_id(minirest.system_schema().all_tables["_history"].tag, number),
         "_oid": oid,
