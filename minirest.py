@@ -33,16 +33,18 @@ Map of the sections; each uses only earlier ones:
 10  Writes             what an operation changes, history, events
 11  Store              the tables in a file, changes of the schema, examples, the door for operations
 12  HTTP               requests, replies, bracket parameters, bodies
-13  Accounts           users, tokens, authentication schemes
-14  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
-15  Dialects           what all dialects have
-16  Limbas             tables, records and links at /<table>
-17  NocoBase           resources and actions at /api/<collection>:<action>
-18  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
-19  Platform           stores and ObjectIds at /api/v1/<store>
-20  Pages              the overview at /
-21  App and server     make_app, waitress, the graceful stop
-22  Command line       main
+13  Files              what records hold as files: multipart, pieces, ranges
+14  Accounts           users, tokens, authentication schemes
+15  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
+16  Dialects           what all dialects have
+17  Limbas             tables, records and links at /<table>
+18  NocoBase           resources and actions at /api/<collection>:<action>
+19  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
+20  Platform           stores and ObjectIds at /api/v1/<store>
+21  Qore               resources with tables, forms and actions at /api/resources/<resource>
+22  Pages              the overview at /
+23  App and server     make_app, waitress, the graceful stop
+24  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -5609,7 +5611,17 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
 # ======================================================================================================================
-# 13  Accounts
+# 13  Files
+#
+# Files that records hold: how they come in (multipart, in pieces), how they are kept, and how they go out again, whole
+# or in ranges. A file field is a unique link to `_files`; its content is kept in pieces beside it, so that no request
+# has to hold it whole.
+# No part of a path or of a file's name that a client sends is ever a path of ours.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 14  Accounts
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
@@ -5902,7 +5914,7 @@ SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
 
 
 # ======================================================================================================================
-# 14  Sockets
+# 15  Sockets
 #
 # Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. `Session` is
 # engine.io 3 with socket.io 2 inside, without I/O: texts go in, texts and a code to close with come out. `Socket`
@@ -6449,7 +6461,7 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 
 
 # ======================================================================================================================
-# 15  Dialects
+# 16  Dialects
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
@@ -6526,7 +6538,7 @@ class Dialect:
 
 
 # ======================================================================================================================
-# 16  Limbas
+# 17  Limbas
 #
 # The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
 # records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
@@ -7260,7 +7272,7 @@ def _limbas_family(column: Field | Link) -> str:
 
 
 # ======================================================================================================================
-# 17  NocoBase
+# 18  NocoBase
 #
 # The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
 # also on the records that an association leads to. The method matters only where no action is named. Parameters come
@@ -8058,7 +8070,7 @@ def _user(account: Account) -> dict[str, Json]:
 
 
 # ======================================================================================================================
-# 18  CoreData
+# 19  CoreData
 #
 # CoreData API v2 ("API v2"), which django-tastypie serves: lists with `meta` and `objects`, filters as `field__lookup`,
 # ids and `snapshot_id` as UUIDs, links as addresses. Where the document is silent, codes and texts are those of
@@ -8877,7 +8889,7 @@ def _by_id(table: Table, number: int) -> Filter:
 
 
 # ======================================================================================================================
-# 19  Platform
+# 20  Platform
 #
 # The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
 # and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
@@ -9439,6 +9451,15 @@ class _PlatformQuery:
         return None
 
 
+# ======================================================================================================================
+# 21  Qore
+#
+# The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
+# options. Where the document is silent, paginator, validation and error texts are those of the newest Laravel.
+# A table is a Select with its total.
+# ======================================================================================================================
+
+
 DIALECTS: Mapping[str, type[Dialect]] = {
     "limbas": Limbas,
     "nocobase": NocoBase,
@@ -9448,7 +9469,7 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 
 # ======================================================================================================================
-# 20  Pages
+# 22  Pages
 #
 # What people see in a browser. For now the overview at `/`: the tables with their counts, the dialects and their
 # addresses, as JSON or as a plain page. Every value goes through `html.escape`; nothing is fetched from elsewhere.
@@ -9537,7 +9558,7 @@ class Overview:
 
 
 # ======================================================================================================================
-# 21  App and server
+# 23  App and server
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
@@ -10090,7 +10111,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 22  Command line
+# 24  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
