@@ -8988,9 +8988,10 @@ class Platform(Dialect):
             ("/<store>/<key>/<link>", self.of_link, False),
             ("/<rest:path>", self.elsewhere, False),
         )
-        for end in ("", "/"):
-            for rule, handler, public in rules:
+        for rule, handler, public in rules:  # both ends of one rule before the next: `elsewhere` takes all that is left
+            for end in ("", "/"):
                 yield Route(ALL_METHODS, f"/api/v1{rule}{end}", handler, public)
+        for end in ("", "/"):
             yield Route(("GET", "POST"), f"/socket.io{end}", self.open_socket, public=True)
 
     def error(self, error: ApiError) -> Reply:
