@@ -8125,17 +8125,17 @@ DATE_FORMS = {
 }
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
-SINGULARS = (
-    ("ies", "y"),
-    ("sses", "ss"),
-    ("xes", "x"),
-    ("ches", "ch"),
-    ("shes", "sh"),
-    ("ss", "ss"),
-    ("us", "us"),
-    ("is", "is"),
-    ("s", ""),
-)
+SINGULARS = {
+    "ies": "y",
+    "sses": "ss",
+    "xes": "x",
+    "ches": "ch",
+    "shes": "sh",
+    "ss": "ss",
+    "us": "us",
+    "is": "is",
+    "s": "",
+}
 COREDATA_MEDIA_TYPE = "application/json"
 
 
@@ -8154,13 +8154,19 @@ def html_reply(status: int, text: str = "", headers: tuple[tuple[str, str], ...]
     return Reply(status, text.encode("utf-8"), headers, "text/html; charset=utf-8")
 
 
+def methods_reply(status: int, methods: Iterable[str]) -> Reply:
+    """A reply that says which methods there are."""
+    allowed = ",".join(methods)
+    return html_reply(status, allowed, (("Allow", allowed),))
+
+
 def singular(name: str) -> str:
     """What one record of a table is called: the singular of its English name, with a capital.
 
     >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
     ['Contact', 'Company', 'Box', 'Address', 'Personen']
     """
-    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
+    ending, end = next((pair for pair in SINGULARS.items() if name.endswith(pair[0])), ("", ""))
     stem = name.removesuffix(ending) + end
     return stem[:1].upper() + stem[1:]
 
@@ -8219,13 +8225,14 @@ class CoreData(Dialect):
         yield Route(methods, f"{COREDATA_BASE}/<rest:path>", self.nowhere, public=True)
 
     def error(self, error: ApiError) -> Reply:
-        if error.status == 404 or error.code in ("unauthenticated", "unknown_table"):
-            return html_reply(404 if error.code == "unknown_table" else error.status)
-        if error.code == "method":
-            return html_reply(405, dict(error.headers)["Allow"], error.headers)
-        key = "error_message" if error.status == 415 or error.status >= 500 else "error"
+        status = 404 if error.code == "unknown_table" else error.status
+        if status in (401, 404):
+            return html_reply(status)
+        if status == 405:
+            return html_reply(status, dict(error.headers)["Allow"], error.headers)
+        key = "error_message" if status == 415 or status >= 500 else "error"
         text = "; ".join(html.escape(self.message(fault), quote=False) for fault in error.violations)
-        return coredata_reply(dump_json({key: text}), error.status, error.headers)
+        return coredata_reply(dump_json({key: text}), status, error.headers)
 
     def message(self, violation: Violation) -> str:
         match violation.params:
@@ -8242,17 +8249,16 @@ class CoreData(Dialect):
         self, handler: Callable[..., Reply], methods: tuple[str, ...], request: Request, name: str, **address: str
     ) -> Reply:
         """What all addresses of a table have in common; OPTIONS is answered without credentials."""
-        allowed = ",".join(methods)
         request.method = self.method(request)
         if request.method == "OPTIONS":
-            return html_reply(200, allowed, (("Allow", allowed),))
+            return methods_reply(200, methods)
         self.services.authenticate(request)
         table = self.schema.find(name)
         is_read = request.method in ("GET", "HEAD")
         if is_read and not request.path.endswith("/"):
             return self.with_slash(request)
         if not is_read and request.method not in methods:
-            return html_reply(405, allowed, (("Allow", allowed),))
+            return methods_reply(405, methods)
         return handler(request, table, **address)
 
     def method(self, request: Request) -> str:
@@ -8273,10 +8279,8 @@ class CoreData(Dialect):
     def show_endpoints(self, request: Request) -> Reply:
         """All endpoints. Strangers see none, for they may see nothing; but wrong credentials are refused."""
         request.method = self.method(request)
-        if request.method == "OPTIONS":
-            return html_reply(200, "GET", (("Allow", "GET"),))
         if request.method not in ("GET", "HEAD"):
-            return html_reply(405, "GET", (("Allow", "GET"),))
+            return methods_reply(200 if request.method == "OPTIONS" else 405, COREDATA_METHODS["read"])
         if not request.path.endswith("/"):
             return self.with_slash(request)
         tables = list(self.schema.tables.values())
@@ -8336,9 +8340,8 @@ class CoreData(Dialect):
 
     def check_parameters(self, request: Request) -> None:
         """The original ignores parameters where they mean nothing; a strict server does not."""
-        for parameter in request.parameters:
-            if self.services.strict:
-                raise fail("unknown_parameter", name=parameter.name)
+        if self.services.strict and request.parameters:
+            raise fail("unknown_parameter", name=request.parameters[0].name)
 
     def address(self, table: Table) -> str:
         """The address of a table."""
@@ -8385,13 +8388,12 @@ class CoreData(Dialect):
             raise fail("not_found")
         keys = {text: self.key(table, text) for text in texts}
         where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
-        found = {
-            row.key: row.text for row in self.run(request, Select(table, self.shape(self.names(table)), where)).rows
-        }
+        rows = self.run(request, Select(table, self.shape(self.names(table)), where)).rows
+        found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
-        rows = ",".join(found[number] for text in texts if (number := keys[text]) in found)
+        objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
         start = f'"not_found":{dump_json(missing)},' if missing else ""
-        return coredata_reply(f'{{{start}"objects":[{rows}]}}', headers=self.headers(request))
+        return coredata_reply(f'{{{start}"objects":[{objects}]}}', headers=self.headers(request))
 
     def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """The headers of an answer with records."""
@@ -8500,11 +8502,11 @@ class CoreData(Dialect):
         values.faults = [self.worded(names, body, fault) for fault in values.faults]
         return values
 
-    def create_operation(self, table: Table, number: int | None, body: Mapping[str, Json]) -> Create:
-        """A new record, under an id where one is given."""
+    def create_operation(self, table: Table, body: Mapping[str, Json]) -> Create:
+        """A new record."""
         names = self.names(table)
         values, shape = self.values(names, body), self.shape(names)
-        return Create(table, values.fields, values.links, shape, key=number, faults=tuple(values.faults))
+        return Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
 
     def update_operation(self, table: Table, number: int, body: Mapping[str, Json], expect: int | None) -> Update:
         """The change of one record."""
@@ -8516,7 +8518,8 @@ class CoreData(Dialect):
     def upsert_operation(self, table: Table, number: int, body: Mapping[str, Json]) -> Upsert:
         """The change of a record, which is made again under its id when it is gone."""
         update = self.update_operation(table, number, body, None)
-        return Upsert(update.where, self.create_operation(table, number, body), update)
+        create = Create(table, update.values, update.links, update.shape, key=number, faults=update.faults)
+        return Upsert(update.where, create, update)
 
     def worded(self, names: Names, body: Mapping[str, Json], fault: Violation) -> Violation:
         """A violation of a body; of a date that cannot be read in the original's words."""
@@ -8524,10 +8527,9 @@ class CoreData(Dialect):
         kind = member.kind.name if isinstance(member, Field) else ""
         if fault.rule != "bad_value" or kind not in DATE_NAMES:
             return fault
-        word, value = DATE_NAMES[kind], str(body.get(str(fault.path[0])))[:100]
-        text = (
-            f"{word} provided to '{fault.path[0]}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
-        )
+        name, word = fault.path[0], DATE_NAMES[kind]
+        value = str(body.get(str(name)))[:100]
+        text = f"{word} provided to '{name}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
         return Violation(fault.path, "refused", {"text": text})
 
     def read_link(self, link: Link, value: Json) -> Change:
@@ -8558,7 +8560,7 @@ class CoreData(Dialect):
     def create(self, request: Request, table: Table) -> Reply:
         """A new record."""
         self.check_parameters(request)
-        rows = self.run(request, self.create_operation(table, None, self.body(request))).rows
+        rows = self.run(request, self.create_operation(table, self.body(request))).rows
         return self.answer(request, table, rows, 201)
 
     def put(self, request: Request, table: Table, number: int) -> Reply:
@@ -8607,7 +8609,7 @@ class CoreData(Dialect):
             raise fail("bad_value", place, value=dump_json(given)[:100], expected="an object")
         values = {name: value for name, value in given.items() if name != "resource_uri"}
         if "resource_uri" not in given:
-            return self.create_operation(table, None, values)
+            return self.create_operation(table, values)
         key = self.named(table, (*place, "resource_uri"), given["resource_uri"])
         return self.upsert_operation(table, key, values)
 
