@@ -338,7 +338,7 @@ END_OF_TIME = "~"
 def moment_text(moment: datetime) -> str:
     """A moment as it is stored: 24 characters of UTC text, cut to milliseconds.
 
-    >>> moment_text(datetime(2024, 5, 1, 15, 45, 0, 123999, tzinfo=timezone(timedelta(hours=2))))
+    >>> moment_text(datetime.fromisoformat("2024-05-01T15:45:00.123999+02:00"))
     '2024-05-01T13:45:00.123Z'
     """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
@@ -4212,6 +4212,9 @@ class Writer:
             if link.key:
                 stored[link.key] = self.only_target(link, change, (*trail, link.name))
         stored |= self.system_values(table, stored)
+        version = self.first_version(spot)
+        if version > 1:
+            stored[table.system["_version"]] = version
         plain = self.hashed({column: value for column, value in stored.items() if value is not None})
         number = self.insert_row(table, plain | ({table.id: spot.key} if spot.key else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
@@ -4227,8 +4230,15 @@ class Writer:
         self.created.discard((table, number))
         self.validate(spot, stored)
         self.touch_targets(table, stored)
-        self.note(Spot(table, number), 1, Note("created", after=self.described(table, stored)))
+        self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
         return number
+
+    def first_version(self, spot: Spot) -> int:
+        """The version of a new record: 1, or of one that is made again under its id one more than it ever had."""
+        if not spot.key or not spot.table.tracked:
+            return 1
+        tag, key = bind(spot.table.tag), bind(spot.key)
+        return self.ids(sql("select coalesce(max(version),0)+1 from _history where tag={} and record={}", tag, key))[0]
 
     def defaults(self, table: Table) -> Stored:
         """The values of fields that have a default."""

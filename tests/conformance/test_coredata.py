@@ -1202,18 +1202,18 @@ def put(web: Web) -> None:
         "PUT", address, {"associated_contacts": []}, project(1, 3, status="x", associated_contacts=[], **CHANGED), 200
     )
     assert web.send("DELETE", address).status == 204
-    answer = web.write("PUT", address, {"title": "again"}, {**project(6, title="again"), **ids(1)}, 201)
+    answer = web.write("PUT", address, {"title": "again"}, {**project(6, title="again"), **ids(1, 5)}, 201)
     assert answer.headers["Location"] == uri("projects", 1)
-    web.get(address, {**project(6, title="again"), **ids(1)})
+    web.get(address, {**project(6, title="again"), **ids(1, 5)})
     web.refuse(404, None, "PUT", "/projects/0b9d4c1e-52f6-1a35-9d0c-7f6e1b2a8c11/", {"title": "x"})
     web.refuse(404, None, "PUT", f"/projects/{C1}/", {"title": "x"})
 
 
-def ids(number: int) -> dict[str, str]:
+def ids(number: int, version: int) -> dict[str, str]:
     """What names a project."""
     return {
         "id": uuid("projects", number),
-        "snapshot_id": uuid("projects", number, 1),
+        "snapshot_id": uuid("projects", number, version),
         "resource_uri": uri("projects", number),
     }
 
