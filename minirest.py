@@ -4382,7 +4382,7 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if link.key:
             return self.change_own_link(link, source, change, trail)
-        current = self.seen(link, self.linked(link, source))
+        current = self.seen(link, source)
         wanted = self.wanted(link, source, change, trail)
         keys = {it.key for it in wanted}
         new = [it for it in wanted if it.key not in current and change.how != "remove"]
@@ -4414,7 +4414,7 @@ class Writer:
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
         if change.items is None:
-            return [Linked(key, {}, trail) for key in self.seen(link, self.linked(link, source))]
+            return [Linked(key, {}, trail) for key in self.seen(link, source)]
         found: dict[int, Linked] = {}
         for number, item in enumerate(change.items):
             it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
@@ -4422,27 +4422,28 @@ class Writer:
                 found[it.key] = it
         return list(found.values())
 
-    def linked(self, link: Link, source: int) -> list[int]:
-        """The ids of the linked records, in the order of the link."""
+    def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
+        """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
         if link.key:
             table, column = quoted(link.source.name), quoted(link.key.column)
             return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
-        it = Compiler().source(link, Frame(link.source, "", only_id=bind(source)), only_ids=True)
+        near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
+        it = Compiler(sight).source(link, near, only_ids)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
 
-    def seen(self, link: Link, targets: list[int]) -> list[int]:
-        """Those of the linked records that the actor sees: the others are not there for it, and stay as they are."""
-        if link.target not in self.origin.sight.rules:
-            return targets
-        return [key for key in targets if self.find(link.target, Key(link.target.id, key)) is not None]
+    def seen(self, link: Link, source: int) -> list[int]:
+        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
+        return self.linked(link, source, self.origin.sight)
+
+    def sees(self, table: Table, key: int) -> bool:
+        """Whether the actor sees a record that is there."""
+        return table not in self.origin.sight.rules or self.find(table, Key(table.id, key)) is not None
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links]
-        unseen = {
-            column for column in cleared if before[column] and not self.seen(links[column], [int(before[column] or 0)])
-        }
+        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        unseen = {column for column in cleared if not self.sees(links[column].target, int(before[column] or 0))}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -4470,7 +4471,7 @@ class Writer:
         if link.back and link.back.key:
             values[link.back.key] = source
             if not link.many:
-                for key in self.linked(link, source):
+                for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
         return self.insert(spot, values, item.links)
 
@@ -4482,7 +4483,7 @@ class Writer:
         found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
-        if key is None and held is not None and not self.seen(link, [held]):
+        if key is None and held is not None and not self.sees(link.target, held):
             return held
         if change.how == "remove":
             return None if change.items is None or held in keys else held
@@ -4495,7 +4496,7 @@ class Writer:
         return key
 
     def let_go(self, link: Link, target: int, trail: Trail, before: Stored | None = None) -> None:
-        """Clear the own link of another record to a target that only one may have."""
+        """Clear the own link of another record to a target that only one may have; an unseen one keeps it."""
         assert link.key
         source = before[link.source.id] if before else 0
         table, column = quoted(link.source.name), quoted(link.key.column)
@@ -4503,7 +4504,7 @@ class Writer:
         for holder in self.ids(statement):
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
-            else:
+            elif self.sees(link.source, holder):
                 self.clear(link, holder)
 
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
