@@ -4239,11 +4239,11 @@ class Writer:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
         for link in spot.table.links.values():
             target = values.get(link.key) if link.key else None
-            if not isinstance(target, int) or not target or (before and before[link.key] == target):  # type: ignore[index]
+            if self.trusting or not link.key or not isinstance(target, int) or not target:
+                continue
+            if before and before[link.key] == target and link.target not in self.origin.sight.rules:
                 continue
             trail = (*spot.trail, link.name)
-            if self.trusting:
-                continue
             if self.find(link.target, Key(link.target.id, target)) is None:
                 self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:

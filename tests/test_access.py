@@ -681,3 +681,13 @@ def test_a_hidden_row_of_a_link_stays() -> None:
         ):
             ask(app, "bert", "POST", f"/api/{address}", body)
             assert rows(app.store, "select drawer_id, label_id, weight from labelled") == [(1, 1, 5)]
+
+
+def test_no_guess_finds_what_a_key_holds() -> None:
+    """To write the key of the hidden record that is linked is refused like the key of any other hidden record."""
+    with closing(linked_app()) as app:
+        assert ask(app, "anna", "POST", "/api/notes:create", {"title": "more"}).status == 200
+        answers = [ask(app, "bert", "POST", "/api/desks:update/1", {"first_id": key}) for key in (1, 2, 9)]
+        assert [answer.status for answer in answers] == [400, 400, 400]
+        assert {answer.json["errors"][0]["code"] for answer in answers} == {"link_missing"}
+        assert ask(app, "anna", "POST", "/api/desks:update/1", {"first_id": 1}).status == 200
