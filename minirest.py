@@ -4107,7 +4107,8 @@ class Writer:
         for link, target in self.restricted:
             held = len(self.holders(link, target))
             if held:
-                self.faults.append(Violation((), "restricted", {"count": held, "table": link.source.name}))
+                count = "some" if link.source in self.origin.sight.rules else held
+                self.faults.append(Violation((), "restricted", {"count": count, "table": link.source.name}))
         self.refuse_faults()
         return Outcome(changed=len(keys))
 

@@ -691,3 +691,11 @@ def test_no_guess_finds_what_a_key_holds() -> None:
         assert [answer.status for answer in answers] == [400, 400, 400]
         assert {answer.json["errors"][0]["code"] for answer in answers} == {"link_missing"}
         assert ask(app, "anna", "POST", "/api/desks:update/1", {"first_id": 1}).status == 200
+
+
+def test_how_many_hidden_records_need_one_is_not_told() -> None:
+    """A deletion that is refused for hidden records does not count them."""
+    with closing(linked_app()) as app:
+        answer = ask(app, "bert", "POST", "/api/drawers:destroy/1")
+        message = "The record cannot be deleted: some records of table 'notes' need it"
+        assert (answer.status, answer.json) == (400, {"errors": [{"code": "restricted", "message": message}]})
