@@ -5540,11 +5540,12 @@ class Request:
     @property
     def origin(self) -> str | None:
         """The origin of the page that asks, None when no page of another origin does."""
-        site, origin = self.header("Sec-Fetch-Site"), self.header("Origin")
+        foreign = self.header("Sec-Fetch-Site") in ("cross-site", "same-site")  # another port is of the same site
+        origin = self.header("Origin")
         if origin is None:
-            return "null" if site == "cross-site" else None
+            return "null" if foreign else None
         ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
-        return None if ours and site != "cross-site" else origin
+        return None if ours and not foreign else origin
 
     @property
     def expected_version(self) -> int | None:

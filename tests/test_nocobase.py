@@ -1416,6 +1416,7 @@ def test_roles(closed: Web) -> None:
 
 CROSS = [
     {"HTTP_SEC_FETCH_SITE": "cross-site"},
+    {"HTTP_SEC_FETCH_SITE": "same-site"},
     {"HTTP_ORIGIN": "https://evil.example"},
     {"HTTP_ORIGIN": "null"},
 ]
