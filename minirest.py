@@ -9282,10 +9282,13 @@ class Platform(Dialect):
             self.services.accounts.end_session(hash_token(text))
 
     def cookie(self, request: Request, text: str, expires: datetime) -> tuple[str, str]:
-        """The header that sets the session's cookie; pages of other sites cannot send it with what they post."""
+        """The header that sets the session's cookie; pages of other sites cannot send it, by a link neither.
+
+        Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
+        """
         secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
         end = format_datetime(expires.astimezone(UTC), usegmt=True)
-        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Lax{secure}"
+        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
     def of_token(self, request: Request) -> Reply:
         """`/api/v1/auth/token`: a token that holds as long as a session."""
