@@ -136,6 +136,7 @@ MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
+MAX_GIVEN_ID = 2**51 - 1
 MAX_NAME_LENGTH = 63
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
@@ -4207,6 +4208,9 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
+        if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
+            params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
+            self.faults.append(Violation((*trail, "id"), "bad_value", params))
         stored = self.defaults(table) | dict(values)
         self.check_keys(spot, stored, None)
         for link, change in links.items():
