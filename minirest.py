@@ -7906,18 +7906,22 @@ class NocoBase(Dialect):
         return name, password, values.get("email")
 
     def check(self, request: Request) -> Reply:
-        """The user whose token the request carries; nobody without one."""
-        if request.header("Authorization") is None:
+        """The user whose credentials the request carries; nobody without any."""
+        if request.header("Authorization") is None and request.cookie(SESSION_COOKIE) is None:
             return json_reply('{"data":{}}')
         self.services.authenticate(request)
         account = self.services.accounts.account(request.actor.name)
         return json_reply(dump_json({"data": _user(account) if account else {}}))
 
     def sign_out(self, request: Request) -> Reply:
-        """End the token of the request."""
+        """End the token or the session of the request."""
         self.services.authenticate(request)
-        if request.actor.token is not None:
-            self.services.accounts.revoke_token(request.actor.token)
+        self.services.may_write(request)
+        accounts, actor = self.services.accounts, request.actor
+        if actor.token is not None:
+            accounts.revoke_token(actor.token)
+        if actor.session is not None:
+            accounts.end_session(actor.session)
         return json_reply('{"data":{}}')
 
     def sign_up(self, request: Request) -> Reply:
