@@ -10408,11 +10408,16 @@ def describe(app: Application) -> None:
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
 
+SECRET_PARAMETER = re.compile(r"\b(api_key|token|access_token|password)=[^&]*", re.IGNORECASE | re.ASCII)
+
+
 def print_request(request: Request | None, status: int, seconds: float) -> None:
-    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line."""
-    line = json.dumps(
-        f"{request.path}?{request.query}" if request and request.query else request.path if request else ""
-    )
+    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line.
+
+    The original servers take keys in the query too; ours does not, but clients send them.
+    """
+    query = SECRET_PARAMETER.sub(r"\1=...", request.query) if request else ""
+    line = json.dumps(f"{request.path}?{query}" if request and query else request.path if request else "")
     method = json.dumps(request.method)[1:-1] if request else "-"
     print(
         f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",
