@@ -5782,7 +5782,7 @@ class Accounts:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
-            self.used[key] = now[:16]
+            bounded(self.used)[key] = now[:16]
             statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
             self.store.database.write_if_free(statement.text, (now, key))
 
