@@ -136,6 +136,7 @@ MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
+MAX_GIVEN_ID = 2**51 - 1
 MAX_NAME_LENGTH = 63
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
@@ -4107,7 +4108,8 @@ class Writer:
         for link, target in self.restricted:
             held = len(self.holders(link, target))
             if held:
-                self.faults.append(Violation((), "restricted", {"count": held, "table": link.source.name}))
+                count = "some" if link.source in self.origin.sight.rules else held
+                self.faults.append(Violation((), "restricted", {"count": count, "table": link.source.name}))
         self.refuse_faults()
         return Outcome(changed=len(keys))
 
@@ -4206,6 +4208,9 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
+        if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
+            params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
+            self.faults.append(Violation((*trail, "id"), "bad_value", params))
         stored = self.defaults(table) | dict(values)
         self.check_keys(spot, stored, None)
         for link, change in links.items():
@@ -4249,11 +4254,11 @@ class Writer:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
         for link in spot.table.links.values():
             target = values.get(link.key) if link.key else None
-            if not isinstance(target, int) or not target or (before and before[link.key] == target):  # type: ignore[index]
+            if self.trusting or not link.key or not isinstance(target, int) or not target:
+                continue
+            if before and before[link.key] == target and link.target not in self.origin.sight.rules:
                 continue
             trail = (*spot.trail, link.name)
-            if self.trusting:
-                continue
             if self.find(link.target, Key(link.target.id, target)) is None:
                 self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:
@@ -4392,7 +4397,7 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if link.key:
             return self.change_own_link(link, source, change, trail)
-        current = self.seen(link, self.linked(link, source))
+        current = self.seen(link, source)
         wanted = self.wanted(link, source, change, trail)
         keys = {it.key for it in wanted}
         new = [it for it in wanted if it.key not in current and change.how != "remove"]
@@ -4424,7 +4429,7 @@ class Writer:
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
         if change.items is None:
-            return [Linked(key, {}, trail) for key in self.seen(link, self.linked(link, source))]
+            return [Linked(key, {}, trail) for key in self.seen(link, source)]
         found: dict[int, Linked] = {}
         for number, item in enumerate(change.items):
             it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
@@ -4432,27 +4437,28 @@ class Writer:
                 found[it.key] = it
         return list(found.values())
 
-    def linked(self, link: Link, source: int) -> list[int]:
-        """The ids of the linked records, in the order of the link."""
+    def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
+        """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
         if link.key:
             table, column = quoted(link.source.name), quoted(link.key.column)
             return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
-        it = Compiler().source(link, Frame(link.source, "", only_id=bind(source)), only_ids=True)
+        near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
+        it = Compiler(sight).source(link, near, only_ids)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
 
-    def seen(self, link: Link, targets: list[int]) -> list[int]:
-        """Those of the linked records that the actor sees: the others are not there for it, and stay as they are."""
-        if link.target not in self.origin.sight.rules:
-            return targets
-        return [key for key in targets if self.find(link.target, Key(link.target.id, key)) is not None]
+    def seen(self, link: Link, source: int) -> list[int]:
+        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
+        return self.linked(link, source, self.origin.sight)
+
+    def sees(self, table: Table, key: int) -> bool:
+        """Whether the actor sees a record that is there."""
+        return table not in self.origin.sight.rules or self.find(table, Key(table.id, key)) is not None
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links]
-        unseen = {
-            column for column in cleared if before[column] and not self.seen(links[column], [int(before[column] or 0)])
-        }
+        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        unseen = {column for column in cleared if not self.sees(links[column].target, int(before[column] or 0))}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -4480,7 +4486,7 @@ class Writer:
         if link.back and link.back.key:
             values[link.back.key] = source
             if not link.many:
-                for key in self.linked(link, source):
+                for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
         return self.insert(spot, values, item.links)
 
@@ -4492,7 +4498,7 @@ class Writer:
         found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
-        if key is None and held is not None and not self.seen(link, [held]):
+        if key is None and held is not None and not self.sees(link.target, held):
             return held
         if change.how == "remove":
             return None if change.items is None or held in keys else held
@@ -4505,7 +4511,7 @@ class Writer:
         return key
 
     def let_go(self, link: Link, target: int, trail: Trail, before: Stored | None = None) -> None:
-        """Clear the own link of another record to a target that only one may have."""
+        """Clear the own link of another record to a target that only one may have; an unseen one keeps it."""
         assert link.key
         source = before[link.source.id] if before else 0
         table, column = quoted(link.source.name), quoted(link.key.column)
@@ -4513,7 +4519,7 @@ class Writer:
         for holder in self.ids(statement):
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
-            else:
+            elif self.sees(link.source, holder):
                 self.clear(link, holder)
 
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
@@ -5548,11 +5554,12 @@ class Request:
     @property
     def origin(self) -> str | None:
         """The origin of the page that asks, None when no page of another origin does."""
-        site, origin = self.header("Sec-Fetch-Site"), self.header("Origin")
+        foreign = self.header("Sec-Fetch-Site") in ("cross-site", "same-site")  # another port is of the same site
+        origin = self.header("Origin")
         if origin is None:
-            return "null" if site == "cross-site" else None
+            return "null" if foreign else None
         ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
-        return None if ours and site != "cross-site" else origin
+        return None if ours and not foreign else origin
 
     @property
     def expected_version(self) -> int | None:
@@ -5785,7 +5792,7 @@ class Accounts:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
-            self.used[key] = now[:16]
+            bounded(self.used)[key] = now[:16]
             statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
             self.store.database.write_if_free(statement.text, (now, key))
 
@@ -7909,18 +7916,22 @@ class NocoBase(Dialect):
         return name, password, values.get("email")
 
     def check(self, request: Request) -> Reply:
-        """The user whose token the request carries; nobody without one."""
-        if request.header("Authorization") is None:
+        """The user whose credentials the request carries; nobody without any."""
+        if request.header("Authorization") is None and request.cookie(SESSION_COOKIE) is None:
             return json_reply('{"data":{}}')
         self.services.authenticate(request)
         account = self.services.accounts.account(request.actor.name)
         return json_reply(dump_json({"data": _user(account) if account else {}}))
 
     def sign_out(self, request: Request) -> Reply:
-        """End the token of the request."""
+        """End the token or the session of the request."""
         self.services.authenticate(request)
-        if request.actor.token is not None:
-            self.services.accounts.revoke_token(request.actor.token)
+        self.services.may_write(request)
+        accounts, actor = self.services.accounts, request.actor
+        if actor.token is not None:
+            accounts.revoke_token(actor.token)
+        if actor.session is not None:
+            accounts.end_session(actor.session)
         return json_reply('{"data":{}}')
 
     def sign_up(self, request: Request) -> Reply:
@@ -9291,10 +9302,13 @@ class Platform(Dialect):
             self.services.accounts.end_session(hash_token(text))
 
     def cookie(self, request: Request, text: str, expires: datetime) -> tuple[str, str]:
-        """The header that sets the session's cookie; pages of other sites cannot send it with what they post."""
+        """The header that sets the session's cookie; pages of other sites cannot send it, by a link neither.
+
+        Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
+        """
         secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
         end = format_datetime(expires.astimezone(UTC), usegmt=True)
-        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Lax{secure}"
+        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
     def of_token(self, request: Request) -> Reply:
         """`/api/v1/auth/token`: a token that holds as long as a session."""
@@ -10406,11 +10420,16 @@ def describe(app: Application) -> None:
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
 
+SECRET_PARAMETER = re.compile(r"\b(api_key|token|access_token|password)=[^&]*", re.IGNORECASE | re.ASCII)
+
+
 def print_request(request: Request | None, status: int, seconds: float) -> None:
-    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line."""
-    line = json.dumps(
-        f"{request.path}?{request.query}" if request and request.query else request.path if request else ""
-    )
+    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line.
+
+    The original servers take keys in the query too; ours does not, but clients send them.
+    """
+    query = SECRET_PARAMETER.sub(r"\1=...", request.query) if request else ""
+    line = json.dumps(f"{request.path}?{query}" if request and query else request.path if request else "")
     method = json.dumps(request.method)[1:-1] if request else "-"
     print(
         f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",

@@ -618,3 +618,84 @@ def test_events_follow_the_groups_of_today(tmp_path: FilePath, monkeypatch: pyte
             events = {name: crowd.event("notes-update", changed) for name in readers}
         expected |= {name: [event] for name, event in events.items()}
         assert crowd.rest(clients) == expected
+
+
+# ---- hidden ends of links ----
+
+
+def linked_app() -> minirest.Application:
+    """Notes of anna alone, on a desk, in a drawer and with labels; the rows of labels are private too."""
+    document = {
+        "$defs": {
+            "notes": table(title=TEXT, desk=one("desks"), drawer=one("drawers", **{"x-delete": "restrict"})),
+            "desks": {
+                "type": "object",
+                "properties": {"note": one("notes", **{"x-inverse": "desk"}), "first": one("notes")},
+            },
+            "drawers": {
+                "type": "object",
+                "properties": {"name": TEXT, "labels": many("labels", **{"x-through": "labelled"})},
+            },
+            "labels": {"type": "object", "properties": {"name": TEXT}},
+            "labelled": table("drawer", "label", weight=INTEGER, drawer=one("drawers"), label=one("labels")),
+        }
+    }
+    users = dict.fromkeys(("anna", "bert"), "open-sesame")
+    app = minirest.make_app(document, users=users, clock=lambda: NOW)
+    for name, body in (
+        ("drawers", {"name": "top"}),
+        ("labels", {"name": "red"}),
+        ("desks", {}),
+        ("notes", {"title": "hush", "desk_id": 1, "drawer_id": 1}),
+        ("labelled", {"drawer_id": 1, "label_id": 1, "weight": 5}),
+    ):
+        assert ask(app, "anna", "POST", f"/api/{name}:create", body).status == 200
+    assert ask(app, "anna", "POST", "/api/desks:update/1", {"first_id": 1}).status == 200
+    return app
+
+
+def test_a_hidden_record_keeps_what_it_alone_may_have() -> None:
+    """Nobody takes the target of a hidden record's unique link, from either end, by key, link or a new record."""
+    with closing(linked_app()) as app:
+        holder = "select id, desk_id from notes where desk_id is not null"
+        for address, body in (
+            ("notes:create", {"title": "mine", "desk_id": 1}),
+            ("notes:create", {"title": "mine", "desk": {"id": 1}}),
+            ("desks/1/note:create", {"title": "mine"}),
+            ("desks:update/1", {"note": {"title": "mine"}}),
+        ):
+            answer = ask(app, "bert", "POST", f"/api/{address}", body)
+            assert (answer.status, [error["code"] for error in answer.json["errors"]]) == (400, ["unique"])
+        assert rows(app.store, holder) == [(1, 1)]
+
+
+def test_a_hidden_row_of_a_link_stays() -> None:
+    """Who replaces or removes linked records leaves those alone whose row is hidden, though they are seen."""
+    with closing(linked_app()) as app:
+        assert ask(app, "bert", "GET", "/api/drawers/1/labels:list").json["data"] == []
+        for address, body in (
+            ("drawers:update/1", {"labels": []}),
+            ("drawers/1/labels:set", []),
+            ("drawers/1/labels:remove", [1]),
+            ("drawers/1/labels:toggle", [1]),
+        ):
+            ask(app, "bert", "POST", f"/api/{address}", body)
+            assert rows(app.store, "select drawer_id, label_id, weight from labelled") == [(1, 1, 5)]
+
+
+def test_no_guess_finds_what_a_key_holds() -> None:
+    """To write the key of the hidden record that is linked is refused like the key of any other hidden record."""
+    with closing(linked_app()) as app:
+        assert ask(app, "anna", "POST", "/api/notes:create", {"title": "more"}).status == 200
+        answers = [ask(app, "bert", "POST", "/api/desks:update/1", {"first_id": key}) for key in (1, 2, 9)]
+        assert [answer.status for answer in answers] == [400, 400, 400]
+        assert {answer.json["errors"][0]["code"] for answer in answers} == {"link_missing"}
+        assert ask(app, "anna", "POST", "/api/desks:update/1", {"first_id": 1}).status == 200
+
+
+def test_how_many_hidden_records_need_one_is_not_told() -> None:
+    """A deletion that is refused for hidden records does not count them."""
+    with closing(linked_app()) as app:
+        answer = ask(app, "bert", "POST", "/api/drawers:destroy/1")
+        message = "The record cannot be deleted: some records of table 'notes' need it"
+        assert (answer.status, answer.json) == (400, {"errors": [{"code": "restricted", "message": message}]})

@@ -468,6 +468,15 @@ def test_last_use_of_a_busy_database(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # ---- what is kept ----
 
 
+def test_uses_are_not_remembered_for_ever(clock: Clock, accounts: Accounts) -> None:
+    """Sessions come and go; what is known of their use has a bound."""
+    account = accounts.sign_in("anna", PASSWORD)
+    texts = [accounts.open_session(account)[0] for _ in range(minirest.MAX_REMEMBERED + 1)]
+    clock.forward(minutes=1)
+    assert all(accounts.session(text) for text in texts)
+    assert 0 < len(accounts.used) <= minirest.MAX_REMEMBERED
+
+
 def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:
     """Neither a token nor a password is anywhere in the bytes of the database, its log included."""
     path = tmp_path / "a.db"

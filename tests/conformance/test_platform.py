@@ -399,7 +399,7 @@ def sign_in(web: Web, **environ: str) -> str:
     web.expect(answer, SIGNED_IN)
     end = format_datetime(web.now + timedelta(hours=24), usegmt=True)
     text = answer.headers["Set-Cookie"]
-    match = re.fullmatch(rf"(sid=[\w-]{{43}}); Path=/; Expires={end}; HttpOnly; SameSite=Lax", text)
+    match = re.fullmatch(rf"(sid=[\w-]{{43}}); Path=/; Expires={end}; HttpOnly; SameSite=Strict", text)
     assert match, text
     return match[1]
 
