@@ -78,9 +78,9 @@ class Live(Web):
         """A socket of a user, behind the two texts with which the server begins."""
         return Client(self.port, self.headers(user), address).begin()
 
-    def fetch(self, method: str, address: str, headers: Mapping[str, str], body: Any = None) -> Answer:
+    def fetch(self, method: str, address: str, headers: Mapping[str, str]) -> Answer:
         """Send a request with these headers alone."""
-        return fetch(self.port, method, address, body, headers.items())
+        return fetch(self.port, method, address, headers=headers.items())
 
     def refused(self, code: int, message: str, method: str, query: str, headers: Mapping[str, str]) -> None:
         """What a user asks for is refused as engine.io does."""
