@@ -3697,7 +3697,8 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
-    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did.
+    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `stamp`
+    is another one after each change of the password.
     """
 
     id: int | None = None
@@ -3707,6 +3708,7 @@ class Actor:
     groups: tuple[int, ...] = ()
     token: int | None = None
     session: str | None = None
+    stamp: str = field(default="", repr=False)
 
 
 NOBODY = Actor()
@@ -5635,6 +5637,8 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 # ======================================================================================================================
 
 TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
+SIGN_IN_TOKENS = ("auth:signIn", "auth/token")
+"""The names of the tokens that NocoBase and Platform give to somebody who signs in."""
 TOKEN_LETTERS = string.digits + string.ascii_letters
 SESSION_COOKIE = "sid"
 
@@ -5655,7 +5659,8 @@ class Account(NamedTuple):
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
         roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
-        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session)
+        stamp = (self.password or "")[-16:]  # a part of the hash, which never leaves the process
+        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session, stamp)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
@@ -5732,7 +5737,10 @@ class Accounts:
         return Account(*row[:9])
 
     def refresh(self, actor: Actor) -> Actor | None:
-        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds."""
+        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds.
+
+        What lets somebody in is a token, a session, or the password.
+        """
         if actor.id is None:
             return actor
         query = ACCOUNT + "where u.id=? and not coalesce(u.disabled,0)"
@@ -5744,7 +5752,9 @@ class Accounts:
             query += " and exists (select 1 from _sessions s where s.hash=? and s.expires>?)"
             values += [actor.session, self.store.moment()]
         row = self.fetch(query, tuple(values))
-        return Account._make((*row, actor.token, actor.session)).actor() if row else None
+        current = Account._make((*row, actor.token, actor.session)).actor() if row else None
+        by_password = actor.token is None and actor.session is None
+        return None if current and by_password and current.stamp != actor.stamp else current
 
     def verify(self, name: str, password: str) -> Account | None:
         """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
@@ -5860,6 +5870,7 @@ class Accounts:
         number = outcome.rows[0].key
         if "password" in values and not outcome.made:
             self.end_sessions(number)
+            self.end_tokens("user", "eq", number)
         return number
 
     def put_group(self, name: str) -> int:
@@ -5868,6 +5879,16 @@ class Accounts:
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name}, {}, Const(None))
         return self.store.run(Upsert(where, create, Select(table, Const(None), where))).rows[0].key
+
+    def sign_in_token(self, account: Account, name: str, hours: int) -> tuple[str, datetime, datetime]:
+        """A token for somebody who has signed in: its text, when it was made, and when it ends.
+
+        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired.
+        """
+        now = self.store.clock()
+        expires = now + timedelta(hours=hours)
+        self.end_tokens("expires", "lte", moment_text(now))
+        return self.add_token(account.name, name, moment_text(expires)), now, expires
 
     def add_token(self, user: str, name: str, expires: str | None = None) -> str:
         """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
@@ -5883,6 +5904,13 @@ class Accounts:
         change = Change("replace", (Item(Key(link.target.id, account.id)),))
         self.store.run(Create(table, values, {link: change}, Const(None)))
         return text
+
+    def end_tokens(self, column: str, op: Operator, value: SqlValue) -> None:
+        """Delete those tokens of signing in for which a condition holds."""
+        table = self.store.schema.all_tables["_tokens"]
+        compared = table.links[column].key if column in table.links else table.fields[column]
+        of_signing_in = Compare(Path((), table.fields["name"]), "in", SIGN_IN_TOKENS)
+        self.store.run(Delete(table, And((of_signing_in, Compare(Path((), compared), op, value)))))
 
     def tokens(self) -> list[tuple[int, str, str, str, str | None, str | None]]:
         """All tokens: id, user, name, first characters, expiry and last use."""
@@ -7902,8 +7930,7 @@ class NocoBase(Dialect):
         name, password, _ = self.credentials(request)
         accounts = self.services.accounts
         account = accounts.sign_in(accounts.name_of(name), password)
-        expires = moment_text(self.services.store.clock() + timedelta(days=TOKEN_DAYS))
-        token = accounts.add_token(account.name, "auth:signIn", expires)
+        token, _, _ = accounts.sign_in_token(account, "auth:signIn", 24 * TOKEN_DAYS)
         return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
 
     def credentials(self, request: Request) -> tuple[str, str, Json]:
@@ -8587,6 +8614,8 @@ class CoreData(Dialect):
     def put(self, request: Request, table: Table, number: int) -> Reply:
         """Change a record; one that is gone is made again, unless the caller has seen a version of it."""
         body, expect = self.body(request), request.expected_version
+        if number not in self.given_ids(request, table, (number,)):
+            raise fail("not_found")
         if request.header("If-Match") is None:
             op: Operation = self.upsert_operation(table, number, body)
         else:
@@ -8609,7 +8638,15 @@ class CoreData(Dialect):
         unknown = [name for name in body if name not in ("objects", "deleted_objects")]
         if unknown and self.services.strict:
             raise fail("unknown_parameter", name=unknown[0])
-        writes = [self.object_operation(table, number, given) for number, given in enumerate(objects)]
+        found = [self.read_object(table, ("objects", number), given) for number, given in enumerate(objects)]
+        known = self.given_ids(request, table, tuple(key for key, _ in found if key is not None))
+        for number, (key, _) in enumerate(found):
+            if key is not None and key not in known:
+                raise self.no_address(table, ("objects", number, "resource_uri"), objects[number]["resource_uri"])
+        writes = [
+            self.create_operation(table, values) if key is None else self.upsert_operation(table, key, values)
+            for key, values in found
+        ]
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
         delete = Delete(table, Compare(Path((), table.id), "in", gone))
         parts = self.run(request, Batch((*writes, delete))).parts
@@ -8623,23 +8660,32 @@ class CoreData(Dialect):
             raise fail("bad_value", [name], value=dump_json(value)[:100], expected="a list")
         return value
 
-    def object_operation(self, table: Table, number: int, given: Json) -> Operation:
-        """What one of the `objects` asks for: a new record without `resource_uri`, else the change of that record."""
-        place = ("objects", number)
+    def read_object(self, table: Table, place: Trail, given: Json) -> tuple[int | None, Mapping[str, Json]]:
+        """One of the `objects`: the id in its `resource_uri`, None for a new record, and its values."""
         if not isinstance(given, Mapping):
             raise fail("bad_value", place, value=dump_json(given)[:100], expected="an object")
         values = {name: value for name, value in given.items() if name != "resource_uri"}
         if "resource_uri" not in given:
-            return self.create_operation(table, values)
-        key = self.named(table, (*place, "resource_uri"), given["resource_uri"])
-        return self.upsert_operation(table, key, values)
+            return None, values
+        return self.named(table, (*place, "resource_uri"), given["resource_uri"]), values
 
-    def named(self, table: Table, place: tuple[str | int, ...], uri: Json) -> int:
+    def named(self, table: Table, place: Trail, uri: Json) -> int:
         """The id in an address of a body."""
         number = self.key(table, uri) if isinstance(uri, str) else None
         if number is None:
-            raise fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+            raise self.no_address(table, place, uri)
         return number
+
+    def no_address(self, table: Table, place: Trail, uri: Json) -> ApiError:
+        """The error for what is no address of a record, in a body."""
+        return fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+
+    def given_ids(self, request: Request, table: Table, numbers: tuple[int, ...]) -> set[SqlValue]:
+        """Those of some ids that a record has or had: only under these a record can be made again."""
+        history = self.schema.all_tables["_history"]
+        tag, record = (Path((), history.fields[name]) for name in ("tag", "record"))
+        where = And((Compare(tag, "eq", table.tag), Compare(record, "in", numbers)))
+        return {row.mark for row in self.run(request, Select(history, Const(None), where, mark=record)).rows}
 
 
 class Target(NamedTuple):
@@ -9314,9 +9360,8 @@ class Platform(Dialect):
         """`/api/v1/auth/token`: a token that holds as long as a session."""
         if request.method != "POST":
             raise not_allowed(request, "POST")
-        account, issued = self.account(request), self.services.store.clock()
-        expires = issued + timedelta(hours=SESSION_HOURS)
-        token = self.services.accounts.add_token(account.name, "auth/token", moment_text(expires))
+        accounts = self.services.accounts
+        token, issued, expires = accounts.sign_in_token(self.account(request), "auth/token", SESSION_HOURS)
         times = {
             name: (moment - EPOCH) // timedelta(milliseconds=1)
             for name, moment in (("issuedAt", issued), ("expiresAt", expires))
