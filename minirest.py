@@ -138,6 +138,7 @@ MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
+MAX_GIVEN_ID = 2**51 - 1
 MAX_NAME_LENGTH = 63
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
@@ -340,7 +341,7 @@ END_OF_TIME = "~"
 def moment_text(moment: datetime) -> str:
     """A moment as it is stored: 24 characters of UTC text, cut to milliseconds.
 
-    >>> moment_text(datetime(2024, 5, 1, 15, 45, 0, 123999, tzinfo=timezone(timedelta(hours=2))))
+    >>> moment_text(datetime.fromisoformat("2024-05-01T15:45:00.123999+02:00"))
     '2024-05-01T13:45:00.123Z'
     """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
@@ -3698,7 +3699,8 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
-    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did.
+    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `stamp`
+    is another one after each change of the password.
     """
 
     id: int | None = None
@@ -3708,6 +3710,7 @@ class Actor:
     groups: tuple[int, ...] = ()
     token: int | None = None
     session: str | None = None
+    stamp: str = field(default="", repr=False)
 
 
 NOBODY = Actor()
@@ -4109,7 +4112,8 @@ class Writer:
         for link, target in self.restricted:
             held = len(self.holders(link, target))
             if held:
-                self.faults.append(Violation((), "restricted", {"count": held, "table": link.source.name}))
+                count = "some" if link.source in self.origin.sight.rules else held
+                self.faults.append(Violation((), "restricted", {"count": count, "table": link.source.name}))
         self.refuse_faults()
         return Outcome(changed=len(keys))
 
@@ -4208,12 +4212,18 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
+        if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
+            params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
+            self.faults.append(Violation((*trail, "id"), "bad_value", params))
         stored = self.defaults(table) | dict(values)
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
                 stored[link.key] = self.only_target(link, change, (*trail, link.name))
         stored |= self.system_values(table, stored)
+        version = self.first_version(spot)
+        if version > 1:
+            stored[table.system["_version"]] = version
         plain = self.hashed({column: value for column, value in stored.items() if value is not None})
         number = self.insert_row(table, plain | ({table.id: spot.key} if spot.key else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
@@ -4229,8 +4239,15 @@ class Writer:
         self.created.discard((table, number))
         self.validate(spot, stored)
         self.touch_targets(table, stored)
-        self.note(Spot(table, number), 1, Note("created", after=self.described(table, stored)))
+        self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
         return number
+
+    def first_version(self, spot: Spot) -> int:
+        """The version of a new record: 1, or of one that is made again under its id one more than it ever had."""
+        if not spot.key or not spot.table.tracked:
+            return 1
+        tag, key = bind(spot.table.tag), bind(spot.key)
+        return self.ids(sql("select coalesce(max(version),0)+1 from _history where tag={} and record={}", tag, key))[0]
 
     def defaults(self, table: Table) -> Stored:
         """The values of fields that have a default."""
@@ -4241,11 +4258,11 @@ class Writer:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
         for link in spot.table.links.values():
             target = values.get(link.key) if link.key else None
-            if not isinstance(target, int) or not target or (before and before[link.key] == target):  # type: ignore[index]
+            if self.trusting or not link.key or not isinstance(target, int) or not target:
+                continue
+            if before and before[link.key] == target and link.target not in self.origin.sight.rules:
                 continue
             trail = (*spot.trail, link.name)
-            if self.trusting:
-                continue
             if self.find(link.target, Key(link.target.id, target)) is None:
                 self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:
@@ -4384,7 +4401,7 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if link.key:
             return self.change_own_link(link, source, change, trail)
-        current = self.seen(link, self.linked(link, source))
+        current = self.seen(link, source)
         wanted = self.wanted(link, source, change, trail)
         keys = {it.key for it in wanted}
         new = [it for it in wanted if it.key not in current and change.how != "remove"]
@@ -4416,7 +4433,7 @@ class Writer:
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
         if change.items is None:
-            return [Linked(key, {}, trail) for key in self.seen(link, self.linked(link, source))]
+            return [Linked(key, {}, trail) for key in self.seen(link, source)]
         found: dict[int, Linked] = {}
         for number, item in enumerate(change.items):
             it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
@@ -4424,27 +4441,28 @@ class Writer:
                 found[it.key] = it
         return list(found.values())
 
-    def linked(self, link: Link, source: int) -> list[int]:
-        """The ids of the linked records, in the order of the link."""
+    def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
+        """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
         if link.key:
             table, column = quoted(link.source.name), quoted(link.key.column)
             return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
-        it = Compiler().source(link, Frame(link.source, "", only_id=bind(source)), only_ids=True)
+        near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
+        it = Compiler(sight).source(link, near, only_ids)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
 
-    def seen(self, link: Link, targets: list[int]) -> list[int]:
-        """Those of the linked records that the actor sees: the others are not there for it, and stay as they are."""
-        if link.target not in self.origin.sight.rules:
-            return targets
-        return [key for key in targets if self.find(link.target, Key(link.target.id, key)) is not None]
+    def seen(self, link: Link, source: int) -> list[int]:
+        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
+        return self.linked(link, source, self.origin.sight)
+
+    def sees(self, table: Table, key: int) -> bool:
+        """Whether the actor sees a record that is there."""
+        return table not in self.origin.sight.rules or self.find(table, Key(table.id, key)) is not None
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links]
-        unseen = {
-            column for column in cleared if before[column] and not self.seen(links[column], [int(before[column] or 0)])
-        }
+        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        unseen = {column for column in cleared if not self.sees(links[column].target, int(before[column] or 0))}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -4472,7 +4490,7 @@ class Writer:
         if link.back and link.back.key:
             values[link.back.key] = source
             if not link.many:
-                for key in self.linked(link, source):
+                for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
         return self.insert(spot, values, item.links)
 
@@ -4484,7 +4502,7 @@ class Writer:
         found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
-        if key is None and held is not None and not self.seen(link, [held]):
+        if key is None and held is not None and not self.sees(link.target, held):
             return held
         if change.how == "remove":
             return None if change.items is None or held in keys else held
@@ -4497,7 +4515,7 @@ class Writer:
         return key
 
     def let_go(self, link: Link, target: int, trail: Trail, before: Stored | None = None) -> None:
-        """Clear the own link of another record to a target that only one may have."""
+        """Clear the own link of another record to a target that only one may have; an unseen one keeps it."""
         assert link.key
         source = before[link.source.id] if before else 0
         table, column = quoted(link.source.name), quoted(link.key.column)
@@ -4505,7 +4523,7 @@ class Writer:
         for holder in self.ids(statement):
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
-            else:
+            elif self.sees(link.source, holder):
                 self.clear(link, holder)
 
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
@@ -5540,11 +5558,12 @@ class Request:
     @property
     def origin(self) -> str | None:
         """The origin of the page that asks, None when no page of another origin does."""
-        site, origin = self.header("Sec-Fetch-Site"), self.header("Origin")
+        foreign = self.header("Sec-Fetch-Site") in ("cross-site", "same-site")  # another port is of the same site
+        origin = self.header("Origin")
         if origin is None:
-            return "null" if site == "cross-site" else None
+            return "null" if foreign else None
         ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
-        return None if ours and site != "cross-site" else origin
+        return None if ours and not foreign else origin
 
     @property
     def expected_version(self) -> int | None:
@@ -5630,6 +5649,8 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 # ======================================================================================================================
 
 TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
+SIGN_IN_TOKENS = ("auth:signIn", "auth/token")
+"""The names of the tokens that NocoBase and Platform give to somebody who signs in."""
 TOKEN_LETTERS = string.digits + string.ascii_letters
 SESSION_COOKIE = "sid"
 
@@ -5650,7 +5671,8 @@ class Account(NamedTuple):
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
         roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
-        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session)
+        stamp = (self.password or "")[-16:]  # a part of the hash, which never leaves the process
+        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session, stamp)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
@@ -5727,7 +5749,10 @@ class Accounts:
         return Account(*row[:9])
 
     def refresh(self, actor: Actor) -> Actor | None:
-        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds."""
+        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds.
+
+        What lets somebody in is a token, a session, or the password.
+        """
         if actor.id is None:
             return actor
         query = ACCOUNT + "where u.id=? and not coalesce(u.disabled,0)"
@@ -5739,7 +5764,9 @@ class Accounts:
             query += " and exists (select 1 from _sessions s where s.hash=? and s.expires>?)"
             values += [actor.session, self.store.moment()]
         row = self.fetch(query, tuple(values))
-        return Account._make((*row, actor.token, actor.session)).actor() if row else None
+        current = Account._make((*row, actor.token, actor.session)).actor() if row else None
+        by_password = actor.token is None and actor.session is None
+        return None if current and by_password and current.stamp != actor.stamp else current
 
     def verify(self, name: str, password: str) -> Account | None:
         """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
@@ -5787,7 +5814,7 @@ class Accounts:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
-            self.used[key] = now[:16]
+            bounded(self.used)[key] = now[:16]
             statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
             self.store.database.write_if_free(statement.text, (now, key))
 
@@ -5855,6 +5882,7 @@ class Accounts:
         number = outcome.rows[0].key
         if "password" in values and not outcome.made:
             self.end_sessions(number)
+            self.end_tokens("user", "eq", number)
         return number
 
     def put_group(self, name: str) -> int:
@@ -5863,6 +5891,16 @@ class Accounts:
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name}, {}, Const(None))
         return self.store.run(Upsert(where, create, Select(table, Const(None), where))).rows[0].key
+
+    def sign_in_token(self, account: Account, name: str, hours: int) -> tuple[str, datetime, datetime]:
+        """A token for somebody who has signed in: its text, when it was made, and when it ends.
+
+        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired.
+        """
+        now = self.store.clock()
+        expires = now + timedelta(hours=hours)
+        self.end_tokens("expires", "lte", moment_text(now))
+        return self.add_token(account.name, name, moment_text(expires)), now, expires
 
     def add_token(self, user: str, name: str, expires: str | None = None) -> str:
         """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
@@ -5878,6 +5916,13 @@ class Accounts:
         change = Change("replace", (Item(Key(link.target.id, account.id)),))
         self.store.run(Create(table, values, {link: change}, Const(None)))
         return text
+
+    def end_tokens(self, column: str, op: Operator, value: SqlValue) -> None:
+        """Delete those tokens of signing in for which a condition holds."""
+        table = self.store.schema.all_tables["_tokens"]
+        compared = table.links[column].key if column in table.links else table.fields[column]
+        of_signing_in = Compare(Path((), table.fields["name"]), "in", SIGN_IN_TOKENS)
+        self.store.run(Delete(table, And((of_signing_in, Compare(Path((), compared), op, value)))))
 
     def tokens(self) -> list[tuple[int, str, str, str, str | None, str | None]]:
         """All tokens: id, user, name, first characters, expiry and last use."""
@@ -7897,8 +7942,7 @@ class NocoBase(Dialect):
         name, password, _ = self.credentials(request)
         accounts = self.services.accounts
         account = accounts.sign_in(accounts.name_of(name), password)
-        expires = moment_text(self.services.store.clock() + timedelta(days=TOKEN_DAYS))
-        token = accounts.add_token(account.name, "auth:signIn", expires)
+        token, _, _ = accounts.sign_in_token(account, "auth:signIn", 24 * TOKEN_DAYS)
         return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
 
     def credentials(self, request: Request) -> tuple[str, str, Json]:
@@ -7911,18 +7955,22 @@ class NocoBase(Dialect):
         return name, password, values.get("email")
 
     def check(self, request: Request) -> Reply:
-        """The user whose token the request carries; nobody without one."""
-        if request.header("Authorization") is None:
+        """The user whose credentials the request carries; nobody without any."""
+        if request.header("Authorization") is None and request.cookie(SESSION_COOKIE) is None:
             return json_reply('{"data":{}}')
         self.services.authenticate(request)
         account = self.services.accounts.account(request.actor.name)
         return json_reply(dump_json({"data": _user(account) if account else {}}))
 
     def sign_out(self, request: Request) -> Reply:
-        """End the token of the request."""
+        """End the token or the session of the request."""
         self.services.authenticate(request)
-        if request.actor.token is not None:
-            self.services.accounts.revoke_token(request.actor.token)
+        self.services.may_write(request)
+        accounts, actor = self.services.accounts, request.actor
+        if actor.token is not None:
+            accounts.revoke_token(actor.token)
+        if actor.session is not None:
+            accounts.end_session(actor.session)
         return json_reply('{"data":{}}')
 
     def sign_up(self, request: Request) -> Reply:
@@ -8137,17 +8185,17 @@ DATE_FORMS = {
 }
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
-SINGULARS = (
-    ("ies", "y"),
-    ("sses", "ss"),
-    ("xes", "x"),
-    ("ches", "ch"),
-    ("shes", "sh"),
-    ("ss", "ss"),
-    ("us", "us"),
-    ("is", "is"),
-    ("s", ""),
-)
+SINGULARS = {
+    "ies": "y",
+    "sses": "ss",
+    "xes": "x",
+    "ches": "ch",
+    "shes": "sh",
+    "ss": "ss",
+    "us": "us",
+    "is": "is",
+    "s": "",
+}
 COREDATA_MEDIA_TYPE = "application/json"
 
 
@@ -8166,13 +8214,19 @@ def html_reply(status: int, text: str = "", headers: tuple[tuple[str, str], ...]
     return Reply(status, text.encode("utf-8"), headers, "text/html; charset=utf-8")
 
 
+def methods_reply(status: int, methods: Iterable[str]) -> Reply:
+    """A reply that says which methods there are."""
+    allowed = ",".join(methods)
+    return html_reply(status, allowed, (("Allow", allowed),))
+
+
 def singular(name: str) -> str:
     """What one record of a table is called: the singular of its English name, with a capital.
 
     >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
     ['Contact', 'Company', 'Box', 'Address', 'Personen']
     """
-    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
+    ending, end = next((pair for pair in SINGULARS.items() if name.endswith(pair[0])), ("", ""))
     stem = name.removesuffix(ending) + end
     return stem[:1].upper() + stem[1:]
 
@@ -8231,13 +8285,14 @@ class CoreData(Dialect):
         yield Route(methods, f"{COREDATA_BASE}/<rest:path>", self.nowhere, public=True)
 
     def error(self, error: ApiError) -> Reply:
-        if error.status == 404 or error.code in ("unauthenticated", "unknown_table"):
-            return html_reply(404 if error.code == "unknown_table" else error.status)
-        if error.code == "method":
-            return html_reply(405, dict(error.headers)["Allow"], error.headers)
-        key = "error_message" if error.status == 415 or error.status >= 500 else "error"
+        status = 404 if error.code == "unknown_table" else error.status
+        if status in (401, 404):
+            return html_reply(status)
+        if status == 405:
+            return html_reply(status, dict(error.headers)["Allow"], error.headers)
+        key = "error_message" if status == 415 or status >= 500 else "error"
         text = "; ".join(html.escape(self.message(fault), quote=False) for fault in error.violations)
-        return coredata_reply(dump_json({key: text}), error.status, error.headers)
+        return coredata_reply(dump_json({key: text}), status, error.headers)
 
     def message(self, violation: Violation) -> str:
         match violation.params:
@@ -8254,17 +8309,16 @@ class CoreData(Dialect):
         self, handler: Callable[..., Reply], methods: tuple[str, ...], request: Request, name: str, **address: str
     ) -> Reply:
         """What all addresses of a table have in common; OPTIONS is answered without credentials."""
-        allowed = ",".join(methods)
         request.method = self.method(request)
         if request.method == "OPTIONS":
-            return html_reply(200, allowed, (("Allow", allowed),))
+            return methods_reply(200, methods)
         self.services.authenticate(request)
         table = self.schema.find(name)
         is_read = request.method in ("GET", "HEAD")
         if is_read and not request.path.endswith("/"):
             return self.with_slash(request)
         if not is_read and request.method not in methods:
-            return html_reply(405, allowed, (("Allow", allowed),))
+            return methods_reply(405, methods)
         return handler(request, table, **address)
 
     def method(self, request: Request) -> str:
@@ -8285,10 +8339,8 @@ class CoreData(Dialect):
     def show_endpoints(self, request: Request) -> Reply:
         """All endpoints. Strangers see none, for they may see nothing; but wrong credentials are refused."""
         request.method = self.method(request)
-        if request.method == "OPTIONS":
-            return html_reply(200, "GET", (("Allow", "GET"),))
         if request.method not in ("GET", "HEAD"):
-            return html_reply(405, "GET", (("Allow", "GET"),))
+            return methods_reply(200 if request.method == "OPTIONS" else 405, COREDATA_METHODS["read"])
         if not request.path.endswith("/"):
             return self.with_slash(request)
         tables = list(self.schema.tables.values())
@@ -8348,9 +8400,8 @@ class CoreData(Dialect):
 
     def check_parameters(self, request: Request) -> None:
         """The original ignores parameters where they mean nothing; a strict server does not."""
-        for parameter in request.parameters:
-            if self.services.strict:
-                raise fail("unknown_parameter", name=parameter.name)
+        if self.services.strict and request.parameters:
+            raise fail("unknown_parameter", name=request.parameters[0].name)
 
     def address(self, table: Table) -> str:
         """The address of a table."""
@@ -8397,13 +8448,12 @@ class CoreData(Dialect):
             raise fail("not_found")
         keys = {text: self.key(table, text) for text in texts}
         where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
-        found = {
-            row.key: row.text for row in self.run(request, Select(table, self.shape(self.names(table)), where)).rows
-        }
+        rows = self.run(request, Select(table, self.shape(self.names(table)), where)).rows
+        found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
-        rows = ",".join(found[number] for text in texts if (number := keys[text]) in found)
+        objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
         start = f'"not_found":{dump_json(missing)},' if missing else ""
-        return coredata_reply(f'{{{start}"objects":[{rows}]}}', headers=self.headers(request))
+        return coredata_reply(f'{{{start}"objects":[{objects}]}}', headers=self.headers(request))
 
     def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """The headers of an answer with records."""
@@ -8512,11 +8562,11 @@ class CoreData(Dialect):
         values.faults = [self.worded(names, body, fault) for fault in values.faults]
         return values
 
-    def create_operation(self, table: Table, number: int | None, body: Mapping[str, Json]) -> Create:
-        """A new record, under an id where one is given."""
+    def create_operation(self, table: Table, body: Mapping[str, Json]) -> Create:
+        """A new record."""
         names = self.names(table)
         values, shape = self.values(names, body), self.shape(names)
-        return Create(table, values.fields, values.links, shape, key=number, faults=tuple(values.faults))
+        return Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
 
     def update_operation(self, table: Table, number: int, body: Mapping[str, Json], expect: int | None) -> Update:
         """The change of one record."""
@@ -8528,7 +8578,8 @@ class CoreData(Dialect):
     def upsert_operation(self, table: Table, number: int, body: Mapping[str, Json]) -> Upsert:
         """The change of a record, which is made again under its id when it is gone."""
         update = self.update_operation(table, number, body, None)
-        return Upsert(update.where, self.create_operation(table, number, body), update)
+        create = Create(table, update.values, update.links, update.shape, key=number, faults=update.faults)
+        return Upsert(update.where, create, update)
 
     def worded(self, names: Names, body: Mapping[str, Json], fault: Violation) -> Violation:
         """A violation of a body; of a date that cannot be read in the original's words."""
@@ -8536,10 +8587,9 @@ class CoreData(Dialect):
         kind = member.kind.name if isinstance(member, Field) else ""
         if fault.rule != "bad_value" or kind not in DATE_NAMES:
             return fault
-        word, value = DATE_NAMES[kind], str(body.get(str(fault.path[0])))[:100]
-        text = (
-            f"{word} provided to '{fault.path[0]}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
-        )
+        name, word = fault.path[0], DATE_NAMES[kind]
+        value = str(body.get(str(name)))[:100]
+        text = f"{word} provided to '{name}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
         return Violation(fault.path, "refused", {"text": text})
 
     def read_link(self, link: Link, value: Json) -> Change:
@@ -8570,12 +8620,14 @@ class CoreData(Dialect):
     def create(self, request: Request, table: Table) -> Reply:
         """A new record."""
         self.check_parameters(request)
-        rows = self.run(request, self.create_operation(table, None, self.body(request))).rows
+        rows = self.run(request, self.create_operation(table, self.body(request))).rows
         return self.answer(request, table, rows, 201)
 
     def put(self, request: Request, table: Table, number: int) -> Reply:
         """Change a record; one that is gone is made again, unless the caller has seen a version of it."""
         body, expect = self.body(request), request.expected_version
+        if number not in self.given_ids(request, table, (number,)):
+            raise fail("not_found")
         if request.header("If-Match") is None:
             op: Operation = self.upsert_operation(table, number, body)
         else:
@@ -8598,7 +8650,15 @@ class CoreData(Dialect):
         unknown = [name for name in body if name not in ("objects", "deleted_objects")]
         if unknown and self.services.strict:
             raise fail("unknown_parameter", name=unknown[0])
-        writes = [self.object_operation(table, number, given) for number, given in enumerate(objects)]
+        found = [self.read_object(table, ("objects", number), given) for number, given in enumerate(objects)]
+        known = self.given_ids(request, table, tuple(key for key, _ in found if key is not None))
+        for number, (key, _) in enumerate(found):
+            if key is not None and key not in known:
+                raise self.no_address(table, ("objects", number, "resource_uri"), objects[number]["resource_uri"])
+        writes = [
+            self.create_operation(table, values) if key is None else self.upsert_operation(table, key, values)
+            for key, values in found
+        ]
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
         delete = Delete(table, Compare(Path((), table.id), "in", gone))
         parts = self.run(request, Batch((*writes, delete))).parts
@@ -8612,23 +8672,32 @@ class CoreData(Dialect):
             raise fail("bad_value", [name], value=dump_json(value)[:100], expected="a list")
         return value
 
-    def object_operation(self, table: Table, number: int, given: Json) -> Operation:
-        """What one of the `objects` asks for: a new record without `resource_uri`, else the change of that record."""
-        place = ("objects", number)
+    def read_object(self, table: Table, place: Trail, given: Json) -> tuple[int | None, Mapping[str, Json]]:
+        """One of the `objects`: the id in its `resource_uri`, None for a new record, and its values."""
         if not isinstance(given, Mapping):
             raise fail("bad_value", place, value=dump_json(given)[:100], expected="an object")
         values = {name: value for name, value in given.items() if name != "resource_uri"}
         if "resource_uri" not in given:
-            return self.create_operation(table, None, values)
-        key = self.named(table, (*place, "resource_uri"), given["resource_uri"])
-        return self.upsert_operation(table, key, values)
+            return None, values
+        return self.named(table, (*place, "resource_uri"), given["resource_uri"]), values
 
-    def named(self, table: Table, place: tuple[str | int, ...], uri: Json) -> int:
+    def named(self, table: Table, place: Trail, uri: Json) -> int:
         """The id in an address of a body."""
         number = self.key(table, uri) if isinstance(uri, str) else None
         if number is None:
-            raise fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+            raise self.no_address(table, place, uri)
         return number
+
+    def no_address(self, table: Table, place: Trail, uri: Json) -> ApiError:
+        """The error for what is no address of a record, in a body."""
+        return fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+
+    def given_ids(self, request: Request, table: Table, numbers: tuple[int, ...]) -> set[SqlValue]:
+        """Those of some ids that a record has or had: only under these a record can be made again."""
+        history = self.schema.all_tables["_history"]
+        tag, record = (Path((), history.fields[name]) for name in ("tag", "record"))
+        where = And((Compare(tag, "eq", table.tag), Compare(record, "in", numbers)))
+        return {row.mark for row in self.run(request, Select(history, Const(None), where, mark=record)).rows}
 
 
 class Target(NamedTuple):
@@ -9000,9 +9069,10 @@ class Platform(Dialect):
             ("/<store>/<key>/<link>", self.of_link, False),
             ("/<rest:path>", self.elsewhere, False),
         )
-        for end in ("", "/"):
-            for rule, handler, public in rules:
+        for rule, handler, public in rules:  # both ends of one rule before the next: `elsewhere` takes all that is left
+            for end in ("", "/"):
                 yield Route(ALL_METHODS, f"/api/v1{rule}{end}", handler, public)
+        for end in ("", "/"):
             yield Route(("GET", "POST"), f"/socket.io{end}", self.open_socket, public=True)
 
     def error(self, error: ApiError) -> Reply:
@@ -9290,18 +9360,20 @@ class Platform(Dialect):
             self.services.accounts.end_session(hash_token(text))
 
     def cookie(self, request: Request, text: str, expires: datetime) -> tuple[str, str]:
-        """The header that sets the session's cookie; pages of other sites cannot send it with what they post."""
+        """The header that sets the session's cookie; pages of other sites cannot send it, by a link neither.
+
+        Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
+        """
         secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
         end = format_datetime(expires.astimezone(UTC), usegmt=True)
-        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Lax{secure}"
+        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
     def of_token(self, request: Request) -> Reply:
         """`/api/v1/auth/token`: a token that holds as long as a session."""
         if request.method != "POST":
             raise not_allowed(request, "POST")
-        account, issued = self.account(request), self.services.store.clock()
-        expires = issued + timedelta(hours=SESSION_HOURS)
-        token = self.services.accounts.add_token(account.name, "auth/token", moment_text(expires))
+        accounts = self.services.accounts
+        token, issued, expires = accounts.sign_in_token(self.account(request), "auth/token", SESSION_HOURS)
         times = {
             name: (moment - EPOCH) // timedelta(milliseconds=1)
             for name, moment in (("issuedAt", issued), ("expiresAt", expires))
@@ -10414,11 +10486,16 @@ def describe(app: Application) -> None:
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
 
+SECRET_PARAMETER = re.compile(r"\b(api_key|token|access_token|password)=[^&]*", re.IGNORECASE | re.ASCII)
+
+
 def print_request(request: Request | None, status: int, seconds: float) -> None:
-    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line."""
-    line = json.dumps(
-        f"{request.path}?{request.query}" if request and request.query else request.path if request else ""
-    )
+    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line.
+
+    The original servers take keys in the query too; ours does not, but clients send them.
+    """
+    query = SECRET_PARAMETER.sub(r"\1=...", request.query) if request else ""
+    line = json.dumps(f"{request.path}?{query}" if request and query else request.path if request else "")
     method = json.dumps(request.method)[1:-1] if request else "-"
     print(
         f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",

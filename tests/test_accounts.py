@@ -1,5 +1,6 @@
 """Section 11: users, tokens, and who a request comes from."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -278,9 +279,10 @@ def test_actor(accounts: Accounts) -> None:
     """A request's actor is the user: id, names, roles and groups; without a display name the name stands for it."""
     plain = accounts.put_user("bert", password=PASSWORD)
     named = accounts.put_user("carla", password=PASSWORD, display_name="Carla C.", roles=["editor", "admin"])
-    assert accounts.authenticate(request(basic("bert", PASSWORD))) == minirest.Actor(plain, "bert", "bert")
-    carla = minirest.Actor(named, "carla", "Carla C.", ("editor", "admin"))
-    assert accounts.authenticate(request(basic("carla", PASSWORD))) == carla
+    bert, carla = (accounts.authenticate(request(basic(name, PASSWORD))) for name in ("bert", "carla"))
+    assert dataclasses.replace(bert, stamp="") == minirest.Actor(plain, "bert", "bert")
+    assert dataclasses.replace(carla, stamp="") == minirest.Actor(named, "carla", "Carla C.", ("editor", "admin"))
+    assert len({bert.stamp, carla.stamp, ""}) == 3
 
 
 # ---- what a sign-in costs ----
@@ -403,6 +405,24 @@ def test_token_expires(app: Application, clock: Clock) -> None:
     assert ask(app, f"Bearer {token}") == (401, UNAUTHORIZED)
 
 
+def test_tokens_of_signing_in(app: Application, clock: Clock) -> None:
+    """They end with a new password and are forgotten when they have expired; tokens of their own stay."""
+    account = app.accounts.sign_in("anna", PASSWORD)
+    own = app.accounts.add_token("anna", "laptop", minirest.moment_text(clock.now + timedelta(hours=1)))
+    first, made, expires = app.accounts.sign_in_token(account, "auth/token", 2)
+    assert (made, expires) == (clock.now, clock.now + timedelta(hours=2))
+    assert [token[2] for token in app.accounts.tokens()] == ["laptop", "auth/token"]
+    clock.forward(hours=3)
+    second, _, _ = app.accounts.sign_in_token(account, "auth:signIn", 2)
+    assert [token[2] for token in app.accounts.tokens()] == ["laptop", "auth:signIn"]
+    assert [ask(app, f"Bearer {text}")[0] for text in (own, first, second)] == [401, 401, 200]
+    app.accounts.put_user("anna", display_name="Anna")
+    assert ask(app, f"Bearer {second}")[0] == 200
+    app.accounts.put_user("anna", password="another horse")
+    assert [token[2] for token in app.accounts.tokens()] == ["laptop"]
+    assert ask(app, f"Bearer {second}")[0] == 401
+
+
 def test_token_revoked(app: Application) -> None:
     """A revoked token is refused at the next request; the others still hold; an unknown id is none."""
     first, second = (app.accounts.add_token("anna", name) for name in ("laptop", "phone"))
@@ -466,6 +486,15 @@ def test_last_use_of_a_busy_database(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 # ---- what is kept ----
+
+
+def test_uses_are_not_remembered_for_ever(clock: Clock, accounts: Accounts) -> None:
+    """Sessions come and go; what is known of their use has a bound."""
+    account = accounts.sign_in("anna", PASSWORD)
+    texts = [accounts.open_session(account)[0] for _ in range(minirest.MAX_REMEMBERED + 1)]
+    clock.forward(minutes=1)
+    assert all(accounts.session(text) for text in texts)
+    assert 0 < len(accounts.used) <= minirest.MAX_REMEMBERED
 
 
 def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:

@@ -731,6 +731,16 @@ def test_log_lines_cannot_be_forged() -> None:
         assert re.fullmatch(r"\d\d:\d\d:\d\d GET [\x20-\x7e]* 400 [\d.]+ ms", line)
 
 
+def test_secrets_in_a_query_are_not_logged() -> None:
+    """A key that a client writes into the query, where an original server takes it, stays out of the log."""
+    write_schema()
+    with start("shop.json", "--no-auth", "--log") as server:
+        ask(server.next_address(), "api/v2/kunden/?username=anna&api_key=hush&limit=1&Token=hush")
+        _, errors = server.stop()
+    logged = r"\S+ GET /api/v2/kunden/\?username=anna&api_key=\.\.\.&limit=1&Token=\.\.\. 200 [\d.]+ ms"
+    assert [bool(re.fullmatch(logged, line)) for line in errors] == [True]
+
+
 def test_without_log_it_is_quiet() -> None:
     """Without --log and without a terminal nothing is printed for a request."""
     write_schema()

@@ -1066,7 +1066,7 @@ def test_rotation(house: House) -> None:
 def test_sign_out(house: House) -> None:
     """DELETE ends the session and takes the cookie away; without a session there is nothing to end."""
     first, other = house.cookie(), house.cookie()
-    gone = "sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax"
+    gone = "sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict"
     for cookie in (first, first, "sid=x", ""):
         answer = house("DELETE", "/auth", HTTP_COOKIE=cookie)
         assert (answer.status, answer.json) == (200, {"sucess": True, "success": True})
@@ -1079,7 +1079,7 @@ def test_secure_cookie(house: House) -> None:
     body = {"login": "anna", "password": PASSWORD}
     answer = house("POST", "/auth", body, **{"wsgi.url_scheme": "https"})
     assert answer.headers["Set-Cookie"].endswith(
-        "; Expires=Sun, 16 Jun 2024 12:00:00 GMT; HttpOnly; SameSite=Lax; Secure"
+        "; Expires=Sun, 16 Jun 2024 12:00:00 GMT; HttpOnly; SameSite=Strict; Secure"
     )
 
 
