@@ -5918,8 +5918,9 @@ class _Multipart:
         end, self.buffer = self.buffer[:2], self.buffer[2:]
         if end == b"\r\n":
             return True
-        rest = self.buffer + self.stream.read(self.left) if len(self.buffer) + self.left <= 2 else b"more"
-        if end != b"--" or rest not in (b"", b"\r\n"):
+        while end == b"--" and self.left and len(self.buffer) <= 2:
+            self.fill()
+        if end != b"--" or self.left or self.buffer not in (b"", b"\r\n"):
             raise fail("bad_body", reason="something follows a boundary")
         return False
 
@@ -6017,10 +6018,12 @@ class Downloads:
 
     def routes(self) -> Iterator[Route]:
         """`/browse/<table>/<id>/file/<field>`."""
-        yield Route(("GET",), "/browse/<table>/<key>/file/<name>", self.show)
+        yield Route(ALL_METHODS, "/browse/<table>/<key>/file/<name>", self.show)
 
     def show(self, request: Request, table: str, key: str, name: str) -> Reply:
         """A file, or a part of it. ApiError `not_found` for a record that is not seen, and for one without a file."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
         text = self.find(request, table, key, name)
         file = json.loads(text)
         tag = f'"{hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()}"'
@@ -6051,7 +6054,7 @@ class Downloads:
         actor, moment = request.actor, self.store.moment()
         origin = Origin(actor, "", moment, sight_of(self.store.schema, actor))
         rows = self.store.run(guard(op, actor, moment), origin).rows
-        if not rows or rows[0].text == "null":
+        if not rows or not rows[0].text:  # null where the record holds none
             raise fail("not_found")
         return rows[0].text
 
