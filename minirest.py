@@ -2238,6 +2238,10 @@ class Parent(NamedTuple):
     key: Key
 
 
+ANY_MEDIA_TYPE = "application/octet-stream"
+"""Of a file: bytes of whatever kind. Of a field: files of any type."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Upload:
     """A file that a request brings: `size` bytes of an open file, from `start` on, which lasts as long as the request.
@@ -2897,8 +2901,8 @@ def _read_upload(result: Values, member: Field | Link, upload: Upload) -> None:
         params = {"value": dump_json(upload.name), "expected": "no file"}
         result.faults.append(Violation((member.name,), "bad_value", params))
         return
-    wanted = str(member.schema.get("contentMediaType", upload.media_type)).lower()
-    if wanted != upload.media_type:
+    wanted = str(member.schema.get("contentMediaType", ANY_MEDIA_TYPE)).lower()
+    if wanted not in (upload.media_type, ANY_MEDIA_TYPE):
         result.faults.append(Violation((member.name,), "contentMediaType", {"media_type": wanted}))
     result.links[member] = Change("replace", (Item(upload=upload),))
 
@@ -5883,7 +5887,7 @@ def media_type_of(text: str) -> str:
     ('image/jpeg', 'application/octet-stream')
     """
     match = MEDIA_TYPE.match(text.strip())
-    return match[1].lower() if match and len(match[1]) <= MAX_FILE_NAME_LENGTH else "application/octet-stream"
+    return match[1].lower() if match and len(match[1]) <= MAX_FILE_NAME_LENGTH else ANY_MEDIA_TYPE
 
 
 class _Multipart:
@@ -9394,6 +9398,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     412: ("error_precondition_failed",),
     413: ("error_too_large",),
     415: ("error_media_type",),
+    416: ("error_range",),
     421: ("error_misdirected",),
     500: ("error_internal",),
     501: ("error_not_implemented",),
@@ -10552,6 +10557,12 @@ def strict_channel() -> Any:
 
         def received(self, data: bytes) -> bool:
             return self.web_socket.received(data) if self.web_socket else super().received(data)
+
+        def write_soon(self, data: Any) -> int:
+            written, waiting = self.current_outbuf_count, self.outbufs[-1]
+            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
+            return int(super().write_soon(data))
 
         def handle_write(self) -> None:
             return self.web_socket.flush() if self.web_socket else super().handle_write()

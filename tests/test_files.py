@@ -42,7 +42,7 @@ SCHEMA: dict[str, Any] = {
                 "tags": {"type": "array", "items": TEXT},
                 "extra": {},
                 "photo": {**FILE, "contentMediaType": "image/JPEG"},
-                "paper": {**TEXT, "contentEncoding": "base64"},
+                "paper": {**TEXT, "contentEncoding": "base64", "contentMediaType": "application/octet-stream"},
                 "fixed": {**FILE, "readOnly": True},
                 "boss": {"$ref": "#/$defs/people"},
                 "friends": {"type": "array", "items": {"$ref": "#/$defs/people"}},
