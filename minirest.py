@@ -33,7 +33,7 @@ Map of the sections; each uses only earlier ones:
 10  Writes             what an operation changes, history, events
 11  Store              the tables in a file, changes of the schema, examples, the door for operations
 12  HTTP               requests, replies, bracket parameters, bodies
-13  Files              what records hold as files: multipart, pieces, ranges
+13  Files              what records hold as files: multipart, names, ranges
 14  Accounts           users, tokens, authentication schemes
 15  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
 16  Dialects           what all dialects have
@@ -84,6 +84,7 @@ import socket
 import sqlite3
 import string
 import subprocess
+import tempfile
 import threading
 import time
 import unicodedata
@@ -97,6 +98,7 @@ from http import HTTPStatus
 from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import (
+    IO,
     TYPE_CHECKING,
     Any,
     ClassVar,
@@ -121,6 +123,11 @@ __all__ = ["ApiError", "Application", "main", "make_app", "serve"]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024
+MAX_PARTS = 1000
+MAX_PART_HEADER_BYTES = 8 * 1024
+MAX_FILE_NAME_LENGTH = 255
+PIECE_BYTES = 256 * 1024
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
@@ -143,6 +150,7 @@ MAX_NAME_LENGTH = 63
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
+MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
@@ -221,6 +229,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "enum": ErrorRule(400, "Field {field!r} must be one of {options}"),
     "const": ErrorRule(400, "Field {field!r} must be {expected_value}"),
     "type": ErrorRule(400, "Field {field!r} must be of type {types}"),
+    "contentMediaType": ErrorRule(400, "Field {field!r} must be a file of type {media_type}"),
     "schema": ErrorRule(400, "Field {field!r} breaks the rule {keyword!r} of the schema"),
     # links
     "link_missing": ErrorRule(400, "Field {field!r} links to a record that does not exist: {value}"),
@@ -236,6 +245,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
     "method": ErrorRule(405, "Method {method} is not allowed here; allowed are {allowed}"),
+    "range": ErrorRule(416, "The file has {size} bytes; {value!r} asks for none of them"),
     "precondition": ErrorRule(412, "The record has changed since: its version is not the one in If-Match"),
     "wrong_host": ErrorRule(
         421, "This server does not answer for the host {host!r}; start it with --allow-host {host}"
@@ -883,6 +893,11 @@ class Link:
         return str(self.schema.get("title") or self.name)
 
     @property
+    def is_file(self) -> bool:
+        """Whether it is a file field: what it leads to belongs to this record alone, and goes with it."""
+        return self.target.name == "_files"
+
+    @property
     def opposites(self) -> Iterator[Link]:
         """The declared links of the target that show the same connections from the other side."""
         for other in self.target.links.values():
@@ -962,6 +977,11 @@ class Table:
     def keys(self) -> tuple[Field, ...]:
         """The columns of the own links."""
         return tuple(link.key for link in self.links.values() if link.key)
+
+    @functools.cached_property
+    def files(self) -> tuple[Link, ...]:
+        """The file fields."""
+        return tuple(link for link in self.links.values() if link.is_file)
 
     @functools.cached_property
     def columns(self) -> tuple[Field, ...]:
@@ -1185,9 +1205,9 @@ SYSTEM_SCHEMA: Mapping[str, Json] = {
         "type": "object",
         "title": "Files",
         "properties": {
-            "name": {"type": "string"},
-            "media_type": {"type": "string"},
-            "size": {"type": "integer"},
+            "name": {"type": "string", "readOnly": True},
+            "media_type": {"type": "string", "readOnly": True},
+            "size": {"type": "integer", "readOnly": True},
         },
     },
     "_history": {
@@ -2219,9 +2239,33 @@ class Parent(NamedTuple):
     key: Key
 
 
+ANY_MEDIA_TYPE = "application/octet-stream"
+"""Of a file: bytes of whatever kind. Of a field: files of any type."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Upload:
+    """A file that a request brings: `size` bytes of an open file, from `start` on, which lasts as long as the request.
+
+    The name is one part of a path, the media type has the form `type/subtype`, in lower case.
+    """
+
+    name: str
+    media_type: str
+    size: int
+    source: IO[bytes]
+    start: int = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """The content, cut into pieces of `PIECE_BYTES`."""
+        for done in range(0, self.size, PIECE_BYTES):
+            self.source.seek(self.start + done)
+            yield self.source.read(min(PIECE_BYTES, self.size - done))
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One linked record in a `Change`: an existing one by key, a new one by values, or both.
+    """One linked record in a `Change`: an existing one by key, a new one by values, or both; a new file by its upload.
 
     `row` are values of the link's own row. `found` says whether an existing record takes the values too, `missing`
     what happens when the key leads nowhere.
@@ -2233,6 +2277,7 @@ class Item:
     row: Mapping[Field, SqlValue] = field(default_factory=dict)
     found: Literal["link", "update"] = "link"
     missing: Literal["refuse", "skip", "create"] = "refuse"
+    upload: Upload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -2824,6 +2869,7 @@ LinkReader: TypeAlias = Callable[[Link, Json], Change]
 def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, text: bool = False) -> Values:
     """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
 
+    A file field takes an `Upload`; what else it takes is up to `read_link`, as with any link.
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
     result, known = Values(), names.known()
@@ -2842,11 +2888,24 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
                 result.faults.append(Violation((name,), "read_only"))
         elif member in result.fields or member in result.links:
             result.faults.append(Violation((name,), "twice"))
+        elif isinstance(value, Upload):
+            _read_upload(result, member, value)
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
             _read_field(result, member, value, text)
     return result
+
+
+def _read_upload(result: Values, member: Field | Link, upload: Upload) -> None:
+    if isinstance(member, Field) or not member.is_file:
+        params = {"value": dump_json(upload.name), "expected": "no file"}
+        result.faults.append(Violation((member.name,), "bad_value", params))
+        return
+    wanted = str(member.schema.get("contentMediaType", ANY_MEDIA_TYPE)).lower()
+    if wanted not in (upload.media_type, ANY_MEDIA_TYPE):
+        result.faults.append(Violation((member.name,), "contentMediaType", {"media_type": wanted}))
+    result.links[member] = Change("replace", (Item(upload=upload),))
 
 
 def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -> None:
@@ -4023,6 +4082,7 @@ class Writer:
         self.created: set[tuple[Table, int]] = set()
         self.removed: dict[tuple[Table, int], Stored] = {}
         self.restricted: list[tuple[Link, int]] = []
+        self.uploads: list[tuple[Table, int, Upload]] = []
         self.faults: list[Violation] = []
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.trusting = False  # examples may link to records that come later
@@ -4077,6 +4137,8 @@ class Writer:
             key = self.insert(Spot(op.table, op.key or 0), op.values, op.links)
         else:
             link, source = op.parent.link, self.parent_id(op.parent)
+            if link.is_file:
+                raise fail("read_only", [link.name])
             key = self.make(link, source, Item(values=op.values, links=op.links), Spot(op.table, op.key or 0))
             self.refuse_faults()
             if not link.back:
@@ -4263,7 +4325,7 @@ class Writer:
             if before and before[link.key] == target and link.target not in self.origin.sight.rules:
                 continue
             trail = (*spot.trail, link.name)
-            if self.find(link.target, Key(link.target.id, target)) is None:
+            if link.is_file or self.find(link.target, Key(link.target.id, target)) is None:  # no file of another
                 self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
@@ -4332,13 +4394,14 @@ class Writer:
     def set(
         self, spot: Spot, before: Stored, changes: Stored, action: Literal["updated", "moved", "archived"] = "updated"
     ) -> None:
-        """Write changed columns, with version, history and event. Links and moves are no modification."""
+        """Write changed columns, with version, history and event. Links, but for files, and moves modify nothing."""
         if not changes:
             return
         table, key = spot.table, spot.key
         parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
         version = Sql("")
-        if table.tracked and action != "moved" and not set(changes) <= set(table.keys):
+        links = set(table.keys) - {link.key for link in table.files}
+        if table.tracked and action != "moved" and not set(changes) <= links:
             parts.append(sql("_modified={}, _modified_by={}", bind(self.origin.moment), bind(self.origin.actor.id)))
         if table.tracked and (table, key) not in self.touched:
             parts.append(Sql("_version=_version+1"))
@@ -4354,6 +4417,7 @@ class Writer:
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
         self.note_changes(spot, before, changes, action)
+        self.drop_files(table, before, changes)
 
     def clear(self, link: Link, holder: int) -> None:
         """Empty the own link of a record."""
@@ -4377,6 +4441,7 @@ class Writer:
         if table.tracked:
             version = int(before[table.system["_version"]] or 0) + rise
             self.note(Spot(table, key), version, Note("deleted", before=described))
+        self.drop_files(table, before)
 
     def release(self, link: Link, target: int) -> None:
         """What becomes of the records whose own link leads to a record that is deleted."""
@@ -4499,7 +4564,10 @@ class Writer:
         assert link.key
         held = before[link.key] if before else None
         held = held if isinstance(held, int) else None
-        found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
+        found = [
+            self.resolve_file(link, held, item, trail) if link.is_file else self.resolve(link, 0, item, trail)
+            for item in change.items or ()
+        ]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
         if key is None and held is not None and not self.sees(link.target, held):
@@ -4560,6 +4628,49 @@ class Writer:
         assert link.through
         return self.change(Spot(link.through, self.row_id(link, source, it.key), it.trail), it.row, {})
 
+    # -- files --
+
+    def resolve_file(self, link: Link, held: int | None, item: Item, trail: Trail) -> Linked | None:
+        """The file that an item means: a new one, or the one that the record holds; never that of another record."""
+        if item.upload:
+            return Linked(self.insert_file(link.target, item.upload), {}, trail)
+        if item.key and held is not None and item.key.value == held:
+            return Linked(held, {}, trail)
+        params = {"value": item.key.value, "table": link.target.name} if item.key else EMPTY
+        self.faults.append(Violation(trail, "link_missing" if item.key else "read_only", params))
+        return None
+
+    def insert_file(self, table: Table, upload: Upload) -> int:
+        """A new file; its content waits until nothing else is wrong with the request."""
+        values = {table.fields[name]: getattr(upload, name) for name in ("name", "media_type", "size")}
+        number = self.insert(Spot(table, 0), values, {})
+        self.uploads.append((table, number, upload))
+        return number
+
+    def write_files(self) -> None:
+        """The content of the new files, piece by piece."""
+        statement = "insert into _pieces (file, number, data) values ({}, {}, {})"
+        for table, key, upload in self.uploads:
+            if (table, key) not in self.removed:
+                for number, data in enumerate(upload.pieces()):
+                    self.execute(sql(statement, bind(key), bind(number), bind(data)))
+        self.uploads.clear()
+
+    def drop_files(self, table: Table, before: Stored, changes: Stored | None = None) -> None:
+        """Delete the files that a record held before it was changed, or deleted; their pieces go with them."""
+        for link in table.files:
+            assert link.key
+            file = before[link.key]
+            if isinstance(file, int) and (changes is None or changes.get(link.key, file) != file):
+                self.remove(link.target, file)
+
+    def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
+        """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
+        if not link or not link.is_file or not isinstance(value, int):
+            return None if column.write_only else _shown(column, value)
+        file = self.record(link.target, value)
+        return {name: file[link.target.fields[name]] for name in ("name", "size")}
+
     # -- versions, history, events --
 
     def touch(self, table: Table, key: int) -> int:
@@ -4583,10 +4694,11 @@ class Writer:
         if not spot.table.tracked:
             return
         version = self.touch(spot.table, spot.key)
-        names = {link.key: link.name for link in spot.table.links.values()}
+        links = {link.key: link for link in spot.table.links.values()}
         for column, value in changes.items():
-            old, new = (None if column.write_only else _shown(column, it) for it in (before[column], value))
-            self.note(spot, version, Note(action, names.get(column, column.name), old, new))
+            link = links.get(column)
+            old, new = (self.noted(link, column, it) for it in (before[column], value))
+            self.note(spot, version, Note(action, (link or column).name, old, new))
 
     def note(self, spot: Spot, version: int, note: Note) -> None:
         """One row of history, and an event."""
@@ -4616,7 +4728,9 @@ class Writer:
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
-        shown = {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        shown = {
+            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
+        }
         lists = {
             link.name: self.linked(link, int(stored[table.id] or 0))
             for link in table.links.values()
@@ -4660,6 +4774,7 @@ class Writer:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
         self.refuse_faults()
+        self.write_files()
 
     # -- manual order --
 
@@ -4769,15 +4884,26 @@ def schema_violations(
 # examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
 # ======================================================================================================================
 
-META_VERSION = 1
+META_VERSION = 2
 """The form of the system tables. A later release raises it and adds a step to `UPGRADES`."""
-UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = ()
+PIECES = """create table _pieces (
+    file integer not null references _files (id) on delete cascade, number integer not null, data blob not null,
+    primary key (file, number))"""
+"""The content of files. Each piece has `PIECE_BYTES`, but for a file's last: files keep what they were written with."""
 PRIVATE_TABLES = (
+    PIECES,
     "create table _meta (key text primary key, value text not null) without rowid",
     """create table _sessions (
     hash text primary key, user integer not null references _users (id) on delete cascade,
     created text not null, expires text not null, last_used text not null) without rowid""",
 )
+
+
+def _add_pieces(connection: sqlite3.Connection) -> None:
+    connection.execute(PIECES)
+
+
+UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 
 class NotOurs(Exception):
@@ -5131,6 +5257,14 @@ def carry_out(connection: sqlite3.Connection, schema: Schema, steps: Sequence[St
     set_meta(connection, "layout", layout_of(schema))
 
 
+def drop_lost_files(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Delete the files that no record holds any more, because their field or its table went."""
+    links = (link for table in schema.tables.values() for link in table.files)
+    columns = ((quoted(link.key.column), quoted(link.source.name)) for link in links if link.key)
+    held = join(" union all ", (sql("select {0} from {1} where {0} is not null", *names) for names in columns), "0")
+    connection.execute(*sql("delete from _files where id not in ({})", held))
+
+
 def has_records(connection: sqlite3.Connection, table: Table) -> bool:
     """Whether a table holds anything."""
     return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
@@ -5318,6 +5452,12 @@ class Store:
             row = connection.execute(*statement).fetchone()
             return row[0] if row else None
 
+    def piece(self, file: int, number: int) -> bytes | None:
+        """One piece of a file; None when there is none."""
+        with self.database.reading() as connection:
+            row = connection.execute("select data from _pieces where file=? and number=?", (file, number)).fetchone()
+            return row[0] if row else None
+
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
         with self.database.write_lock:
@@ -5358,6 +5498,7 @@ def migrate(
                 steps = allowed_plan(connection, schema, (names, renames), apply)
                 take_tags(connection, schema, renames)
                 carry_out(connection, schema, steps)
+                drop_lost_files(connection, schema)
         return steps
     finally:
         database.close()
@@ -5385,7 +5526,8 @@ def copy_database(source: str, target: str) -> None:
 # 12  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
-# headers and one bytes object. Here are the readers of bracket parameters and of bodies that the dialects share.
+# headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
+# dialects share.
 # ======================================================================================================================
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -5487,11 +5629,25 @@ def _lists(value: Json) -> Json:
     return {key: _lists(inner) for key, inner in value.items()}
 
 
-class Request:
-    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError."""
+class BodyLimits(NamedTuple):
+    """How many bytes a body may have: `body` JSON, a form, and the texts of a multipart; `upload` a whole multipart."""
 
-    def __init__(self, environ: Mapping[str, Any], max_body: int = MAX_BODY_BYTES) -> None:
-        self.environ, self.max_body = environ, max_body
+    body: int = MAX_BODY_BYTES
+    upload: int = MAX_UPLOAD_BYTES
+
+
+BODY_LIMITS = BodyLimits()
+
+
+class Request:
+    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError.
+
+    `form` is what `read_form` has read; whoever made the request closes it.
+    """
+
+    def __init__(self, environ: Mapping[str, Any], limits: BodyLimits = BODY_LIMITS) -> None:
+        self.environ, self.limits = environ, limits
+        self.form: Form | None = None
         self.method: str = environ["REQUEST_METHOD"].upper()
         self.query: str = environ.get("QUERY_STRING", "")
         self.actor = NOBODY
@@ -5521,15 +5677,20 @@ class Request:
     @functools.cached_property
     def body(self) -> bytes:
         """The body, read once. ApiError `too_large`."""
+        length = self.length(self.limits.body)
+        return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
+
+    def length(self, limit: int) -> int:
+        """The length of the body, before it is read. ApiError `too_large`, `bad_header` or `media_type`."""
         text = self.environ.get("CONTENT_LENGTH") or "0"
         if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
             raise fail("bad_header", name="Content-Length", reason="write a number")
         length = int(text)
-        if length > self.max_body:
-            raise fail("too_large", limit=self.max_body)
+        if length > limit:
+            raise fail("too_large", limit=limit)
         if self.header("Content-Encoding") not in (None, "", "identity"):
             raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
-        return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
+        return length
 
     @property
     def media_type(self) -> str:
@@ -5540,6 +5701,11 @@ class Request:
     def is_form(self) -> bool:
         """Whether the body is a form; the bare name is one that Limbas documents."""
         return self.media_type in ("application/x-www-form-urlencoded", "x-www-form-urlencoded")
+
+    @property
+    def is_multipart(self) -> bool:
+        """Whether the body is a form that can hold files; `read_form` reads it, where a dialect takes it."""
+        return self.media_type == "multipart/form-data"
 
     def read_body(self) -> Json:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
@@ -5576,19 +5742,37 @@ class Request:
             raise fail("precondition")
         return int(match[1])
 
+    def knows(self, tag: str) -> bool:
+        """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
+        known = [part.strip().removeprefix("W/") for part in (self.header("If-None-Match") or "").split(",")]
+        return self.method in ("GET", "HEAD") and (tag in known or known == ["*"])
+
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
 
 
+class Stream(NamedTuple):
+    """A body that is made while it is sent; `length` is the number of its bytes."""
+
+    length: int
+    pieces: Iterable[bytes]
+
+
 @dataclass(frozen=True)
 class Reply:
-    """An answer: status, one bytes object, headers beside the usual ones."""
+    """An answer: status, one bytes object or a stream in its place, headers beside the usual ones."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = JSON_TYPE
+    stream: Stream | None = None
+
+    @property
+    def length(self) -> int:
+        """The number of bytes of the body."""
+        return self.stream.length if self.stream else len(self.body)
 
 
 def json_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
@@ -5602,8 +5786,7 @@ def record_reply(
     """A reply with one record: its `ETag` is the version and a hash of the body; `If-None-Match` gives 304."""
     body = text.encode("utf-8")
     tag = f'"{row.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
-    known = [part.strip().removeprefix("W/") for part in (request.header("If-None-Match") or "").split(",")]
-    if status == 200 and request.method in ("GET", "HEAD") and (tag in known or known == ["*"]):
+    if status == 200 and request.knows(tag):
         return Reply(304, headers=(("ETag", tag), *headers))
     return Reply(status, body, (("ETag", tag), *headers))
 
@@ -5632,11 +5815,313 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 # ======================================================================================================================
 # 13  Files
 #
-# Files that records hold: how they come in (multipart, in pieces), how they are kept, and how they go out again, whole
-# or in ranges. A file field is a unique link to `_files`; its content is kept in pieces beside it, so that no request
-# has to hold it whole.
-# No part of a path or of a file's name that a client sends is ever a path of ours.
+# Files that records hold: how they come in (`read_form` reads a multipart as a stream) and how they go out (`Downloads`
+# is the one address, for all dialects). A file field is a unique link to `_files`, its content lies in pieces in
+# `_pieces`; a request holds one piece at a time. What a client calls a file is a name for people and never a path.
 # ======================================================================================================================
+
+HTTP_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+MEDIA_TYPE = re.compile(rf"({HTTP_WORD}/{HTTP_WORD})[ \t]*(?:;|\Z)")
+BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+PART_HEADER = re.compile(rf"({HTTP_WORD}):[ \t]*([^\r\n]*)")
+HEADER_WORD = re.compile(rf';[ \t]*({HTTP_WORD})=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))[ \t]*')
+RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+@dataclass
+class Form:
+    """What a form holds: texts and files, each with its name cut at the brackets. The files lie in `spool`."""
+
+    texts: list[Parameter]
+    files: dict[tuple[str, ...], Upload]
+    spool: IO[bytes]
+
+    def values(self, *place: str) -> dict[str, Json]:
+        """The texts, nested as the brackets say, with each file as an `Upload` among them.
+
+        Files may stand directly below `place` and nowhere else: `("data",)` lets `data[photo]` in, and no place
+        `photo`. ApiError `bad_parameter`.
+        """
+        for keys, upload in self.files.items():
+            if keys[:-1] != place:
+                name = format_brackets(keys)
+                raise fail("bad_parameter", name=name, value=upload.name, reason="a file field is not named so")
+        return nest_parameters([*self.texts, *self.files.items()])
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.spool.close()
+
+
+def read_form(request: Request) -> Form:
+    """The `multipart/form-data` of a request, read once. Files go to the disk; its limits are those of the request."""
+    if request.form is None:
+        reader = _Multipart(request)
+        try:
+            request.form = reader.read()
+        except BaseException:
+            reader.form.close()
+            raise
+    return request.form
+
+
+def parse_header(text: str) -> tuple[str, dict[str, str]]:
+    """A header's value and the words behind it, both as written. ApiError `bad_body`.
+
+    >>> parse_header('form-data; name="data[photo]"; filename="a.jpg"')
+    ('form-data', {'name': 'data[photo]', 'filename': 'a.jpg'})
+    """
+    value, semicolon, rest = text.partition(";")
+    words: dict[str, str] = {}
+    place, rest = 0, semicolon + rest
+    while place < len(rest):
+        match = HEADER_WORD.match(rest, place)
+        if not match or match[1].lower() in words:
+            raise fail("bad_body", reason=f"the header {text[:100]!r} cannot be read")
+        quoted_text = (match[2] or "").replace('\\"', '"').replace("%22", '"')  # as clients old and new write it
+        words[match[1].lower()] = match[3] or quoted_text
+        place = match.end()
+    return value.strip(), words
+
+
+def file_name(text: str) -> str:
+    """The name for a file that a client calls so: the last part of a path, without control characters.
+
+    >>> file_name("../../etc/passwd"), file_name("C:\\\\photos\\\\a.jpg"), file_name("..")
+    ('passwd', 'a.jpg', '..')
+    """
+    check_text(text)
+    last = re.split(r"[/\\]", text)[-1]
+    name = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Zl", "Zp")).strip()
+    if len(name) > MAX_FILE_NAME_LENGTH:
+        reason = f"the name of a file has at most {MAX_FILE_NAME_LENGTH} characters"
+        raise fail("bad_parameter", name="filename", value=name[:100], reason=reason)
+    return name or "file"
+
+
+def media_type_of(text: str) -> str:
+    """The media type that a client gives, without parameters.
+
+    >>> media_type_of("Image/JPEG; q=1"), media_type_of("jpeg")
+    ('image/jpeg', 'application/octet-stream')
+    """
+    match = MEDIA_TYPE.match(text.strip())
+    return match[1].lower() if match and len(match[1]) <= MAX_FILE_NAME_LENGTH else ANY_MEDIA_TYPE
+
+
+class _Multipart:
+    """Reads `multipart/form-data` (RFC 7578) from the stream of a request, strictly, a piece at a time."""
+
+    def __init__(self, request: Request) -> None:
+        boundary = parse_header(request.header("Content-Type") or "")[1].get("boundary", "")
+        if not BOUNDARY.fullmatch(boundary):
+            raise fail("bad_header", name="Content-Type", reason="it names no boundary of 1 to 70 characters")
+        self.mark = f"\r\n--{boundary}".encode("ascii")
+        self.stream, self.left = request.environ["wsgi.input"], request.length(request.limits.upload)
+        self.limit = self.budget = request.limits.body
+        self.buffer = b"\r\n"  # so that the first boundary is like all others
+        self.form = Form([], {}, tempfile.SpooledTemporaryFile(PIECE_BYTES))  # noqa: SIM115 - `Form.close` does
+
+    def read(self) -> Form:
+        """The whole form."""
+        if self.text(self.mark):
+            raise fail("bad_body", reason="it does not begin with its boundary")
+        for number in itertools.count(1):
+            if not self.goes_on():
+                break
+            if number > MAX_PARTS:
+                raise fail("too_many_parameters", limit=MAX_PARTS)
+            self.read_part(*self.read_head())
+        return self.form
+
+    def goes_on(self) -> bool:
+        """Whether a part follows the boundary; behind the last one there is nothing."""
+        while len(self.buffer) < 2:
+            self.fill()
+        end, self.buffer = self.buffer[:2], self.buffer[2:]
+        if end == b"\r\n":
+            return True
+        while end == b"--" and self.left and len(self.buffer) <= 2:
+            self.fill()
+        if end != b"--" or self.left or self.buffer not in (b"", b"\r\n"):
+            raise fail("bad_body", reason="something follows a boundary")
+        return False
+
+    def read_head(self) -> tuple[dict[str, str], str]:
+        """The words of a part's `Content-Disposition`, and its media type."""
+        headers: dict[str, str] = {}
+        for line in self.text(b"\r\n\r\n", MAX_PART_HEADER_BYTES).split("\r\n"):
+            match = PART_HEADER.fullmatch(line)
+            if not match or match[1].lower() in headers:
+                raise fail("bad_body", reason=f"the header {line[:100]!r} of a part cannot be read")
+            headers[match[1].lower()] = match[2]
+        value, words = parse_header(headers.get("content-disposition", ""))
+        if value.lower() != "form-data" or "name" not in words:
+            raise fail("bad_body", reason="a part has no name")
+        if headers.get("content-transfer-encoding", "binary").strip().lower() not in ("7bit", "8bit", "binary"):
+            raise fail("bad_body", reason="a part is encoded; send it as it is")
+        return words, headers.get("content-type", "")
+
+    def read_part(self, words: Mapping[str, str], media_type: str) -> None:
+        """A text, or a file, which is known by its `filename`; an empty one of no bytes is a form's unused field."""
+        name = words["name"]
+        keys = parse_brackets(name)
+        if "filename" not in words and "filename*" not in words:
+            self.form.texts.append(Parameter(keys, self.text(self.mark)))
+            return
+        given = words.get("filename", "")
+        if "filename*" in words:
+            charset, _, text = words["filename*"].partition("'")
+            if charset.lower() != "utf-8":
+                raise fail("bad_body", reason=f"the name of a file is in {charset[:40]!r}; send UTF-8")
+            given = _decoded(unquote_to_bytes(text.partition("'")[2]))
+        if keys in self.form.files:
+            raise fail("twice", [name])
+        upload = self.read_file(file_name(given), media_type_of(media_type))
+        if given or upload.size:
+            self.form.files[keys] = upload
+
+    def read_file(self, name: str, media_type: str) -> Upload:
+        """The content of a part, put on the disk."""
+        spool = self.form.spool
+        start = spool.tell()
+        for piece in self.until(self.mark):
+            spool.write(piece)
+        return Upload(name, media_type, spool.tell() - start, spool, start)
+
+    def text(self, mark: bytes, limit: int = sys.maxsize) -> str:
+        """What stands before the next mark. ApiError `too_large` when texts and heads are too long together."""
+        found = bytearray()
+        for piece in self.until(mark):
+            found += piece
+            self.budget -= len(piece)
+            if self.budget < 0:
+                raise fail("too_large", limit=self.limit)
+            if len(found) > limit:
+                raise fail("bad_body", reason=f"the headers of a part have more than {limit} bytes")
+        return _decoded(bytes(found))
+
+    def until(self, mark: bytes) -> Iterator[bytes]:
+        """What stands before the next mark, piece by piece."""
+        while (place := self.buffer.find(mark)) < 0:
+            whole = len(self.buffer) - len(mark) + 1  # the mark may have begun behind that
+            if whole > 0:
+                piece, self.buffer = self.buffer[:whole], self.buffer[whole:]
+                yield piece
+            self.fill()
+        piece, self.buffer = self.buffer[:place], self.buffer[place + len(mark) :]
+        yield piece
+
+    def fill(self) -> None:
+        """Read on. ApiError `bad_body` at the end of the body."""
+        chunk = self.stream.read(min(self.left, PIECE_BYTES))
+        if not chunk:
+            raise fail("bad_body", reason="it ends before its last boundary")
+        self.left -= len(chunk)
+        self.buffer += chunk
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise fail("bad_body", reason="it is not valid UTF-8") from None
+    check_text(text)
+    return text
+
+
+# ---- the way out ----
+
+
+class Downloads:
+    """The address of the files that records hold, which obeys the rights of the records."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def routes(self) -> Iterator[Route]:
+        """`/browse/<table>/<id>/file/<field>`."""
+        yield Route(ALL_METHODS, "/browse/<table>/<key>/file/<name>", self.show)
+
+    def show(self, request: Request, table: str, key: str, name: str) -> Reply:
+        """A file, or a part of it. ApiError `not_found` for a record that is not seen, and for one without a file."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        text = self.find(request, table, key, name)
+        file = json.loads(text)
+        tag = f'"{hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()}"'
+        headers: tuple[tuple[str, str], ...] = (
+            ("ETag", tag),
+            ("Accept-Ranges", "bytes"),
+            ("Content-Disposition", disposition(file["name"])),
+        )
+        if request.knows(tag):
+            return Reply(304, headers=headers)
+        size = file["size"]
+        wanted = wanted_range(request, size, tag)
+        first, end = wanted or (0, size)
+        if wanted:
+            headers += (("Content-Range", f"bytes {first}-{end - 1}/{size}"),)
+        stream = Stream(end - first, self.pieces(file["id"], first, end))
+        return Reply(206 if wanted else 200, b"", headers, file["media_type"], stream)
+
+    def find(self, request: Request, table: str, key: str, name: str) -> str:
+        """The description of a file, as JSON."""
+        found = self.store.schema.tables.get(table.lower())
+        link = found.by_fold.get(name.lower()) if found else None
+        if not found or not isinstance(link, Link) or not link.is_file or not re.fullmatch(r"\d{1,16}", key, re.ASCII):
+            raise fail("not_found")
+        columns = (link.target.id, *link.target.fields.values(), link.target.system["_created"])
+        shape = Sub(link, Obj(tuple((column.name, Col(Path((), column))) for column in columns)), many=False)
+        op = Select(found, shape, Compare(Path((), found.id), "eq", int(key)))
+        actor, moment = request.actor, self.store.moment()
+        origin = Origin(actor, "", moment, sight_of(self.store.schema, actor))
+        rows = self.store.run(guard(op, actor, moment), origin).rows
+        if not rows or not rows[0].text:  # null where the record holds none
+            raise fail("not_found")
+        return rows[0].text
+
+    def pieces(self, file: int, first: int, end: int) -> Iterator[bytes]:
+        """The bytes of a file from one place to another, each piece read on its own.
+
+        A file that is deleted meanwhile ends early, which a client sees by the length.
+        """
+        for number in range(first // PIECE_BYTES, -(-end // PIECE_BYTES)):
+            data, start = self.store.piece(file, number), number * PIECE_BYTES
+            if data is None:
+                return
+            yield data[max(0, first - start) : end - start]
+
+
+def wanted_range(request: Request, size: int, tag: str) -> tuple[int, int] | None:
+    """The place of the first byte that `Range` asks for and the one behind the last; None for the whole.
+
+    As RFC 9110 allows, what is no range, several ranges, and one of another version ask for the whole. ApiError `range`
+    when the file has none of the bytes.
+    """
+    value = (request.header("Range") or "").strip()
+    match = RANGE.fullmatch(value)
+    if not match or request.method != "GET" or request.header("If-Range") not in (None, tag):
+        return None
+    first, last = match.groups()
+    if not (first or last) or (first and last and int(first) > int(last)):
+        return None
+    begin = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if begin >= end:
+        violation = Violation((), "range", {"size": size, "value": value})
+        raise ApiError("range", violation, headers=(("Content-Range", f"bytes */{size}"),))
+    return begin, end
+
+
+def disposition(name: str) -> str:
+    """The header that makes a browser save a file under its name (RFC 6266), for old ones in ASCII.
+
+    >>> disposition("Größe 1.pdf")
+    'attachment; filename="Gr__e 1.pdf"; filename*=UTF-8\'\'Gr%C3%B6%C3%9Fe%201.pdf'
+    """
+    plain = re.sub(r"[^ !#-$&-\[\]-~]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 # ======================================================================================================================
@@ -6812,7 +7297,7 @@ class Limbas(Dialect):
         """One attribute: a value, a relation with its addresses, or the name of a file in a list."""
         if isinstance(member, Field):
             return Col(Path((), member), LIMBAS_NULLS if self.schema.limbas_nulls else LIMBAS)
-        if member.target.name == "_files":
+        if member.is_file:
             return Sub(member, Arr((Col(Path((), member.target.fields["name"])),)), many=False)
         here = Text((f"/{_segment(table)}/", Col(Path((), table.id), LIMBAS), f"/{_segment(member)}"))
         links = Obj((("self", here), ("related", Const(f"/{_segment(member.target)}"))))
@@ -6833,14 +7318,14 @@ class Limbas(Dialect):
 
     def create(self, request: Request, table: Table) -> Reply:
         """Make a record from the `data` of the body."""
-        values = self.values(request, table, self.data(self.body(request), "missing!"))
+        values = self.values(request, table, self.data(self.body(request, "data"), "missing!"))
         shape = self.whole_shape(table)
         op = Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
         return self.answer(request, self.run(request, op).rows[0], table, 201)
 
     def update(self, request: Request, table: Table, number: int) -> Reply:
         """Change a record. `$archived` beside `data` archives, restores or trashes it: an extension of ours."""
-        body, expect = dict(self.body(request)), request.expected_version
+        body, expect = dict(self.body(request, "data")), request.expected_version
         status = self.status(body.pop("$archived")) if "$archived" in body else None
         if status is not None:
             body.setdefault("data", {})
@@ -6880,25 +7365,29 @@ class Limbas(Dialect):
 
     def values(self, request: Request, table: Table, data: Json) -> Values:
         """What the `data` of a body sets."""
-        if request.is_form and data in ("", []):
+        if self.is_form(request) and data in ("", []):
             data = {}
         if not isinstance(data, Mapping):
             raise LimbasError('Key "data" must be an object of attributes!')
         names = self.names(table)
         coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
-        return read_values(names, coerced, self.read_link, text=request.is_form)
+        return read_values(names, coerced, self.read_link, text=self.is_form(request))
+
+    def is_form(self, request: Request) -> bool:
+        """Whether the values of a body are texts."""
+        return request.is_form or request.is_multipart
 
     def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
         """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
         if not isinstance(member, Field):
             return value
         if member.kind.name == "choices":
-            parts = value.split(";") if request.is_form and isinstance(value, str) and value else value
+            parts = value.split(";") if self.is_form(request) and isinstance(value, str) and value else value
             return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
         if isinstance(value, str) and value and member.kind.is_date:
             with contextlib.suppress(ValueError):
                 return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
-        if request.is_form and isinstance(value, str):
+        if self.is_form(request) and isinstance(value, str):
             if member.kind.name == "number":
                 return value.replace(",", ".")
             if member.kind.name == "boolean":
@@ -6914,16 +7403,16 @@ class Limbas(Dialect):
                 raise fail("unknown_parameter", name=key)
         return body["data"]
 
-    def body(self, request: Request) -> Mapping[str, Json]:
-        """The object in a body."""
-        body = request.read_body()
+    def body(self, request: Request, *place: str) -> Mapping[str, Json]:
+        """The object in a body. A multipart, an extension of ours, brings the files of `place`, as `data[photo]`."""
+        body = read_form(request).values(*place) if request.is_multipart else request.read_body()
         if not isinstance(body, Mapping):
             raise LimbasError("Could not parse request body")
         return body
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link in a record's body: `{"data": X}`."""
-        if link.target.name == "_files":
+        if link.is_file and value != {"data": None}:
             raise ApiError("read_only", Violation((), "read_only", {"field": link.name}))
         if not isinstance(value, Mapping) or "data" not in value:
             raise LimbasError('Key "data" of relation missing!')
@@ -8595,7 +9084,7 @@ class CoreData(Dialect):
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an address or null, of many a list of addresses. A file can only be taken away."""
         if _coredata_family(link) != "link" and value is not None:
-            raise fail("refused", text=f"The '{link.name}' field takes null only: files cannot be sent yet.")
+            raise fail("refused", text=f"The '{link.name}' field takes null only: JSON holds no file.")
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
@@ -8978,6 +9467,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     412: ("error_precondition_failed",),
     413: ("error_too_large",),
     415: ("error_media_type",),
+    416: ("error_range",),
     421: ("error_misdirected",),
     500: ("error_internal",),
     501: ("error_not_implemented",),
@@ -9121,7 +9611,7 @@ class Platform(Dialect):
         """`/api/v1/<store>/<id>/<link>`: the entities that a link leads to."""
         names = self.names(self.schema.find(store))
         member = names.find(link)
-        if not isinstance(member, Link) or member.target.name == "_files":
+        if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
         parent = Parent(member, Key(names.table.id, self.number(names.table, key)))
         if request.method not in ("GET", "HEAD"):
@@ -9176,7 +9666,7 @@ class Platform(Dialect):
         if isinstance(member, Field):
             style = UNIX if member.is_system and member.kind.is_date else self.styles.get(member.name, PLATFORM)
             return Col(Path((), member), style)
-        if member.target.name == "_files":
+        if member.is_file:
             return Sub(member, Col(Path((), member.target.fields["name"])), many=False)
         return Sub(member, Col(Path((), member.target.id), PLATFORM), member.many)
 
@@ -9295,12 +9785,12 @@ class Platform(Dialect):
     def is_shown_only(self, names: Names, name: str) -> bool:
         """Whether an entity has something of that name which no body can set."""
         member = names.find(name)
-        is_file = isinstance(member, Link) and member.target.name == "_files"
+        is_file = isinstance(member, Link) and member.is_file
         return is_file or (name == "success" and names.find(name, writing=True) is None)
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an ObjectId or null, or a list of ObjectIds."""
-        if link.target.name == "_files":
+        if link.is_file:
             raise fail("read_only", ())
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
@@ -9704,8 +10194,10 @@ class Policy:
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
-    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str]) -> None:
-        self.services, self.policy = services, policy
+    def __init__(
+        self, services: Services, policy: Policy, dialects: Sequence[str], limits: BodyLimits = BODY_LIMITS
+    ) -> None:
+        self.services, self.policy, self.limits = services, policy, limits
         self.schema, self.store, self.accounts, self.hub = (
             services.schema,
             services.store,
@@ -9724,6 +10216,7 @@ class Application:
         overview = Overview(self.services, self.dialects)
         routes = [
             Route(("GET",), "/", overview.show),
+            *Downloads(self.store).routes(),
             *(route for dialect in self.dialects for route in dialect.routes()),
         ]
         for route in sorted(routes, key=lambda route: route.rule.find("<"), reverse=True):  # most specific first
@@ -9735,12 +10228,15 @@ class Application:
         """Answer one request (PEP 3333)."""
         started, request = time.perf_counter(), None
         try:
-            request = Request(environ)
+            request = Request(environ, self.limits)
             reply = self.answer(request, environ)
             if reply is None:
                 return self.router(environ, start_response)  # type: ignore[no-any-return]
         except Exception as error:
             reply = self.failure(environ, error)
+        finally:
+            if request and request.form:
+                request.form.close()
         if self.on_request:
             with contextlib.suppress(Exception):  # whatever becomes of the line, the request is answered
                 self.on_request(request, reply.status, time.perf_counter() - started)
@@ -9784,6 +10280,8 @@ class Application:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             with contextlib.suppress(sqlite3.Error):
                 error = storage_error(error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            error = fail("storage", reason="the disk is full")
         if not isinstance(error, ApiError):
             number = secrets.token_hex(8)
             log.error("request %s failed", number, exc_info=error)
@@ -9805,13 +10303,15 @@ class Application:
     ) -> Iterable[bytes]:
         """Hand a reply to the WSGI server."""
         has_body = reply.status not in (101, 204, 304)
-        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))] if has_body else []
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
         own = {name for name, _ in reply.headers}
         headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
         if request:
             headers += self.policy.cors_headers(request)
         start_response(f"{reply.status} {REASONS.get(reply.status, 'Unknown')}", headers)
-        return [b""] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            return [b""]
+        return reply.stream.pieces if reply.stream else [reply.body]
 
     def close(self) -> None:
         """Close the database."""
@@ -9862,6 +10362,8 @@ class SettingsWords(TypedDict, total=False):
     clock: Callable[[], datetime]
     ping_interval: float
     ping_timeout: float
+    max_body: int
+    max_upload: int
 
 
 @dataclass(frozen=True)
@@ -9878,6 +10380,8 @@ class Settings:
     clock: Callable[[], datetime] = utc_now
     ping_interval: float = 25.0
     ping_timeout: float = 60.0
+    max_body: int = MAX_BODY_BYTES
+    max_upload: int = MAX_UPLOAD_BYTES
 
 
 def make_app(
@@ -9894,7 +10398,8 @@ def make_app(
     make themselves users, where a dialect has a way), `dialects` (names; None: all),
     `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
     (insert the schema's examples into new tables), `clock` (gives the time with a zone), `ping_interval` and
-    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed).
+    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
+    `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -9927,6 +10432,8 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise ValueError(f"unknown dialect {''.join(unknown[:1])!r}; there are {', '.join(DIALECTS)}")
     if min(settings.ping_interval, settings.ping_timeout) <= 0:
         raise ValueError("ping_interval and ping_timeout are seconds, above 0")
+    if min(settings.max_body, settings.max_upload) <= 0:
+        raise ValueError("max_body and max_upload are bytes, above 0")
     check_rules(schema)
     store = Store(schema, db, settings.clock, settings.examples)
     try:
@@ -9939,7 +10446,8 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
 
         hub = Hub(store, accounts, settings.ping_interval, settings.ping_timeout)
         words = (settings.strict, settings.sign_up, policy.may_write, authenticate)
-        return Application(Services(schema, store, accounts, hub, *words), policy, names)
+        limits = BodyLimits(settings.max_body, settings.max_upload)
+        return Application(Services(schema, store, accounts, hub, *words), policy, names, limits)
     except BaseException:
         store.close()
         raise
@@ -9999,6 +10507,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
     from waitress.server import create_server
 
     make: Any = create_server  # what it gives is one server or several, and here there is one socket
+    limits = app.limits if isinstance(app, Application) else BODY_LIMITS
+    buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     server = make(
         app,
         sockets=[bind_socket(host, port)],
@@ -10008,7 +10518,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         channel_timeout=30,
         cleanup_interval=5,
         max_request_header_size=MAX_HEADER_BYTES,
-        max_request_body_size=MAX_BUFFERED_BYTES,
+        max_request_body_size=buffered,
+        outbuf_high_watermark=buffered,  # on the disk: no worker waits until a slow client has its file
         ident=None,
         expose_tracebacks=False,
         clear_untrusted_proxy_headers=True,
@@ -10119,6 +10630,12 @@ def strict_channel() -> Any:
         def received(self, data: bytes) -> bool:
             return self.web_socket.received(data) if self.web_socket else super().received(data)
 
+        def write_soon(self, data: Any) -> int:
+            written, waiting = self.current_outbuf_count, self.outbufs[-1]
+            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
+            return int(super().write_soon(data))
+
         def handle_write(self) -> None:
             return self.web_socket.flush() if self.web_socket else super().handle_write()
 
@@ -10159,12 +10676,16 @@ def run_until(server: Any, ended: threading.Event) -> None:
 
 
 def close_slow(server: Any, started: dict[Any, float]) -> None:
-    """Close connections whose request has been arriving for too long; `started` remembers since when each does."""
+    """Close connections whose request has been arriving for too long; `started` remembers since when each does.
+
+    The longer a body is, the longer it may take, as long as it comes on.
+    """
     now, arriving = time.monotonic(), {}
     for channel in list(server.active_channels.values()):
         if channel.request is not None and not channel.requests and not channel.total_outbufs_len:
             arriving[channel] = started.get(channel, now)
-            if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS:
+            more = channel.request.body_bytes_received / MINIMUM_BYTES_PER_SECOND
+            if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS + more:
                 channel.handle_close()
     started.clear()
     started.update(arriving)
@@ -10315,6 +10836,10 @@ def server_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="answer for this host name too",
     )
+    size = str(MAX_BODY_BYTES)
+    add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
+    size = str(MAX_UPLOAD_BYTES)
+    add("--max-upload", default=_twin("MAX_UPLOAD", size), metavar="BYTES", help=f"of uploads (default: {size})")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
@@ -10416,6 +10941,13 @@ def port_of(text: str) -> int:
     return int(text)
 
 
+def bytes_of(text: str) -> int:
+    """The size that an option gives. UsageError when it is none."""
+    if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
+        raise UsageError(f"{text!r} is no size; write a number of bytes, above 0")
+    return int(text)
+
+
 def make_app_for(options: argparse.Namespace, places: Places) -> Application:
     """The application that the options ask for."""
     hosts = None
@@ -10431,6 +10963,8 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             cors=options.cors,
             hosts=hosts,
             examples=not options.no_examples,
+            max_body=bytes_of(options.max_body),
+            max_upload=bytes_of(options.max_upload),
         )
         return open_app(read_schema(places.schema), places.database, settings)
     except SchemaError:

@@ -207,7 +207,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 OPTIONS = {"--db", "--host", "--port", "--no-auth", "--no-examples", "--dialects", "--cors", "--allow-host"}
-OPTIONS |= {"--strict", "--sign-up", "--reload", "--log", "--version", "--help"}
+OPTIONS |= {"--strict", "--sign-up", "--reload", "--log", "--max-body", "--max-upload", "--version", "--help"}
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -665,7 +665,15 @@ def test_options_and_their_twins(twin: bool) -> None:
 
 def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parser takes each default from the variable with the option's name."""
-    values = {"schema": "s.json", "db": "d.db", "host": "h", "port": "1", "dialects": "limbas"}
+    values = {
+        "schema": "s.json",
+        "db": "d.db",
+        "host": "h",
+        "port": "1",
+        "dialects": "limbas",
+        "max_body": "2",
+        "max_upload": "3",
+    }
     flags = ["no_auth", "no_examples", "strict", "sign_up", "reload", "log"]
     lists = ["cors", "allow_host"]
     plain = vars(minirest.server_parser().parse_args([]))
@@ -676,6 +684,8 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "host": "127.0.0.1",
         "port": "8080",
         "dialects": None,
+        "max_body": "2097152",
+        "max_upload": "67108864",
         **dict.fromkeys(flags, False),
         **{name: [] for name in lists},
     }

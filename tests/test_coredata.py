@@ -563,7 +563,7 @@ def test_files(web: Web) -> None:
     connection.execute("insert into _files (id, name) values (1, 'a.jpg')")
     connection.execute("update things set photo_id=1 where id=1")
     assert [found["photo"] for found in web.get("/things/")["objects"]] == ["a.jpg", None, None, None]
-    text = "The 'photo' field takes null only: files cannot be sent yet."
+    text = "The 'photo' field takes null only: JSON holds no file."
     web.refuse(400, text, "PATCH", web.at("things", 1), {"photo": "b.jpg"})
     assert web("GET", f"{web.at('things', 1)}photo/").status == 404
     assert web("PATCH", web.at("things", 1), {"photo": None}).json["photo"] is None

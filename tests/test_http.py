@@ -31,7 +31,7 @@ def request(method: str = "GET", path: str = "/", query: str = "", *, body: byte
         "HTTP_HOST": "localhost:8080",
         **headers,
     }
-    return Request(environ, max_body=1000)
+    return Request(environ, minirest.BodyLimits(1000))
 
 
 def fault(error: ApiError) -> tuple[str, Mapping[str, object]]:
