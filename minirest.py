@@ -6115,7 +6115,7 @@ def wanted_range(request: Request, size: int, tag: str) -> tuple[int, int] | Non
 
 
 def disposition(name: str) -> str:
-    """The header that makes a browser save a file under its name (RFC 6266), for old ones in ASCII.
+    r"""The header that makes a browser save a file under its name (RFC 6266), for old ones in ASCII.
 
     >>> disposition("Größe 1.pdf")
     'attachment; filename="Gr__e 1.pdf"; filename*=UTF-8\'\'Gr%C3%B6%C3%9Fe%201.pdf'
