@@ -2067,6 +2067,13 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class Matching:
+    """One term of an order: the records for which `where` is true come first."""
+
+    where: Filter
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A window of the records: at most `limit` (None: all) from number `offset` on, counted from 0."""
 
@@ -2254,7 +2261,7 @@ class Select:
     shape: Shape
     where: Filter = TRUE
     scope: Scope = ANY_STATE
-    sort: tuple[Sort, ...] = ()
+    sort: tuple[Sort | Matching, ...] = ()
     page: Page = Page(None)
     total: bool = False
     parent: Parent | None = None
@@ -3298,9 +3305,10 @@ class Compiler:
             case First(parts):
                 return sql("coalesce({})", join(",", (self.shape(part, frame) for part in parts)))
             case Obj(pairs):
-                return self.object(pairs, frame)
+                members = [sql("{},{}", constant(key), self.shape(part, frame)) for key, part in pairs]
+                return spliced("json_object({})", "{}", members)
             case Arr(items):
-                return sql("json_array({})", join(",", (self.shape(item, frame) for item in items)))
+                return spliced("json_array({})", "[]", [self.shape(item, frame) for item in items])
             case Sub():
                 return self.sub(shape, frame)
             case _:
@@ -3331,23 +3339,6 @@ class Compiler:
             )
         source = self.source(path.links[0], frame)
         return sql("(select count(*) from {} where {})", source.tables, source.where)
-
-    def object(self, pairs: tuple[tuple[str, Shape], ...], frame: Frame) -> Sql:
-        """`json_object`, spliced from several where it has more pairs than SQLite takes."""
-        parts = [sql("{},{}", constant(key), self.shape(shape, frame)) for key, shape in pairs]
-        if len(parts) <= MAX_OBJECT_PAIRS:
-            return sql("json_object({})", join(",", parts))
-        objects = [
-            join(",", parts[start : start + MAX_OBJECT_PAIRS]) for start in range(0, len(parts), MAX_OBJECT_PAIRS)
-        ]
-        inner = join(
-            "||','||",
-            (
-                sql("(select substr(o,2,length(o)-2) from (select json_object({}) as o limit 1))", part)
-                for part in objects
-            ),
-        )
-        return sql("json('{{'||{}||'}}')", inner)
 
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
@@ -3406,8 +3397,10 @@ class Compiler:
             "select {} from (select {}) {} where {}", shown, columns, Sql(frame.alias), self.seen(frame, Sql("1"))
         )
 
-    def sort(self, term: Sort, frame: Frame) -> Sql:
+    def sort(self, term: Sort | Matching, frame: Frame) -> Sql:
         """One term of `order by`."""
+        if isinstance(term, Matching):
+            return sql("case when {} then 0 else 1 end", self.filter(term.where, frame))
         field_ = term.path.field
         if field_ is None:
             column = self.number_of_links(term.path, frame)
@@ -3518,6 +3511,17 @@ class Compiler:
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
         return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
+    """A JSON object or array of its parts, put together from several where there are more than SQLite takes."""
+    if len(parts) <= MAX_OBJECT_PAIRS:
+        return sql(function, join(",", parts))
+    starts = range(0, len(parts), MAX_OBJECT_PAIRS)
+    pieces = (sql(function, join(",", parts[start : start + MAX_OBJECT_PAIRS])) for start in starts)
+    cut = "(select substr(o,2,length(o)-2) from (select {} as o limit 1))"
+    inner = join("||','||", (sql(cut, piece) for piece in pieces))
+    return sql("json({}||{}||{})", constant(brackets[0]), inner, constant(brackets[1]))
 
 
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
@@ -5695,14 +5699,15 @@ class Accounts:
         return self.verify(name, password) if colon else None
 
     def bearer(self, credentials: str) -> Account | None:
-        """The account of a token that is known and has not expired."""
-        digest = hash_token(credentials)
+        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it."""
+        number, bar, text = credentials.partition(",")[0].strip().rpartition("|")
+        digest = hash_token(text)
         query = (
             ACCOUNT.replace(" from", ", t.id, t.expires, t.last_used from")
             + "join _tokens t on t.user_id=u.id where t.hash=?"
         )
         row = self.fetch(query, (digest,))
-        if row is None or (row[8] is not None and row[8] <= self.store.moment()):
+        if row is None or (row[8] is not None and row[8] <= self.store.moment()) or (bar and number != str(row[7])):
             return None
         self.note_use("_tokens", "id", row[7], row[9])
         return Account(*row[:8])
@@ -6469,12 +6474,17 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 # ======================================================================================================================
 
 
+ActionFunction: TypeAlias = Callable[[int, Mapping[str, Json], Actor], str | None]
+"""An action of an embedding program: it gets the record's id, the values of the request and who asks."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What dialects use of an application.
 
     `strict` refuses what the originals ignore, `sign_up` lets strangers make themselves users. `may_write` raises for a
-    page of another origin; `authenticate` sets the request's actor, on addresses that are public.
+    page of another origin; `authenticate` sets the request's actor, on addresses that are public. `actions` are those
+    of the embedding program.
     """
 
     schema: Schema
@@ -6485,6 +6495,7 @@ class Services:
     sign_up: bool
     may_write: Callable[[Request], None]
     authenticate: Callable[[Request], None]
+    actions: dict[tuple[Table, str], ActionFunction] = field(default_factory=dict)
 
 
 class Dialect:
@@ -6535,6 +6546,30 @@ class Dialect:
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
         return self.services.store.moment()[:10]
+
+
+SINGULARS = (
+    ("ies", "y"),
+    ("sses", "ss"),
+    ("xes", "x"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ss", "ss"),
+    ("us", "us"),
+    ("is", "is"),
+    ("s", ""),
+)
+
+
+def singular(name: str) -> str:
+    """What one record of a table is called: the singular of its English name, with a capital.
+
+    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
+    ['Contact', 'Company', 'Box', 'Address', 'Personen']
+    """
+    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
+    stem = name.removesuffix(ending) + end
+    return stem[:1].upper() + stem[1:]
 
 
 # ======================================================================================================================
@@ -8137,17 +8172,6 @@ DATE_FORMS = {
 }
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
-SINGULARS = (
-    ("ies", "y"),
-    ("sses", "ss"),
-    ("xes", "x"),
-    ("ches", "ch"),
-    ("shes", "sh"),
-    ("ss", "ss"),
-    ("us", "us"),
-    ("is", "is"),
-    ("s", ""),
-)
 COREDATA_MEDIA_TYPE = "application/json"
 
 
@@ -8164,17 +8188,6 @@ def coredata_reply(text: str, status: int = 200, headers: tuple[tuple[str, str],
 def html_reply(status: int, text: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     """A reply that the original gives as HTML: plain text, or nothing."""
     return Reply(status, text.encode("utf-8"), headers, "text/html; charset=utf-8")
-
-
-def singular(name: str) -> str:
-    """What one record of a table is called: the singular of its English name, with a capital.
-
-    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
-    ['Contact', 'Company', 'Box', 'Address', 'Personen']
-    """
-    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
-    stem = name.removesuffix(ending) + end
-    return stem[:1].upper() + stem[1:]
 
 
 def parse_coredata_moment(text: str) -> Span:
