@@ -34,6 +34,10 @@ OVERVIEW = {
         {"name": "nocobase", "addresses": ["/api/"]},
         {"name": "coredata", "addresses": ["/api/v2/"]},
         {"name": "platform", "addresses": ["/api/v1/", "/socket.io/"]},
+        {
+            "name": "qore",
+            "addresses": ["/api/resources/", "/api/me/", "/api/endpoints/", "/api/global-search/"],
+        },
     ],
 }
 
