@@ -9613,7 +9613,8 @@ def laravel_errors(faults: Sequence[Violation], texts: Sequence[str]) -> dict[st
 
 def invalid(path: Iterable[str | int], reason: str, hint: str = "") -> ApiError:
     """The error for a parameter with a wrong value."""
-    return fail("bad_parameter", path, reason=reason, hint=hint)
+    name, *keys = map(str, path)
+    return fail("bad_parameter", (name, *keys), name=format_brackets((name, *keys)), value="", reason=reason, hint=hint)
 
 
 def read_number(given: Mapping[str, Json], name: str) -> int | None:
@@ -10275,16 +10276,11 @@ class Qore(Dialect):
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
             raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ids")
-        return Change(
-            "replace", tuple(self.item(link, part, (number,)) for number, part in enumerate(value or ())), "move"
-        )
+        return Change("replace", tuple(self.item(link, part) for part in value or ()), "move")
 
-    def item(self, link: Link, value: Json, at: tuple[int, ...] = ()) -> Item:
-        """The record with an id, `at` a place in the list; an id may stand in an object, as it is shown."""
-        key = _key_value(link.target.address, _option_value(value))
-        if key is None:
-            raise fail("link_missing", at, value=dump_json(value)[:100])
-        return Item(Key(link.target.address, key))
+    def item(self, link: Link, value: Json) -> Item:
+        """The record with an id, which may stand in an object, as it is shown. What is no id is that of no record."""
+        return Item(Key(link.target.address, _key_value(link.target.address, _option_value(value))))
 
     # -- actions --
 
@@ -10445,7 +10441,7 @@ class _QoreForm:
             raise invalid(("state",), "Write an object of fields.")
         for name in self.state:
             if name not in members and name not in values:
-                raise fail("unknown_field", ("state", name), name=name, hint=did_you_mean(name, members))
+                raise fail("unknown_parameter", ("state", name), name=name, hint=did_you_mean(name, members))
         self.asked = self.read_asked()
 
     def read_asked(self) -> str:
