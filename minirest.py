@@ -10171,9 +10171,10 @@ class Qore(Dialect):
         return qore_reply(f"[{','.join(shown)}]")
 
     def searched(self, table: Table) -> list[Field]:
-        """The fields of a table that are searched: its texts."""
+        """The fields of a table that are searched: its texts, that which titles a record before the others."""
         names = self.names(table)
-        return [column for word, column in table.fields.items() if column.kind.is_text and names.find(word)]
+        texts = [column for word, column in table.fields.items() if column.kind.is_text and names.find(word)]
+        return sorted(texts, key=lambda column: column is not table.label)[:MAX_FILTER_TERMS]
 
     def select_matches(self, table: Table, columns: Sequence[Field], text: str) -> Select:
         """The first records of a table that have a text in one of the columns."""
