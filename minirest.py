@@ -41,10 +41,11 @@ Map of the sections; each uses only earlier ones:
 18  NocoBase           resources and actions at /api/<collection>:<action>
 19  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
 20  Platform           stores and ObjectIds at /api/v1/<store>
-21  Qore               resources with tables, forms and actions at /api/resources/<resource>
-22  Pages              the overview at /
-23  App and server     make_app, waitress, the graceful stop
-24  Command line       main
+21  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
+22  Qore               resources with tables, forms and actions at /api/resources/<resource>
+23  Pages              the overview at /
+24  App and server     make_app, waitress, the graceful stop
+25  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -2088,6 +2089,13 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class Matching:
+    """One term of an order: the records for which `where` is true come first."""
+
+    where: Filter
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A window of the records: at most `limit` (None: all) from number `offset` on, counted from 0."""
 
@@ -2300,7 +2308,7 @@ class Select:
     shape: Shape
     where: Filter = TRUE
     scope: Scope = ANY_STATE
-    sort: tuple[Sort, ...] = ()
+    sort: tuple[Sort | Matching, ...] = ()
     page: Page = Page(None)
     total: bool = False
     parent: Parent | None = None
@@ -3358,9 +3366,10 @@ class Compiler:
             case First(parts):
                 return sql("coalesce({})", join(",", (self.shape(part, frame) for part in parts)))
             case Obj(pairs):
-                return self.object(pairs, frame)
+                members = [sql("{},{}", constant(key), self.shape(part, frame)) for key, part in pairs]
+                return spliced("json_object({})", "{}", members)
             case Arr(items):
-                return sql("json_array({})", join(",", (self.shape(item, frame) for item in items)))
+                return spliced("json_array({})", "[]", [self.shape(item, frame) for item in items])
             case Sub():
                 return self.sub(shape, frame)
             case _:
@@ -3391,23 +3400,6 @@ class Compiler:
             )
         source = self.source(path.links[0], frame)
         return sql("(select count(*) from {} where {})", source.tables, source.where)
-
-    def object(self, pairs: tuple[tuple[str, Shape], ...], frame: Frame) -> Sql:
-        """`json_object`, spliced from several where it has more pairs than SQLite takes."""
-        parts = [sql("{},{}", constant(key), self.shape(shape, frame)) for key, shape in pairs]
-        if len(parts) <= MAX_OBJECT_PAIRS:
-            return sql("json_object({})", join(",", parts))
-        objects = [
-            join(",", parts[start : start + MAX_OBJECT_PAIRS]) for start in range(0, len(parts), MAX_OBJECT_PAIRS)
-        ]
-        inner = join(
-            "||','||",
-            (
-                sql("(select substr(o,2,length(o)-2) from (select json_object({}) as o limit 1))", part)
-                for part in objects
-            ),
-        )
-        return sql("json('{{'||{}||'}}')", inner)
 
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
@@ -3466,8 +3458,10 @@ class Compiler:
             "select {} from (select {}) {} where {}", shown, columns, Sql(frame.alias), self.seen(frame, Sql("1"))
         )
 
-    def sort(self, term: Sort, frame: Frame) -> Sql:
+    def sort(self, term: Sort | Matching, frame: Frame) -> Sql:
         """One term of `order by`."""
+        if isinstance(term, Matching):
+            return sql("case when {} then 0 else 1 end", self.filter(term.where, frame))
         field_ = term.path.field
         if field_ is None:
             column = self.number_of_links(term.path, frame)
@@ -3578,6 +3572,17 @@ class Compiler:
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
         return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
+    """A JSON object or array of its parts, put together from several where there are more than SQLite takes."""
+    if len(parts) <= MAX_OBJECT_PAIRS:
+        return sql(function, join(",", parts))
+    starts = range(0, len(parts), MAX_OBJECT_PAIRS)
+    pieces = (sql(function, join(",", parts[start : start + MAX_OBJECT_PAIRS])) for start in starts)
+    cut = "(select substr(o,2,length(o)-2) from (select {} as o limit 1))"
+    inner = join("||','||", (sql(cut, piece) for piece in pieces))
+    return sql("json({}||{}||{})", constant(brackets[0]), inner, constant(brackets[1]))
 
 
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
@@ -5707,6 +5712,11 @@ class Request:
         """Whether the body is a form that can hold files; `read_form` reads it, where a dialect takes it."""
         return self.media_type == "multipart/form-data"
 
+    @functools.cached_property
+    def payload(self) -> Json:
+        """The value of the body, read once."""
+        return self.read_body()
+
     def read_body(self) -> Json:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
         if not self.is_form:
@@ -6202,14 +6212,15 @@ class Accounts:
         return self.verify(name, password) if colon else None
 
     def bearer(self, credentials: str) -> Account | None:
-        """The account of a token that is known and has not expired."""
-        digest = hash_token(credentials)
+        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it."""
+        number, bar, text = credentials.partition(",")[0].strip().rpartition("|")
+        digest = hash_token(text)
         query = (
             ACCOUNT.replace(" from", ", t.id, t.expires, t.last_used from")
             + "join _tokens t on t.user_id=u.id where t.hash=?"
         )
         row = self.fetch(query, (digest,))
-        if row is None or (row[8] is not None and row[8] <= self.store.moment()):
+        if row is None or (row[8] is not None and row[8] <= self.store.moment()) or (bar and number != str(row[7])):
             return None
         self.note_use("_tokens", "id", row[7], row[9])
         return Account(*row[:8])
@@ -6999,12 +7010,17 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 # ======================================================================================================================
 
 
+ActionFunction: TypeAlias = Callable[[int, Mapping[str, Json], Actor], str | None]
+"""An action of an embedding program: it gets the record's id, the values of the request and who asks."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What dialects use of an application.
 
     `strict` refuses what the originals ignore, `sign_up` lets strangers make themselves users. `may_write` raises for a
-    page of another origin; `authenticate` sets the request's actor, on addresses that are public.
+    page of another origin; `authenticate` sets the request's actor, on addresses that are public. `actions` are those
+    of the embedding program.
     """
 
     schema: Schema
@@ -7015,6 +7031,7 @@ class Services:
     sign_up: bool
     may_write: Callable[[Request], None]
     authenticate: Callable[[Request], None]
+    actions: dict[tuple[Table, str], ActionFunction] = field(default_factory=dict)
 
 
 class Dialect:
@@ -7065,6 +7082,30 @@ class Dialect:
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
         return self.services.store.moment()[:10]
+
+
+SINGULARS = (
+    ("ies", "y"),
+    ("sses", "ss"),
+    ("xes", "x"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ss", "ss"),
+    ("us", "us"),
+    ("is", "is"),
+    ("s", ""),
+)
+
+
+def singular(name: str) -> str:
+    """What one record of a table is called: the singular of its English name, with a capital.
+
+    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
+    ['Contact', 'Company', 'Box', 'Address', 'Personen']
+    """
+    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
+    stem = name.removesuffix(ending) + end
+    return stem[:1].upper() + stem[1:]
 
 
 # ======================================================================================================================
@@ -8674,17 +8715,6 @@ DATE_FORMS = {
 }
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
-SINGULARS = {
-    "ies": "y",
-    "sses": "ss",
-    "xes": "x",
-    "ches": "ch",
-    "shes": "sh",
-    "ss": "ss",
-    "us": "us",
-    "is": "is",
-    "s": "",
-}
 COREDATA_MEDIA_TYPE = "application/json"
 
 
@@ -8707,17 +8737,6 @@ def methods_reply(status: int, methods: Iterable[str]) -> Reply:
     """A reply that says which methods there are."""
     allowed = ",".join(methods)
     return html_reply(status, allowed, (("Allow", allowed),))
-
-
-def singular(name: str) -> str:
-    """What one record of a table is called: the singular of its English name, with a capital.
-
-    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
-    ['Contact', 'Company', 'Box', 'Address', 'Personen']
-    """
-    ending, end = next((pair for pair in SINGULARS.items() if name.endswith(pair[0])), ("", ""))
-    stem = name.removesuffix(ending) + end
-    return stem[:1].upper() + stem[1:]
 
 
 def parse_coredata_moment(text: str) -> Span:
@@ -10014,12 +10033,1112 @@ class _PlatformQuery:
 
 
 # ======================================================================================================================
-# 21  Qore
+# 21  Laravel
+#
+# What Qore leaves to Laravel, in its newest version: how input is read, what things are called, the texts of
+# validation, the paginator, the rules of fields in words. Nothing here knows of an address.
+# ======================================================================================================================
+
+LARAVEL_WORDS: Mapping[str, str] = {
+    "unauthenticated": "Unauthenticated.",
+    "internal": "Server Error",
+    "not_found": "{text}",
+    "method": "The {method} method is not supported for {route}. Supported methods: {allowed}.",
+    **dict.fromkeys(("unknown_field", "unknown_parameter", "read_only"), "The {field} field is prohibited.{hint}"),
+    "bad_parameter": "The selected {field} is invalid. {reason}{hint}",
+    "bad_value": "The {field} field {wanted}.",
+    "required": "The {field} field is required.",
+    "unique": "The {field} has already been taken.",
+    "link_taken": "The {field} has already been taken.",
+    "minLength": "The {field} field must be at least {limit} characters.",
+    "maxLength": "The {field} field must not be greater than {limit} characters.",
+    "minimum": "The {field} field must be at least {limit}.",
+    "maximum": "The {field} field must not be greater than {limit}.",
+    "exclusiveMinimum": "The {field} field must be greater than {limit}.",
+    "exclusiveMaximum": "The {field} field must be less than {limit}.",
+    "multipleOf": "The {field} field must be a multiple of {multiple_of}.",
+    "minItems": "The {field} field must have at least {limit} items.",
+    "maxItems": "The {field} field must not have more than {limit} items.",
+    "uniqueItems": "The {field} field has a duplicate value.",
+    "pattern": "The {field} field format is invalid.",
+    "format": "The {field} field must be a valid {format}.",
+    "type": "The {field} field must be of type {types}.",
+    **dict.fromkeys(("enum", "const", "link_missing"), "The selected {field} is invalid."),
+}
+"""What Laravel says of an error, by its rule; the rest are our own words."""
+LARAVEL_UNREADABLE = frozenset({"bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"})
+"""The errors that stay 400; what can be read and is wrong is 422."""
+LARAVEL_PER_PAGE, LARAVEL_MAX_PER_PAGE = 15, 1000
+LARAVEL_UNTRIMMED = ("password", "password_confirmation", "current_password")
+LARAVEL_RULES: Mapping[str, str] = {
+    **dict.fromkeys(("text", "password"), "string"),
+    **dict.fromkeys(("list", "choices"), "array"),
+    "email": "email",
+    "uri": "url",
+    "uuid": "uuid",
+    "integer": "integer",
+    "number": "numeric",
+    "boolean": "boolean",
+    "date": "date_format:Y-m-d",
+    "moment": "date",
+    "time": "date_format:H:i:s",
+}
+"""Laravel's rules for the kinds of fields."""
+LARAVEL_TYPES: Mapping[str, str] = {"moment": "datetime", "uri": "url", "choices": "multi_select", "content": "file"}
+"""The types of fields that are not the names of their kinds."""
+LARAVEL_LIMITS: Mapping[str, str] = {
+    **dict.fromkeys(("minLength", "minimum", "minItems"), "min"),
+    **dict.fromkeys(("maxLength", "maximum", "maxItems"), "max"),
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+}
+"""Laravel's rules for the words of JSON Schema that take a number."""
+LARAVEL_VALUES: Mapping[str, str] = {
+    **dict.fromkeys(("text", "email", "uri", "uuid", "password"), "must be a string"),
+    **dict.fromkeys(("list", "choices", "link"), "must be an array"),
+    "integer": "must be an integer",
+    "number": "must be a number",
+    "boolean": "must be true or false",
+    "date": "must match the format Y-m-d",
+    "moment": "must be a valid date",
+    "time": "must match the format H:i:s",
+}
+"""What Laravel says of a value that is not of the field's kind."""
+LARAVEL_FORMATS = {"email": "email address", "uri": "URL", "uuid": "UUID"}
+
+
+def laravel_attribute(path: Iterable[str | int]) -> str:
+    """A field as Laravel's messages call it.
+
+    >>> laravel_attribute(["hourlyRate"]), laravel_attribute(["tenants", 0])
+    ('hourly rate', 'tenants.0')
+    """
+    return re.sub(r"(.)(?=[A-Z])", r"\1_", ".".join(map(str, path))).lower().replace("_", " ")
+
+
+def laravel_model(table: Table) -> str:
+    """The name of a table's class: the singular, in StudlyCase."""
+    return "".join(part[:1].upper() + part[1:] for part in singular(table.name).split("_"))
+
+
+def laravel_pages(current: int, last: int) -> list[int | None]:
+    """The pages that Laravel's paginator lists, None being a gap: all up to 13, else both ends and some in between.
+
+    >>> laravel_pages(1, 20)
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, None, 19, 20]
+    >>> laravel_pages(10, 20)
+    [1, 2, None, 7, 8, 9, 10, 11, 12, 13, None, 19, 20]
+    """
+    if last < 14:
+        return [*range(1, last + 1)]
+    if current <= 7:
+        return [*range(1, 11), None, last - 1, last]
+    if current > last - 7:
+        return [1, 2, None, *range(last - 9, last + 1)]
+    return [1, 2, None, *range(current - 3, current + 4), None, last - 1, last]
+
+
+def laravel_input(value: Json, name: str = "") -> Json:
+    """A value of a body as Laravel hands it on: texts without blanks around them, the empty text as null.
+
+    >>> laravel_input({"name": " a ", "tags": [""]}), laravel_input(" x ", "password")
+    ({'name': 'a', 'tags': [None]}, ' x ')
+    """
+    if isinstance(value, str):
+        return value if name in LARAVEL_UNTRIMMED else value.strip() or None
+    if isinstance(value, list):
+        return [laravel_input(part) for part in value]
+    return {key: laravel_input(part) for key, part in value.items()} if isinstance(value, Mapping) else value
+
+
+def laravel_violation(violation: Violation) -> Violation:
+    """A violation with everything that the templates of `LARAVEL_WORDS` need."""
+    params = {"text": "Not Found", "route": "this route", **violation.params}
+    params["hint"] = str(params.get("hint", "")).replace("; did", " Did")
+    params["wanted"] = LARAVEL_VALUES.get(str(params.get("kind")), f"must be {params.get('expected')}")
+    params["format"] = LARAVEL_FORMATS.get(str(params.get("format")), params.get("format"))
+    if violation.path:
+        params["field"] = laravel_attribute(violation.path)
+    return violation._replace(params=params)
+
+
+def laravel_errors(faults: Sequence[Violation], texts: Sequence[str]) -> dict[str, Json]:
+    """The body of an error: the first text with the number of the others, and all of them by field."""
+    more = ("", " (and 1 more error)", f" (and {len(texts) - 1} more errors)")[min(len(texts), 3) - 1]
+    errors: dict[str, list[str]] = {}
+    for fault, text in zip(faults, texts, strict=True):
+        if fault.path:
+            errors.setdefault(".".join(map(str, fault.path)), []).append(text)
+    return {"message": texts[0] + more, **({"errors": errors} if errors else {})}
+
+
+def invalid(path: Iterable[str | int], reason: str, hint: str = "") -> ApiError:
+    """The error for a parameter with a wrong value."""
+    name, *keys = map(str, path)
+    return fail("bad_parameter", (name, *keys), name=format_brackets((name, *keys)), value="", reason=reason, hint=hint)
+
+
+def read_number(given: Mapping[str, Json], name: str) -> int | None:
+    """A parameter that is a whole number from 0 on, cut to the most records of an answer."""
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+        raise invalid((name,), f"Write a whole number, at most {LARAVEL_MAX_PER_PAGE}.")
+    return min(int(value), LARAVEL_MAX_PER_PAGE)
+
+
+def read_text(given: Mapping[str, Json], name: str) -> str:
+    """A parameter that is a text; the empty one when it is not there."""
+    value = given.get(name, "")
+    if isinstance(value, dict | list | bool):
+        raise invalid((name,), "Write a text.")
+    return str(value)
+
+
+def is_json(request: Request) -> bool:
+    """Whether a body is JSON by its content type; without one it is not read, as far as a request only reads."""
+    return "/json" in request.media_type or "+json" in request.media_type
+
+
+def wants_little(request: Request) -> bool:
+    """Whether `Prefer` asks for a minimal answer, spelt as the document does or as RFC 7240."""
+    return bool(
+        re.search(r'(^|[,;])\s*return\s*[:=]\s*"?minimal"?\s*($|[,;])', (request.header("Prefer") or "").lower())
+    )
+
+
+class PageUrls:
+    """The addresses of the pages of a list: absolute, with the parameters of the query."""
+
+    def __init__(self, request: Request) -> None:
+        scheme = request.environ.get("wsgi.url_scheme", "http")
+        base = request.environ.get("SCRIPT_NAME", "").rstrip("/")
+        self.path = f"{scheme}://{request.host}{quote(base)}{quote(request.path.rstrip('/'))}"
+        self.others = [(it.name, it.value) for it in request.parameters if it.name != "page"]
+
+    def __call__(self, number: int | None) -> str | None:
+        """The address of a page; None for none."""
+        return None if number is None else f"{self.path}?{urlencode([*self.others, ('page', number)])}"
+
+    def links(self, current: int, last: int) -> list[Json]:
+        """The pages as a paginator shows them, between the way back and the way on."""
+        before, after = current - 1 if current > 1 else None, current + 1 if current < last else None
+        listed = [
+            ("&laquo; Previous", before, False),
+            *((str(page or "..."), page, page == current) for page in laravel_pages(current, last)),
+        ]
+        shown: list[dict[str, Json]] = []
+        for label, page, active in (*listed, ("Next &raquo;", after, False)):
+            shown.append({"url": self(page), "label": label, "page": page, "active": active})
+            if label == "...":
+                del shown[-1]["page"]
+        return shown
+
+
+def laravel_paginator(request: Request, outcome: Outcome, page: Page) -> dict[str, Json]:
+    """What `LengthAwarePaginator` says of a page; the place of its `data` is kept."""
+    assert page.limit
+    total, number = outcome.total or 0, page.offset // page.limit + 1
+    last, urls = max(1, -(-total // page.limit)), PageUrls(request)
+    first = page.offset + 1 if outcome.rows else None
+    return {
+        "current_page": number,
+        "data": None,
+        "first_page_url": urls(1),
+        "from": first,
+        "last_page": last,
+        "last_page_url": urls(last),
+        "links": urls.links(number, last),
+        "next_page_url": urls(number + 1 if number < last else None),
+        "path": urls.path,
+        "per_page": page.limit,
+        "prev_page_url": urls(number - 1 if number > 1 else None),
+        "to": page.offset + len(outcome.rows) if first else None,
+        "total": total,
+    }
+
+
+def laravel_type(member: Field | Link) -> str:
+    """The type of a field; links are called as Laravel's relations."""
+    if isinstance(member, Field):
+        is_select = bool(member.choices) and member.kind.name != "choices"
+        return "select" if is_select else LARAVEL_TYPES.get(member.kind.name, member.kind.name)
+    if member.target.name == "_files":
+        return "file"
+    if member.key:
+        return "belongs_to"
+    return "belongs_to_many" if member.through else "has_many" if member.many else "has_one"
+
+
+def laravel_rules(member: Field | Link) -> list[str]:
+    """The rules of a field as Laravel writes them."""
+    schema, rules = member.schema, ["required" if member.required else "nullable"]
+    if isinstance(member, Link):
+        if member.target.name == "_files":
+            return [*rules, "file"]
+        exists = f"exists:{member.target.name},{member.target.address.name}"
+        return [*rules, "array" if member.many else exists]
+    rules += [LARAVEL_RULES[member.kind.name]] if member.kind.name in LARAVEL_RULES else []
+    rules += [f"{rule}:{_as_text(schema[word])}" for word, rule in LARAVEL_LIMITS.items() if word in schema]
+    rules += [f"regex:/{schema['pattern']}/"] if "pattern" in schema else []
+    rules += ["in:" + ",".join(map(_as_text, member.choices))] if member.choices else []
+    rules += [f"unique:{member.table.name},{member.name}"] if (member,) in member.table.unique else []
+    return rules
+
+
+# ======================================================================================================================
+# 22  Qore
 #
 # The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
-# options. Where the document is silent, paginator, validation and error texts are those of the newest Laravel.
-# A table is a Select with its total.
+# options. A resource is a table; what is read takes parameters from the query and from a JSON body alike.
 # ======================================================================================================================
+
+QORE_BASE = "/api/resources"
+QORE_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "table": ("tab", "search_columns", "sort_column", "sort_direction", "per_page", "page"),
+    "logs": ("per_page", "page"),
+    "options": ("search", "limit"),
+    "form": ("initial_request", "field", "state", "action"),
+    "search": ("query",),
+    "record": (),
+}
+"""What each kind of reading request takes, in the query or in a JSON body."""
+QORE_SEARCH_RESULTS, QORE_SEARCH_TABLES = 5, 50
+QORE_LITTLE = ("data", "current_page", "last_page", "per_page", "total", "from", "to")
+"""What a minimal answer keeps of a paginator."""
+QORE_DIRECTIONS = {"ascending": False, "asc": False, "descending": True, "desc": True}
+QORE_ACTIONS: Mapping[str, tuple[str, str]] = {
+    "delete_resource": ("Delete", "Deleted."),
+    "archive_resource": ("Archive", "Archived."),
+    "restore_resource": ("Restore", "Restored."),
+}
+"""The actions that need no function of an embedding program: what they are called, and what they answer."""
+QORE = Style("qore", {"moment": "substr({0},1,23)||'000Z'"})
+"""Qore's spelling: moments have six digits behind the second, as Laravel's models write them."""
+Handler: TypeAlias = Callable[..., Reply]
+
+
+def qore_reply(text: str, headers: tuple[tuple[str, str], ...] = (), status: int = 200) -> Reply:
+    """A reply with a JSON text."""
+    return Reply(status, text.encode("utf-8"), (("Cache-Control", "no-cache, private"), *headers), "application/json")
+
+
+class Qore(Dialect):
+    """The Qore API ("API integration"): resources with tables, forms, actions, logs and options."""
+
+    name = "qore"
+    bases = (QORE_BASE, "/api/me", "/api/endpoints", "/api/global-search")
+    manner = Manner(
+        "qore",
+        {"created_at": "_created", "updated_at": "_modified"},
+        style=QORE,
+        read_only_key="drop",
+        case="fold",
+        order_case="ascii",
+        nulls=("first", "last"),
+    )
+    words = LARAVEL_WORDS
+    example = QORE_BASE + "/{table}/table/{table}?per_page=2"
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.history, self.users = (self.schema.all_tables[name] for name in ("_history", "_users"))
+        self.writer = Link("user", self.history, self.users, many=False, key=self.history.fields["user"])
+        self.log_shapes: dict[tuple[str, ...], Shape] = {}
+
+    def addresses(self) -> Iterator[tuple[str, Mapping[str, Handler]]]:
+        """Every address, with what its methods do."""
+        record = QORE_BASE + "/<resource>/<key>"
+        yield "/api/me", {"GET": self.show_me}
+        yield "/api/endpoints", {"GET": self.show_endpoints}
+        yield "/api/global-search", {"GET": self.search}
+        yield QORE_BASE + "/<resource>", {"POST": self.create}
+        yield QORE_BASE + "/<resource>/create", {"GET": self.show_form}
+        yield QORE_BASE + "/<resource>/table/<table>", {"GET": self.show_table}
+        yield QORE_BASE + "/<resource>/logs/<key>", {"GET": self.show_logs}
+        yield QORE_BASE + "/<resource>/field/<field>/options", {"GET": self.show_options}
+        yield QORE_BASE + "/<resource>/actions/<action>/<key>", {"POST": self.act}
+        yield record, {"GET": self.show_record, "PUT": self.update}
+        yield record + "/edit", {"GET": self.show_form}
+        yield record + "/inline/<field>", {"PUT": self.update_field}
+
+    def routes(self) -> Iterator[Route]:
+        elsewhere = (QORE_BASE, *(f"{base}/<rest:path>" for base in self.bases))
+        addresses = (*self.addresses(), *((address, EMPTY) for address in elsewhere))
+        for (address, handlers), end in itertools.product(addresses, ("", "/")):
+            serve = functools.partial(self.serve, handlers)
+            yield Route((*ALL_METHODS, "OPTIONS"), address + end, serve, public=True)
+
+    def error(self, error: ApiError) -> Reply:
+        status = 422 if error.status == 400 and error.code not in LARAVEL_UNREADABLE else error.status
+        body = laravel_errors(error.violations, [*map(self.message, error.violations)])
+        if status != 422:
+            body.pop("errors", None)
+        if error.code == "internal":
+            body |= error.violations[0].params
+        return qore_reply(dump_json(body), error.headers, status)
+
+    def message(self, violation: Violation) -> str:
+        return super().message(laravel_violation(violation))
+
+    # -- addresses --
+
+    def serve(self, handlers: Mapping[str, Handler], request: Request, **address: str) -> Reply:
+        """What all addresses have in common; OPTIONS is answered without credentials."""
+        methods = [word for method in handlers for word in (("GET", "HEAD") if method == "GET" else (method,))]
+        if request.method == "OPTIONS" and methods:
+            return html_reply(200, headers=(("Allow", ",".join(methods)),))
+        self.services.authenticate(request)
+        if not methods:
+            raise self.nowhere(request)
+        request.method = self.method(request)
+        if _method(request) not in handlers:
+            params = {"method": request.method[:20], "allowed": ", ".join(methods), "route": self.route(request)}
+            allow = (("Allow", ", ".join(methods)),)
+            raise ApiError("method", Violation((), "method", params), headers=allow)
+        return handlers[_method(request)](request, **address)
+
+    def method(self, request: Request) -> str:
+        """The method that is meant: a POST may name another one, in a header or in its body."""
+        if request.method != "POST":
+            return request.method
+        wanted: Json = request.header("X-HTTP-Method-Override")
+        if not wanted:
+            with contextlib.suppress(ApiError):  # a body that cannot be read is refused where it is needed
+                wanted = self.payload(request).get("_method")
+        return wanted.upper() if isinstance(wanted, str) and wanted else "POST"
+
+    def route(self, request: Request) -> str:
+        """The address of a request as Laravel's messages call it."""
+        return "route " + request.path.strip("/")[:200]
+
+    def nowhere(self, request: Request) -> ApiError:
+        """The error for an address that there is not."""
+        return fail("not_found", text=f"The {self.route(request)} could not be found.")
+
+    def missing(self, table: Table, key: str) -> ApiError:
+        """The error for a record that there is not."""
+        model = "App\\Models\\" + laravel_model(table)
+        return fail("not_found", text=f"No query results for model [{model}] {key[:200]}")
+
+    def table(self, request: Request, resource: str) -> Table:
+        """The table of a resource."""
+        found = self.schema.tables.get(resource.lower())
+        if found is None:
+            raise self.nowhere(request)
+        return found
+
+    def by_key(self, table: Table, key: str) -> Filter:
+        """The record that an address names: by its id, or by the table's key."""
+        value = _key_value(table.address, key)
+        return FALSE if value is None else Compare(Path((), table.address), "eq", value)
+
+    # -- what a request says --
+
+    def payload(self, request: Request) -> dict[str, Json]:
+        """The values of a body, JSON or a form, as Laravel hands them on."""
+        if not request.body.strip():
+            return {}
+        if request.media_type and not request.is_form and not is_json(request):
+            raise fail("media_type", value=request.media_type, allowed="application/json or a form")
+        value = request.payload
+        if not isinstance(value, Mapping):
+            raise fail("bad_body", reason="write an object")
+        return {name: laravel_input(part, name) for name, part in value.items()}
+
+    def body(self, request: Request, table: Table, wanted: Sequence[str]) -> dict[str, Json]:
+        """The values of a request that writes. Of broken JSON nothing is left, so the `wanted` fields are missing."""
+        self.refuse_all(parameter.name for parameter in request.parameters)
+        try:
+            values = self.payload(request)
+        except ApiError as error:
+            if error.code != "bad_json" or self.services.strict or not wanted:
+                raise
+            raise ApiError("required", *(Violation((name,), "required") for name in wanted)) from None
+        if request.environ["REQUEST_METHOD"] == "POST":
+            values.pop("_method", None)
+        return values
+
+    def refuse_all(self, names: Iterable[str]) -> None:
+        """ApiError for parameters, or members of a body, where there can be none."""
+        faults = [Violation((name,), "unknown_parameter", {"name": name}) for name in names]
+        if faults:
+            raise ApiError("unknown_parameter", *faults)
+
+    def given(self, request: Request, kind: str) -> dict[str, Json]:
+        """The parameters of a request that reads: those of a JSON body go before those of the query."""
+        found = nest_parameters(request.parameters)
+        if self.services.strict:
+            self.refuse_ignored(request)
+        if is_json(request) and request.body.strip():
+            body = request.payload
+            if not isinstance(body, Mapping):
+                raise fail("bad_body", reason="write an object")
+            found |= body
+        for name in found:
+            if name not in QORE_PARAMETERS[kind]:
+                hint = did_you_mean(name, QORE_PARAMETERS[kind])
+                raise fail("unknown_parameter", (name,), name=name, hint=hint)
+        trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in found.items()}
+        return {name: value for name, value in trimmed.items() if value not in (None, "")}
+
+    def refuse_ignored(self, request: Request) -> None:
+        """What Laravel ignores is an error for a strict server: a body without its type, a repeated parameter."""
+        if request.body.strip() and not is_json(request):
+            raise fail("media_type", value=request.media_type, allowed="application/json")
+        names = [parameter.name for parameter in request.parameters if not parameter.name.endswith("[]")]
+        for name in names:
+            if names.count(name) > 1:
+                raise invalid((name,), "It stands twice.")
+
+    def page(self, given: Mapping[str, Json]) -> Page:
+        """The window of a list. What is no page number is page 1."""
+        size = read_number(given, "per_page") or LARAVEL_PER_PAGE
+        text = str(given.get("page", 1))
+        if not re.fullmatch(r"\+?[1-9]\d{0,17}", text, re.ASCII):
+            if self.services.strict:
+                raise invalid(("page",), "Write a number from 1 on.")
+            text = "1"
+        return Page(size, size * (min(int(text), 2**53) - 1))
+
+    def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """The headers of an answer that `Prefer` can make smaller."""
+        applied = (("Preference-Applied", "return=minimal"),) if wants_little(request) else ()
+        return (("Vary", "Prefer"), *applied)
+
+    # -- shapes --
+
+    def title(self, table: Table) -> Shape:
+        """What a record is called."""
+        key = Col(Path((), table.address))
+        return First((Col(Path((), table.label), QORE), key)) if table.label else key
+
+    def description(self, table: Table) -> Shape:
+        """What is said of a record beside its title."""
+        words = table.schema.get("x-label")
+        name = words.get("description") if isinstance(words, Mapping) else None
+        return Col(Path((), table.fields[name]), QORE) if name else Const(None)
+
+    def value(self, member: Field | Link) -> Shape:
+        """One value of a record; of a link the linked records with their titles."""
+        if isinstance(member, Field):
+            return Col(Path((), member), QORE)
+        key = Col(Path((), member.target.address))
+        return Sub(member, Obj((("value", key), ("label", self.title(member.target)))), member.many)
+
+    def record(self, table: Table, members: Mapping[str, Field | Link]) -> Obj:
+        """The id of a record, and some of its values."""
+        shown = ((word, self.value(member)) for word, member in members.items() if word != "id")
+        return Obj((("id", Col(Path((), table.address))), *shown))
+
+    def members(self, table: Table) -> dict[str, Field | Link]:
+        """Everything that a record shows: fields and links, when it was made, and when it was changed."""
+        names = self.names(table)
+        return {word: member for word in (*table.members, *self.manner.words) if (member := names.find(word))}
+
+    def option(self, table: Table) -> Shape:
+        """A record as one of the options of a field."""
+        key = Col(Path((), table.address))
+        return Obj((("label", self.title(table)), ("description", self.description(table)), ("value", key)))
+
+    # -- reading --
+
+    def show_me(self, request: Request) -> Reply:
+        """The user who asks; without authentication that is nobody."""
+        self.given(request, "record")
+        names = self.names(self.users)
+        words = ("name", "email", "created_at", "updated_at")
+        shown = self.record(self.users, {word: member for word in words if (member := names.find(word))})
+        where = Compare(Path((), self.users.id), "eq", request.actor.id)
+        op = Select(self.users, Obj((*shown.pairs, ("title", self.user_title()))), where)
+        rows = self.run(request, op).rows
+        return qore_reply(rows[0].text if rows else dump_json(dict.fromkeys(("id", *words, "title"))))
+
+    def user_title(self) -> Shape:
+        """What a user is called."""
+        return First(tuple(Col(Path((), self.users.fields[name])) for name in ("display_name", "name")))
+
+    def show_endpoints(self, request: Request) -> Reply:
+        """All addresses, as `artisan route:list --json` shows them."""
+        self.given(request, "record")
+        shown = [
+            {
+                "domain": None,
+                "method": "GET|HEAD" if method == "GET" else method,
+                "uri": re.sub("<(.*?)>", r"{\1}", address[1:]),
+                "name": None,
+                "action": f"Qore@{handler.__name__}",
+                "middleware": ["api", "auth:sanctum"],
+            }
+            for address, handlers in self.addresses()
+            for method, handler in handlers.items()
+        ]
+        return qore_reply(dump_json(shown))
+
+    def show_table(self, request: Request, resource: str, table: str) -> Reply:
+        """The rows of a table that the parameters choose, and what the table has, unless less is preferred."""
+        found = self.table(request, resource)
+        if table.lower() != found.name.lower():
+            raise self.nowhere(request)
+        query = _QoreTable(self, found, self.given(request, "table"))
+        scope, page = Scope("no", On(self.today())), self.page(query.given)
+        shape = self.record(found, query.columns)
+        outcome = self.run(request, Select(found, shape, query.where(), scope, query.sort(), page, total=True))
+        return self.paged(request, outcome, page, query.described())
+
+    def paged(self, request: Request, outcome: Outcome, page: Page, head: Mapping[str, Json]) -> Reply:
+        """Rows in a paginator, with `head` before it; or only what is needed to read on."""
+        whole = {**head, **laravel_paginator(request, outcome, page)}
+        shown = {name: whole[name] for name in QORE_LITTLE} if wants_little(request) else whole
+        rows = f"[{','.join(row.text for row in outcome.rows)}]"
+        members = (f"{dump_json(name)}:{rows if name == 'data' else dump_json(value)}" for name, value in shown.items())
+        return qore_reply(f"{{{','.join(members)}}}", self.headers(request))
+
+    def show_record(self, request: Request, resource: str, key: str) -> Reply:
+        """One record, in any state, with what a page about it needs, unless less is preferred."""
+        table = self.table(request, resource)
+        self.given(request, "record")
+        members = self.members(table)
+        shape: Shape = self.record(table, members)
+        if not wants_little(request):
+            fields = Arr(tuple(self.described_value(word, member) for word, member in members.items()))
+            actions = Const([{"name": name, "label": label} for name, label in self.actions(table).items()])
+            head = (("title", self.title(table)), ("description", self.description(table)))
+            shape = Obj((*head, ("fields", fields), ("actions", actions), ("data", shape)))
+        rows = self.run(request, Select(table, shape, self.by_key(table, key))).rows
+        if not rows:
+            raise self.missing(table, key)
+        text = f'{{"data":{rows[0].text}}}' if wants_little(request) else rows[0].text
+        return self.record_reply(request, rows[0], text)
+
+    def described_value(self, word: str, member: Field | Link) -> Shape:
+        """One value of a record with its name, its name for people and its type."""
+        is_system = isinstance(member, Field) and member.is_system
+        label = word.replace("_", " ").capitalize() if is_system else member.title
+        described = {"name": word, "label": label, "type": laravel_type(member)}
+        return Obj((*((key, Const(text)) for key, text in described.items()), ("value", self.value(member))))
+
+    def record_reply(self, request: Request, row: Row, text: str, status: int = 200) -> Reply:
+        """A reply with one record."""
+        headers = (("Cache-Control", "no-cache, private"), *self.headers(request))
+        return dataclasses.replace(record_reply(request, row, text, status, headers), content_type="application/json")
+
+    def show_logs(self, request: Request, resource: str, key: str) -> Reply:
+        """What happened to a record that is there, the newest first."""
+        table, page = self.table(request, resource), self.page(self.given(request, "logs"))
+        found = self.run(request, Select(table, Const(None), self.by_key(table, key))).rows
+        if not found:
+            raise self.missing(table, key)
+        op, hidden = self.select_logs(table, found[0].key), self.hidden_links(request, table)
+        if hidden:
+            path = Path((), self.history.fields["field"])
+            seen = or_null(Not(Compare(path, "in", tuple(hidden))), path)
+            op = dataclasses.replace(op, where=And((op.where, seen)))
+        op = dataclasses.replace(op, shape=self.log_shape(hidden), page=page)
+        return self.paged(request, self.run(request, op), page, {})
+
+    def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
+        """The links of a table to records that are not for everybody: history keeps their ids, and may not tell."""
+        rules = sight_of(self.schema, request.actor).rules
+        return tuple(link.name for link in table.links.values() if link.target in rules)
+
+    def select_logs(self, table: Table, number: int) -> Select:
+        """The history of a record, the newest first."""
+        columns = self.history.fields
+        same = (
+            Compare(Path((), columns[name]), "eq", value) for name, value in (("tag", table.tag), ("record", number))
+        )
+        newest = (Sort(Path((), self.history.id), down=True),)
+        return Select(self.history, Const(None), And(tuple(same)), sort=newest, total=True)
+
+    def log_shape(self, hidden: tuple[str, ...]) -> Shape:
+        """One row of history, without what is hidden in the records that it keeps."""
+        if hidden not in self.log_shapes:
+            keys = "".join(f",'$.\"{name}\"'" for name in hidden)
+            style = Style("log", {"json": f"json_remove({{0}}{keys})"}) if hidden else QORE
+            self.log_shapes[hidden] = self.make_log_shape(style)
+        return self.log_shapes[hidden]
+
+    def make_log_shape(self, style: Style) -> Shape:
+        """One row of history in a style."""
+        columns = {"id": self.history.id, **self.history.fields}
+        words = {"id": "id", "description": "action", "field": "field", "value_old": "before", "value_new": "after"}
+        shown = [(word, Col(Path((), columns[name]), style)) for word, name in words.items()]
+        user = Obj((("id", Col(Path((), self.users.id))), ("title", self.user_title())))
+        moment = Col(Path((), columns["time"]), QORE)
+        return Obj((*shown, ("user", Sub(self.writer, user, many=False)), ("created_at", moment)))
+
+    def show_options(self, request: Request, resource: str, field: str) -> Reply:
+        """The options of a field, in the order of their labels."""
+        table = self.table(request, resource)
+        member = self.names(table).find(field, writing=True)
+        if member is None or not _has_options(member):
+            raise self.nowhere(request)
+        given = self.given(request, "options")
+        search, limit = read_text(given, "search"), read_number(given, "limit") or LARAVEL_MAX_PER_PAGE
+        if isinstance(member, Field):
+            found = [option for option in _choices(member) if search.lower() in option["label"].lower()]
+            return qore_reply(dump_json(found[:limit]))
+        label = Path((), _label(member.target))
+        op = self.select_options(member, Compare(label, "contains", search, "fold") if search else TRUE)
+        rows = self.run(request, dataclasses.replace(op, page=Page(limit))).rows
+        return qore_reply(f"[{','.join(row.text for row in rows)}]")
+
+    def select_options(self, link: Link, where: Filter) -> Select:
+        """The records that a link can lead to, in the order of their labels."""
+        by_label = (self.manner.sort(Path((), _label(link.target)), down=False),)
+        scope = Scope("no", On(self.today()))
+        return Select(link.target, self.option(link.target), where, scope, by_label, Page(LARAVEL_MAX_PER_PAGE))
+
+    def show_form(self, request: Request, resource: str, key: str = "") -> Reply:
+        """The form for a new record, or for one that is there: all of it, or the options of one field again."""
+        table = self.table(request, resource)
+        given, little = self.given(request, "form"), wants_little(request)
+        form = _QoreForm(self, self.writable(table), given, self.form_values(request, table, key))
+        links = form.links(little)
+        parts = self.run(request, Batch(tuple(map(form.select, links)))).parts
+        lists = {link.name: form.listed(link, part.rows) for link, part in zip(links, parts, strict=True)}
+        return qore_reply(form.show(little, lists), self.headers(request))
+
+    def writable(self, table: Table) -> dict[str, Field | Link]:
+        """The fields and links that a body can set."""
+        names = self.names(table)
+        found = {word: names.find(word, writing=True) for word in table.members}
+        return {word: member for word, member in found.items() if member and not member.read_only}
+
+    def form_values(self, request: Request, table: Table, key: str) -> dict[str, Json]:
+        """The values that a form begins with: those of a record, or the defaults of a new one."""
+        members = self.writable(table)
+        if not key:
+            empty: dict[str, Json] = {
+                word: [] if isinstance(member, Link) and member.many else None for word, member in members.items()
+            }
+            return {word: members[word].schema.get("default", value) for word, value in empty.items()}
+        shown = {word: member for word, member in members.items() if not member.write_only}
+        rows = self.run(request, Select(table, self.record(table, shown), self.by_key(table, key))).rows
+        if not rows:
+            raise self.missing(table, key)
+        return {**dict.fromkeys(members), **json.loads(rows[0].text)}
+
+    def search(self, request: Request) -> Reply:
+        """The records of all tables that have a text: of each table some, those with the text in their title first."""
+        text = read_text(self.given(request, "search"), "query")
+        columns = {table: found for table in self.schema.tables.values() if (found := self.searched(table))}
+        tables = list(columns)[: QORE_SEARCH_TABLES if text else 0]
+        selects = (self.select_matches(table, columns[table], text) for table in tables)
+        parts = self.run(request, Batch(tuple(selects))).parts
+        shown = (_matches(table, part.rows) for table, part in zip(tables, parts, strict=True) if part.rows)
+        return qore_reply(f"[{','.join(shown)}]")
+
+    def searched(self, table: Table) -> list[Field]:
+        """The fields of a table that are searched: its texts, that which titles a record before the others."""
+        names = self.names(table)
+        texts = [column for word, column in table.fields.items() if column.kind.is_text and names.find(word)]
+        return sorted(texts, key=lambda column: column is not table.label)[:MAX_FILTER_TERMS]
+
+    def select_matches(self, table: Table, columns: Sequence[Field], text: str) -> Select:
+        """The first records of a table that have a text in one of the columns."""
+        found = {column: Compare(Path((), column), "contains", text, "fold") for column in columns}
+        shape = (("title", self.title(table)), ("description", self.description(table)))
+        return Select(
+            table,
+            Obj((("id", Col(Path((), table.address))), *shape)),
+            Or(tuple(found.values())),
+            Scope("no", On(self.today())),
+            (Matching(found[table.label]),) if table.label in found else (),
+            Page(QORE_SEARCH_RESULTS),
+        )
+
+    # -- writing --
+
+    def create(self, request: Request, resource: str) -> Reply:
+        """A new record."""
+        table = self.table(request, resource)
+        body = self.body(request, table, self.required(table))
+        values = self.values(request, table, body)
+        shape, faults = self.record(table, self.members(table)), tuple(values.faults)
+        return self.write(request, Create(table, values.fields, values.links, shape, faults=faults), "")
+
+    def update(self, request: Request, resource: str, key: str) -> Reply:
+        """Change what the body names; what it leaves out stays."""
+        table = self.table(request, resource)
+        return self.change(request, table, key, self.body(request, table, self.required(table)))
+
+    def update_field(self, request: Request, resource: str, key: str, field: str) -> Reply:
+        """Change one field; whatever else the body says has no effect."""
+        table = self.table(request, resource)
+        member = self.names(table).find(field, writing=True)
+        if member is None or member.read_only or (isinstance(member, Field) and member.is_system):
+            raise self.nowhere(request)
+        body = self.body(request, table, [field])
+        if field not in body:
+            raise fail("required", (field,))
+        if self.services.strict:
+            self.refuse_all(name for name in body if name != field)
+        return self.change(request, table, key, {field: body[field]})
+
+    def change(self, request: Request, table: Table, key: str, body: Mapping[str, Json]) -> Reply:
+        """Change a record to what a body says."""
+        values = self.values(request, table, body)
+        op = Update(
+            table,
+            self.by_key(table, key),
+            values.fields,
+            values.links,
+            self.record(table, self.members(table)),
+            expect=request.expected_version,
+            faults=tuple(values.faults),
+        )
+        return self.write(request, op, key)
+
+    def write(self, request: Request, op: Create | Update, key: str) -> Reply:
+        """Run a write and show the record. Violations stand in the order of the table's fields."""
+        order = {name: number for number, name in enumerate(op.table.members)}
+        try:
+            rows = self.run(request, op).rows
+        except ApiError as error:
+            if not any(fault.path for fault in error.violations):
+                raise
+            faults = sorted(error.violations, key=lambda fault: order.get(str((*fault.path, "")[0]), len(order)))
+            raise ApiError(error.code, *faults, headers=error.headers) from None
+        if not rows:
+            raise self.missing(op.table, key)
+        return self.record_reply(request, rows[0], f'{{"data":{rows[0].text}}}', 201 if isinstance(op, Create) else 200)
+
+    def required(self, table: Table) -> list[str]:
+        """The names of the fields that a new record needs."""
+        return [name for name, member in table.members.items() if member.required and "default" not in member.schema]
+
+    def values(self, request: Request, table: Table, body: Mapping[str, Json]) -> Values:
+        """What a body sets. An empty password sets none."""
+        names, kept = self.names(table), dict(body)
+        for name, value in body.items():
+            member = names.find(name, writing=True)
+            if isinstance(member, Field) and member.kind.name == "password" and value in (None, ""):
+                del kept[name]
+        values = read_values(names, kept, self.read_link, text=request.is_form)
+        values.faults = [self.with_kind(names, fault, kept) for fault in values.faults]
+        return values
+
+    def with_kind(self, names: Names, fault: Violation, body: Mapping[str, Json]) -> Violation:
+        """A violation, with the kind of value that the field takes: of a list its elements, when a list was given."""
+        if fault.rule != "bad_value":
+            return fault
+        member, value = names.find(str(fault.path[0]), writing=True), body.get(str(fault.path[0]))
+        kind = member.items if isinstance(member, Field) and isinstance(value, list) else None
+        kind = kind or (member.kind if isinstance(member, Field) else None)
+        return fault._replace(params={**fault.params, "kind": kind.name if kind else "link"})
+
+    def read_link(self, link: Link, value: Json) -> Change:
+        """The new state of a link: an id or null, or a list of ids. A file can only be taken away."""
+        if link.target.name == "_files" and value is not None:
+            raise fail("read_only")
+        if not link.many:
+            return Change("replace", () if value is None else (self.item(link, value),), "move")
+        if not isinstance(value, list | None):
+            raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ids")
+        return Change("replace", tuple(self.item(link, part) for part in value or ()), "move")
+
+    def item(self, link: Link, value: Json) -> Item:
+        """The record with an id, which may stand in an object, as it is shown. What is no id is that of no record."""
+        return Item(Key(link.target.address, _key_value(link.target.address, _option_value(value))))
+
+    # -- actions --
+
+    def actions(self, table: Table) -> dict[str, str]:
+        """The actions on the records of a table, and what they are called."""
+        known = {name: label for name, (label, _) in QORE_ACTIONS.items() if table.archive or name == "delete_resource"}
+        added = (name for owner, name in self.services.actions if owner is table)
+        return known | {name: name.replace("_", " ").capitalize() for name in added}
+
+    def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
+        """Run an action on a record: one that every table has, or a function of the embedding program."""
+        table = self.table(request, resource)
+        if action not in self.actions(table):
+            raise self.nowhere(request)
+        body, where = self.body(request, table, ()), self.by_key(table, key)
+        there = Select(table, Const(None), where)
+        function = self.services.actions.get((table, action))
+        if function:
+            self.services.may_write(request)
+            rows = self.run(request, there).rows
+        else:
+            self.refuse_all(body)
+            expect = request.expected_version
+            ops: dict[str, Operation] = {
+                "delete_resource": Delete(table, where, expect=expect),
+                "archive_resource": Archive(table, where, 1, expect),
+                "restore_resource": Archive(table, where, 0, expect),
+            }
+            rows = self.run(request, Batch((there, ops[action]))).parts[0].rows
+        if not rows:
+            raise self.missing(table, key)
+        message = function(rows[0].key, body, request.actor) if function else QORE_ACTIONS[action][1]
+        return qore_reply(dump_json({"message": message or "Done."}))
+
+
+class _QoreTable:
+    """A table as it is asked for: its columns, its tabs, and what the parameters choose."""
+
+    def __init__(self, dialect: Qore, table: Table, given: Mapping[str, Json]) -> None:
+        self.dialect, self.table, self.given = dialect, table, given
+        names = dialect.names(table)
+        words = table.schema.get("x-columns") or [word for word in table.members if _is_column(table.members[word])]
+        self.columns = {word: member for word in words if (member := names.find(word))}
+
+    def described(self) -> dict[str, Json]:
+        """What a table says of itself."""
+        columns = [
+            {
+                "name": word,
+                "label": member.title,
+                "type": laravel_type(member),
+                "sortable": _is_sortable(member),
+                "searchable": _is_searchable(member),
+            }
+            for word, member in self.columns.items()
+        ]
+        return {
+            "name": self.table.name,
+            "label": self.table.title,
+            "columns": columns,
+            "tabs": [{"name": _tab_name(label), "label": label} for label in self.tabs],
+            "actions": [{"name": name, "label": label} for name, label in self.dialect.actions(self.table).items()],
+        }
+
+    @property
+    def tabs(self) -> Mapping[str, Json]:
+        """The filters of the tabs, in JSON, by label."""
+        tabs: Mapping[str, Json] = self.table.schema.get("x-tabs", EMPTY)
+        return tabs
+
+    def where(self) -> Filter:
+        """The tab, and all searches. Each speaks of its own choice of linked records."""
+        searches = self.given.get("search_columns", {})
+        if not isinstance(searches, Mapping) and searches != []:
+            raise invalid(("search_columns",), "Write an object of columns.")
+        if len(searches) > MAX_FILTER_TERMS:
+            raise fail("filter_too_large", ("search_columns",), reason=f"more than {MAX_FILTER_TERMS} terms")
+        conditions = (self.condition(word, searches[word]) for word in searches)
+        return _all((*self.tab(), *(condition for condition in conditions if condition != TRUE)))
+
+    def tab(self) -> Iterator[Filter]:
+        """The filter of the tab, which is named by its label or its name."""
+        wanted = read_text(self.given, "tab")
+        if not wanted:
+            return
+        found = next((label for label in self.tabs if wanted in (label, _tab_name(label))), None)
+        if found is None:
+            raise invalid(("tab",), f"There is no tab {wanted[:100]!r}.", did_you_mean(wanted, self.tabs))
+        yield filter_from_json(Names(self.table, RULE_MANNER), self.tabs[found], variables=True)
+
+    def column(self, word: Json, path: tuple[str, ...], allows: Callable[[Field | Link], bool]) -> Field | Link:
+        """A visible column that can be searched or sorted by; the id is always one."""
+        member = self.table.address if word == "id" else self.columns.get(word) if isinstance(word, str) else None
+        if member is None:
+            raise invalid(path, f"There is no column {str(word)[:100]!r}.", did_you_mean(str(word), self.columns))
+        if not allows(member):
+            known = ", ".join(name for name, column in self.columns.items() if allows(column))
+            raise invalid(path, f"Allowed are {known}.")
+        return member
+
+    def sort(self) -> tuple[Sort, ...]:
+        """The order: by a column, of a link by the title of its record, else by id."""
+        direction = self.given.get("sort_direction", "ascending")
+        if not isinstance(direction, str) or direction.lower() not in QORE_DIRECTIONS:
+            raise invalid(("sort_direction",), "Write ascending or descending.")
+        member = self.column(self.given.get("sort_column", "id"), ("sort_column",), _is_sortable)
+        path = Path((member,), _label(member.target)) if isinstance(member, Link) else Path((), member)
+        if "sort_column" not in self.given:
+            path = Path((), self.table.id)
+        return (self.dialect.manner.sort(path, QORE_DIRECTIONS[direction.lower()]),)
+
+    def condition(self, word: str, value: Json) -> Filter:
+        """The search in one column: a text contains, a list is one of, anything else is equal."""
+        at = ("search_columns", word)
+        member = self.column(word, at, _is_searchable)
+        if isinstance(value, str):
+            value = value.strip()
+        if value in ("", []):
+            return TRUE
+        path = Path((member,), member.target.address) if isinstance(member, Link) else Path((), member)
+        if value is None:
+            return Compare(path, "null")
+        operands = [self.operand(at, member, part) for part in (value if isinstance(value, list) else [value])]
+        if any(isinstance(operand, Span) for operand in operands):
+            return Or(tuple(Compare(path, "eq", operand) for operand in operands))
+        if isinstance(member, Field) and member.kind.is_text and not isinstance(value, list):
+            return Compare(path, "eq" if member.choices else "contains", operands[0], "fold")
+        plain = tuple(operand for operand in operands if not isinstance(operand, Span))
+        return Compare(path, "any" if isinstance(member, Field) and member.items else "in", plain)
+
+    def operand(self, at: tuple[str, ...], member: Field | Link, value: Json) -> SqlValue | Span:
+        """A value as the column stores it, or the span of a date."""
+        if isinstance(member, Link):
+            key = _key_value(member.target.address, _option_value(value))
+            if key is None:
+                raise invalid(at, "Write a list of ids.")
+            return key
+        kind = member.items or member.kind
+        try:
+            if kind.is_date and isinstance(value, str):
+                return parse_span(value)
+            return kind.parse_text(value) if isinstance(value, str) else kind.parse_json(value)
+        except BadValue as error:
+            raise invalid(at, f"Write {error}.") from None
+        except ValueError:
+            raise invalid(at, "Write a date as YYYY-MM-DD.") from None
+
+
+class _QoreForm:
+    """A form: what it asks for, and the options that it offers in a state."""
+
+    def __init__(
+        self, dialect: Qore, members: Mapping[str, Field | Link], given: Mapping[str, Json], values: Mapping[str, Json]
+    ) -> None:
+        self.dialect, self.members, self.given, self.values = dialect, members, given, values
+        self.state = given.get("state", {})
+        if not isinstance(self.state, Mapping):
+            raise invalid(("state",), "Write an object of fields.")
+        for name in self.state:
+            if name not in members and name not in values:
+                raise fail("unknown_parameter", ("state", name), name=name, hint=did_you_mean(name, members))
+        self.asked = self.read_asked()
+
+    def read_asked(self) -> str:
+        """The field whose options are asked for again; none when the whole form is wanted."""
+        initial = self.given.get("initial_request", "field" not in self.given)
+        word = str(initial).lower()
+        if word not in BOOLEAN_TEXT:
+            raise invalid(("initial_request",), "Write true or false.")
+        if BOOLEAN_TEXT[word]:
+            return ""
+        name, action = self.given.get("field"), self.given.get("action")
+        action = action.get("name") if isinstance(action, Mapping) else action
+        faults = [
+            Violation(path, "required")
+            for path, value in ((("field",), name), (("action", "name"), action))
+            if value is None
+        ]
+        if faults:
+            raise ApiError("required", *faults)
+        if action != "reloadRelatedOptions":
+            raise invalid(("action", "name"), "Write reloadRelatedOptions.")
+        if not isinstance(name, str) or name not in self.members or not _has_options(self.members[name]):
+            known = ", ".join(word for word, member in self.members.items() if _has_options(member))
+            raise invalid(("field",), f"Allowed are {known}.")
+        return name
+
+    def links(self, little: bool) -> list[Link]:
+        """The links whose options are shown: all, or only the one that is asked for."""
+        wanted = [self.asked] if self.asked and little else self.members
+        members = (self.members[word] for word in wanted)
+        return [member for member in members if isinstance(member, Link) and _has_options(member)]
+
+    def rule(self, link: Link) -> Mapping[str, str]:
+        """What `x-options` says of a link."""
+        rule: Mapping[str, str] = link.source.schema.get("x-options", EMPTY).get(link.name, EMPTY)
+        return rule
+
+    def group(self, link: Link) -> Link | None:
+        """The link by which the options of another one are grouped."""
+        return link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
+
+    def select(self, link: Link) -> Select:
+        """The records that a link can lead to; those without a group first, then group by group."""
+        op, group = self.dialect.select_options(link, self.where(link)), self.group(link)
+        if group is None:
+            return op
+        mark, key = Path((group,), _label(group.target)), Path((group,), group.target.id)
+        groups = (self.dialect.manner.sort(path, down=False) for path in (mark, key))
+        return dataclasses.replace(op, sort=(*groups, *op.sort), mark=mark)
+
+    def where(self, link: Link) -> Filter:
+        """Which records a link can lead to: where they depend on another field, those that fit its value."""
+        name = self.rule(link).get("depends")
+        if name is None:
+            return TRUE
+        value, other = self.state.get(name, self.values.get(name)), link.target.links[name]
+        parts = value if isinstance(value, list) else [] if value in (None, "") else [value]
+        keys = tuple(_key_value(other.target.address, _option_value(part)) for part in parts)
+        if None in keys:
+            raise invalid(("state", name), "Write an id.")
+        return Compare(Path((other,), other.target.address), "in", keys)
+
+    def listed(self, link: Link, rows: Sequence[Row]) -> str:
+        """The options of a link as a JSON list, with a heading before each group, those without a group first."""
+        group = self.group(link)
+        if group is None:
+            return f"[{','.join(row.text for row in rows)}]"
+        texts: list[str] = []
+        for mark, members in itertools.groupby(rows, lambda row: row.mark):
+            heading = f"Geen {group.title}" if mark is None else str(mark)  # sic: the document's own word
+            texts += (dump_json({"group": heading, "disable": True}), *(row.text for row in members))
+        return f"[{','.join(texts)}]"
+
+    def show(self, little: bool, lists: Mapping[str, str]) -> str:
+        """The form as JSON; of a field that is asked for again only the options, when that is enough."""
+        chosen = {word: member for word, member in self.members.items() if isinstance(member, Field) and member.choices}
+        lists = {**lists, **{word: dump_json(_choices(member)) for word, member in chosen.items()}}
+        again = f'"relatedOptions":{lists[self.asked]}' if self.asked else ""
+        if again and little:
+            return f"{{{dump_json(self.asked)}:{{{again}}}}}"
+        shown = []
+        for word, member in self.members.items():
+            words = {"label": member.title, "type": laravel_type(member), "rules": laravel_rules(member)}
+            parts = [dump_json({**words, "value": self.values[word]})[1:-1], f'"options":{lists.get(word, "null")}']
+            shown.append(
+                f"{dump_json(word)}:{{{','.join([*parts, again] if again and word == self.asked else parts)}}}"
+            )
+        return f"{{{','.join(shown)}}}"
+
+
+def _option_value(value: Json) -> Json:
+    """The id in a value of a link, which may stand in an object as it is shown."""
+    return value.get("value") if isinstance(value, Mapping) else value
+
+
+def _label(table: Table) -> Field:
+    """The column by which records are called, searched and ordered."""
+    return table.label or table.address
+
+
+def _choices(column: Field) -> list[dict[str, Json]]:
+    """The options of a select."""
+    return [
+        {"label": _as_text(value), "description": None, "value": value} for value in column.choices if value is not None
+    ]
+
+
+def _has_options(member: Field | Link) -> bool:
+    return member.target.name != "_files" if isinstance(member, Link) else bool(member.choices)
+
+
+def _matches(table: Table, rows: Sequence[Row]) -> str:
+    """What a search found in a table."""
+    head = dump_json({"resource": table.name, "label": table.title})
+    return f'{head[:-1]},"results":[{",".join(row.text for row in rows)}]}}'
+
+
+def _tab_name(label: str) -> str:
+    return re.sub(r"\W+", "_", label.lower()).strip("_")
+
+
+def _is_column(member: Field | Link) -> bool:
+    """Whether a table shows a field when the schema file does not say which."""
+    return not member.many if isinstance(member, Link) else "eq" in member.kind.operators
+
+
+def _is_sortable(member: Field | Link) -> bool:
+    return (
+        not member.many if isinstance(member, Link) else "lt" in member.kind.operators or member.kind.name == "boolean"
+    )
+
+
+def _is_searchable(member: Field | Link) -> bool:
+    return isinstance(member, Link) or bool(member.kind.operators & {"eq", "any"})
 
 
 DIALECTS: Mapping[str, type[Dialect]] = {
@@ -10027,11 +11146,12 @@ DIALECTS: Mapping[str, type[Dialect]] = {
     "nocobase": NocoBase,
     "coredata": CoreData,
     "platform": Platform,
+    "qore": Qore,
 }
 
 
 # ======================================================================================================================
-# 22  Pages
+# 23  Pages
 #
 # What people see in a browser. For now the overview at `/`: the tables with their counts, the dialects and their
 # addresses, as JSON or as a plain page. Every value goes through `html.escape`; nothing is fetched from elsewhere.
@@ -10120,7 +11240,7 @@ class Overview:
 
 
 # ======================================================================================================================
-# 23  App and server
+# 24  App and server
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
@@ -10312,6 +11432,25 @@ class Application:
         if environ.get("REQUEST_METHOD") == "HEAD":
             return [b""]
         return reply.stream.pieces if reply.stream else [reply.body]
+
+    def action(self, table: str, name: str) -> Callable[[ActionFunction], ActionFunction]:
+        """Make a function an action of Qore on the records of a table: `@app.action("contacts", "send_invoice")`.
+
+        It gets the record's id (a number), the values of the request and who asks. The text that it returns is the
+        answer's message. An `ApiError` that it raises is answered as one. ValueError for a table that there is not and
+        for a name that is taken.
+        """
+        found = self.schema.tables.get(table.lower())
+        if found is None:
+            raise ValueError(f"there is no table {table!r}")
+        if not NAME.fullmatch(name) or name in QORE_ACTIONS or (found, name) in self.services.actions:
+            raise ValueError(f"{name!r} cannot be the name of another action on {found.name}")
+
+        def register(function: ActionFunction) -> ActionFunction:
+            self.services.actions[found, name] = function
+            return function
+
+        return register
 
     def close(self) -> None:
         """Close the database."""
@@ -10704,7 +11843,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 24  Command line
+# 25  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while

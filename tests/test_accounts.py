@@ -35,6 +35,10 @@ OVERVIEW = {
         {"name": "nocobase", "addresses": ["/api/"]},
         {"name": "coredata", "addresses": ["/api/v2/"]},
         {"name": "platform", "addresses": ["/api/v1/", "/socket.io/"]},
+        {
+            "name": "qore",
+            "addresses": ["/api/resources/", "/api/me/", "/api/endpoints/", "/api/global-search/"],
+        },
     ],
 }
 
@@ -380,6 +384,16 @@ def test_almost_a_token(app: Application, change: Callable[[str], str]) -> None:
     assert ask(app, f"Bearer {token}")[0] == 200
     assert ask(app, f"Bearer {change(token)}") == (401, UNAUTHORIZED)
     assert ask(app, basic("anna", token)) == (401, UNAUTHORIZED)
+
+
+def test_token_in_laravels_form(app: Application) -> None:
+    """The id of the token may stand before it, and what comes behind a comma is cut off; another id is refused."""
+    app.accounts.add_token("anna", "laptop")
+    token = app.accounts.add_token("anna", "phone")
+    for credentials in (f"2|{token}", f"{token}, Basic x", f" 2|{token} ,x"):
+        assert ask(app, f"Bearer {credentials}") == (200, OVERVIEW), credentials
+    for credentials in (f"1|{token}", f"|{token}", f"02|{token}", f"2|2|{token}", f"{token}|", f"2,|{token}", "2|"):
+        assert ask(app, f"Bearer {credentials}") == (401, UNAUTHORIZED), credentials
 
 
 def test_the_hash_is_no_token(app: Application) -> None:

@@ -258,8 +258,11 @@ def test_help_of_commands(capsys: pytest.CaptureFixture[str], command: str) -> N
         (["--port", "65536"], r"'65536' is no port; choose one from 0 to 65535"),
         (["--port", "²"], r"'²' is no port; choose one from 0 to 65535"),
         (["--port", ""], r"'' is no port; choose one from 0 to 65535"),
-        (["--dialects", "nope"], r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform"),
-        (["--dialects", "limbas,nope"], r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform"),
+        (["--dialects", "nope"], r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore"),
+        (
+            ["--dialects", "limbas,nope"],
+            r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore",
+        ),
         (["--cors", "*"], r"cors '\*' goes without authentication only: name the origins"),
     ],
 )
