@@ -43,9 +43,13 @@ Map of the sections; each uses only earlier ones:
 20  Platform           stores and ObjectIds at /api/v1/<store>
 21  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
 22  Qore               resources with tables, forms and actions at /api/resources/<resource>
-23  Pages              the overview at /
-24  App and server     make_app, waitress, the graceful stop
-25  Command line       main
+23  Pages              what all pages for a browser share; signing in; tokens
+24  Drawing            the schema as a picture
+25  Browsing           the overview at /, lists of records at /browse/<table>
+26  Records            one record, its links and its history
+27  Forms              the forms that make and change records
+28  App and server     make_app, waitress, the graceful stop
+29  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -133,6 +137,7 @@ MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
 MAX_PARAMETERS = 256
+MAX_FORM_FIELDS = 10_000
 MAX_BRACKET_DEPTH = 4
 MAX_JSON_DEPTH = 64
 MAX_FILTER_DEPTH = 8
@@ -243,6 +248,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "no_condition": ErrorRule(400, "Neither a key nor a filter says which records are meant"),
     "unauthenticated": ErrorRule(401, "Unauthorized"),
     "sign_in": ErrorRule(401, "The account or the password is wrong"),
+    "forged": ErrorRule(403, "The form does not belong to this session; open its page again"),
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
     "method": ErrorRule(405, "Method {method} is not allowed here; allowed are {allowed}"),
@@ -345,6 +351,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 # filter is a `Span`, as wide as it is written.
 # ======================================================================================================================
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME = "~"
 """Sorts after every date: the end of a span that would lie behind the year 9999."""
 
@@ -818,7 +825,9 @@ Status = Literal[0, 1, 2]
 RULES_OF_TABLES = frozenset(
     "allOf if then else oneOf anyOf not dependentRequired dependentSchemas minProperties maxProperties".split()
 )
-ACTIVE, ARCHIVED, TRASH = 0, 1, 2
+ACTIVE: Status = 0
+ARCHIVED: Status = 1
+TRASH: Status = 2
 
 
 @dataclass(eq=False, slots=True)
@@ -5575,15 +5584,15 @@ def format_brackets(keys: Sequence[str]) -> str:
     return keys[0] + "".join(f"[{key}]" for key in keys[1:])
 
 
-def parse_query(text: str) -> list[Parameter]:
-    """Read a query string or a form body, strictly: UTF-8, no NUL, at most `MAX_PARAMETERS`. ApiError says why.
+def parse_query(text: str, limit: int = MAX_PARAMETERS) -> list[Parameter]:
+    """Read a query string or a form body, strictly: UTF-8, no NUL, not too many parameters. ApiError says why.
 
     >>> parse_query("$page%5Bcount%5D=2&name=M%C3%BCller+x")
     [Parameter(keys=('$page', 'count'), value='2', bare=False), Parameter(keys=('name',), value='Müller x', bare=False)]
     """
     parts = [part for part in text.split("&") if part]
-    if len(parts) > MAX_PARAMETERS:
-        raise fail("too_many_parameters", limit=MAX_PARAMETERS)
+    if len(parts) > limit:
+        raise fail("too_many_parameters", limit=limit)
     pairs = (part.partition("=") for part in parts)
     return [Parameter(parse_brackets(_unquote(name)), _unquote(value), not equals) for name, equals, value in pairs]
 
@@ -5719,10 +5728,12 @@ class Request:
 
     def read_body(self) -> Json:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
-        if not self.is_form:
-            return read_json(self.body)
+        return nest_parameters(self.read_form()) if self.is_form else read_json(self.body)
+
+    def read_form(self, limit: int = MAX_PARAMETERS) -> list[Parameter]:
+        """The fields of a form, in order. ApiError `bad_body`."""
         try:
-            return nest_parameters(parse_query(self.body.decode("ascii")))
+            return parse_query(self.body.decode("ascii"), limit)
         except UnicodeError:
             raise fail("bad_body", reason="a form is ASCII with percent signs") from None
 
@@ -6338,6 +6349,17 @@ class Accounts:
         with self.store.database.writing() as connection:
             connection.execute("delete from _sessions where hash=?", (digest,))
 
+    def end_session_of(self, request: Request) -> None:
+        """End the session of a request's cookie, if it has one."""
+        text = request.cookie(SESSION_COOKIE)
+        if text:
+            self.end_session(hash_token(text))
+
+    def form_token(self, actor: Actor) -> str:
+        """What a page puts into its forms, so that no other site can make one: bound to the session, else the user."""
+        owner = actor.session or f"user {actor.id}"
+        return hmac.digest(self.key, f"\0form\0{owner}".encode(), "sha256").hex()
+
     def end_sessions(self, user: int) -> None:
         """End all sessions of a user."""
         with self.store.database.writing() as connection:
@@ -6440,6 +6462,16 @@ def check_password(password: str) -> str:
     if not 8 <= len(password.encode()) <= 1024:
         raise ValueError("a password has at least 8 characters and at most 1024")
     return password
+
+
+def session_cookie(request: Request, text: str, expires: datetime) -> tuple[str, str]:
+    """The header that sets the session's cookie; pages of other sites cannot send it, by a link neither.
+
+    Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
+    """
+    secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
+    end = format_datetime(expires.astimezone(UTC), usegmt=True)
+    return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
 
 def hash_token(text: str) -> str:
@@ -9495,7 +9527,6 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
 }
 """What an error's `tags` are, by its status."""
 SIGNED_IN: Mapping[str, Json] = {"sucess": True, "success": True}  # sic: the document has the first, clients the second
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_instant(text: str) -> str:
@@ -9852,30 +9883,15 @@ class Platform(Dialect):
         """A session in a cookie; the one that the browser had is over."""
         account = self.account(request)
         text, expires = self.services.accounts.open_session(account)
-        self.end_session(request)
-        return json_reply(dump_json(dict(SIGNED_IN)), headers=(self.cookie(request, text, expires),))
+        self.services.accounts.end_session_of(request)
+        return json_reply(dump_json(dict(SIGNED_IN)), headers=(session_cookie(request, text, expires),))
 
     def sign_out(self, request: Request) -> Reply:
         """The end of the cookie's session, if it still has one."""
         self.parameters(request)
         self.services.may_write(request)
-        self.end_session(request)
-        return json_reply(dump_json(dict(SIGNED_IN)), headers=(self.cookie(request, "", EPOCH),))
-
-    def end_session(self, request: Request) -> None:
-        """End the session of the request's cookie."""
-        text = request.cookie(SESSION_COOKIE)
-        if text:
-            self.services.accounts.end_session(hash_token(text))
-
-    def cookie(self, request: Request, text: str, expires: datetime) -> tuple[str, str]:
-        """The header that sets the session's cookie; pages of other sites cannot send it, by a link neither.
-
-        Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
-        """
-        secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
-        end = format_datetime(expires.astimezone(UTC), usegmt=True)
-        return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
+        self.services.accounts.end_session_of(request)
+        return json_reply(dump_json(dict(SIGNED_IN)), headers=(session_cookie(request, "", EPOCH),))
 
     def of_token(self, request: Request) -> Reply:
         """`/api/v1/auth/token`: a token that holds as long as a session."""
@@ -11153,59 +11169,855 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 # ======================================================================================================================
 # 23  Pages
 #
-# What people see in a browser. For now the overview at `/`: the tables with their counts, the dialects and their
-# addresses, as JSON or as a plain page. Every value goes through `html.escape`; nothing is fetched from elsewhere.
+# What people open in a browser, made by the server: HTML from `element`, which escapes every text, with one stylesheet
+# and one small script inside, both named by their hashes in the policy, so that nothing else can run or be fetched.
+# All works without the script. A form holds a token of its session. Here are what all pages share, and the pages where
+# one signs in and looks after one's tokens. To add a page: a handler and its route in a subclass of `Pages`.
 # ======================================================================================================================
 
-PAGE_HEADERS = (("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),)
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
-body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top }}
-td.number, th.number {{ text-align: right; font-variant-numeric: tabular-nums }}
-pre {{ overflow-x: auto; padding: .8rem; border: 1px solid #8884; border-radius: .4rem }}
-small {{ opacity: .7 }}
-</style>
-<h1>{title}</h1>
-{body}
-<p><small>minirest {version}</small></p>
-</html>
+PAGE_STYLE = """
+:root { color-scheme: light dark; --back: #fff; --raised: #f5f6f8; --text: #1b1f24; --quiet: #59636e; --edge: #d1d9e0;
+  --accent: #0a5cc2; --on-accent: #fff; --bad: #b3261e; --good: #1a7f37; font: 16px/1.5 system-ui, sans-serif }
+@media (prefers-color-scheme: dark) { :root { --back: #0f1318; --raised: #1a2028; --text: #e6eaef; --quiet: #9aa5b1;
+  --edge: #38424e; --accent: #7db3ff; --on-accent: #0b1320; --bad: #ff9089; --good: #6bd486 } }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--back); color: var(--text); overflow-wrap: break-word }
+header, main, footer { max-width: 80rem; margin: auto; padding: .6rem 1rem }
+header { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; border-bottom: 1px solid var(--edge) }
+header form { margin: 0 } .brand { font-weight: 600; margin-right: auto }
+footer { color: var(--quiet); font-size: .85rem }
+a { color: var(--accent) } header a { text-decoration: none }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+.skip { position: absolute; left: -99rem } .skip:focus { position: static }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 1rem 0 } h2 { font-size: 1.2rem; margin: 2rem 0 .6rem }
+h3 { font-size: 1rem; margin: 1rem 0 .3rem } li h3, li p { margin: 0 0 .3rem }
+.quiet { color: var(--quiet); font-size: .9rem } .number { text-align: right; font-variant-numeric: tabular-nums }
+.bar { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; margin: 1rem 0 } .bar form { margin: 0 }
+.badge { border: 1px solid var(--edge); border-radius: 1rem; padding: 0 .6rem; font-size: .85rem }
+.note { border: 1px solid var(--edge); border-left: 5px solid var(--good); border-radius: .4rem; padding: .6rem 1rem }
+.note.bad { border-left-color: var(--bad) } .wrong { color: var(--bad); margin: .2rem 0 }
+button, .button, input, select, textarea { font: inherit; color: inherit; border: 1px solid var(--edge);
+  border-radius: .4rem; padding: .35rem .7rem; background: var(--back); max-width: 100% }
+button, .button { background: var(--raised); cursor: pointer; text-decoration: none; display: inline-block }
+.main { background: var(--accent); border-color: var(--accent); color: var(--on-accent) }
+button.bad { color: var(--bad); border-color: var(--bad) }
+input[type=checkbox] { width: 1.2rem; height: 1.2rem; vertical-align: middle }
+input[aria-invalid], select[aria-invalid], textarea[aria-invalid] { border-color: var(--bad) }
+.sheet { max-width: 42rem } .field { margin: 1rem 0 } .field label, .filters label { display: block; font-weight: 600 }
+.sheet input:not([type=checkbox]), .sheet select, textarea { width: 100% }
+textarea { min-height: 6rem; font: .9rem/1.4 ui-monospace, monospace }
+.filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .8rem; margin: .8rem 0 }
+select[multiple] { min-height: 9rem } .field p { margin: .2rem 0 } .filters .field { margin: 0 }
+.filters input, .filters select { width: 100% } summary { cursor: pointer }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--edge); vertical-align: top }
+th, .name { white-space: nowrap } th.number, td.number { text-align: right } td, dd { overflow-wrap: anywhere }
+dl { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .4rem 1rem; margin: 0 }
+dt { color: var(--quiet) } dd { margin: 0; white-space: pre-wrap }
+pre { overflow-x: auto; padding: .8rem; background: var(--raised); border: 1px solid var(--edge); border-radius: .4rem;
+  margin: .3rem 0; white-space: pre-wrap }
+ins { color: var(--good); text-decoration: none } del { color: var(--bad) }
+.timeline { list-style: none; padding: 0 0 0 1rem; border-left: 3px solid var(--edge) }
+.timeline li { margin: 0 0 1rem }
+.drawing { overflow: auto; border: 1px solid var(--edge); border-radius: .4rem; max-height: 85vh }
+svg { display: block; font-size: 13px } svg text { fill: var(--text) }
+svg .quiet { fill: var(--quiet); font-size: 12px }
+svg .box { fill: var(--back); stroke: var(--edge) } svg .head { fill: var(--raised); stroke: var(--edge) }
+svg a:hover .box, svg a:focus-visible .box { stroke: var(--accent); stroke-width: 2 } svg a { outline-offset: -2px }
+svg .line { fill: none; stroke: var(--quiet); stroke-width: 1.3 } svg .line:hover { stroke: var(--accent) }
+svg .end { fill: var(--quiet) } svg .title { font-weight: 600; fill: var(--accent) }
+@media (max-width: 40rem) {
+  .cards thead { position: absolute; left: -99rem } .cards tr { display: block; border-bottom: 2px solid var(--edge) }
+  .cards td { display: flex; gap: 1rem; justify-content: space-between; text-align: right }
+  .cards td { border: 0; padding: .25rem 0 }
+  .cards td::before { content: attr(data-label); color: var(--quiet); text-align: left; flex: none }
+  dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .7rem }
+}
 """
+PAGE_SCRIPT = """
+for (const block of navigator.clipboard ? document.querySelectorAll("pre.copy") : []) {
+  const button = document.createElement("button");
+  button.textContent = "Copy";
+  button.onclick = async () => {
+    await navigator.clipboard.writeText(block.textContent);
+    button.textContent = "Copied";
+  };
+  block.after(button);
+}
+for (const list of document.querySelectorAll("select.search")) {
+  const box = document.createElement("input");
+  box.type = "search";
+  box.placeholder = "Find in the list";
+  box.setAttribute("aria-label", "Find in " + list.labels[0].textContent);
+  box.onkeydown = (event) => event.key === "Enter" && event.preventDefault();
+  box.oninput = () => {
+    for (const option of list.options)
+      option.hidden = !option.selected && !option.text.toLowerCase().includes(box.value.toLowerCase());
+  };
+  list.before(box);
+}
+"""
+VOID_ELEMENTS = frozenset({"input", "link", "meta"})
+NO_REFERRER_HEADER = ("Referrer-Policy", "same-origin")
+"""Under `no-referrer` a browser hides the origin of its own forms, and that is what tells them from foreign ones."""
 
 
-class Overview:
+class Html(str):
+    """Text that is HTML already; `element` escapes any other."""
+
+    __slots__ = ()
+
+
+Content: TypeAlias = str | int | None
+
+
+def fragment(*parts: Content) -> Html:
+    """The parts, escaped where they are not HTML; None is nothing."""
+    return Html(
+        "".join(
+            part if isinstance(part, Html) else html.escape(str(part), quote=False)
+            for part in parts
+            if part is not None
+        )
+    )
+
+
+def element(tag: str, *parts: Content, **attributes: str | float | bool | None) -> Html:
+    """An element of HTML or SVG. In names of attributes `_` is `-`; one at the end is for Python's own words.
+
+    >>> element("a", "1 < 2", href='/?q="x"', class_="button", hidden=True, title=None)
+    '<a href="/?q=&quot;x&quot;" class="button" hidden>1 &lt; 2</a>'
+    """
+    start = "".join(_attribute(name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items())
+    return Html(f"<{tag}{start}>" if tag in VOID_ELEMENTS else f"<{tag}{start}>{fragment(*parts)}</{tag}>")
+
+
+def _attribute(name: str, value: str | float | bool | None) -> str:
+    if value is None or value is False:
+        return ""
+    return f" {name}" if value is True else f' {name}="{html.escape(str(value))}"'
+
+
+@functools.cache
+def page_policy() -> str:
+    """The Content-Security-Policy of pages: our stylesheet and our script, forms to this server, nothing else."""
+    style, script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (PAGE_STYLE, PAGE_SCRIPT)
+    )
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:;"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def redirect(address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """See another page."""
+    return Reply(303, headers=(("Location", address), *headers), content_type="text/plain; charset=utf-8")
+
+
+def local_address(text: str) -> str:
+    """A path of this server with its query, as it stands in a header. ApiError `bad_parameter` for anything else.
+
+    >>> local_address("/browse/kunden?search=ü")
+    '/browse/kunden?search=%C3%BC'
+    """
+    if not re.fullmatch(r"/(?![/\\])[^\x00-\x20\\]*", text):
+        raise fail("bad_parameter", name="next", value=text[:100], reason="write an address of this server, from its /")
+    return quote(text, safe="/?&=%:+,;@!$'()*~[]")
+
+
+def note(*parts: Content, bad: bool = False) -> Html:
+    """What a page says first: that something was done, or what is wrong."""
+    return element("p", *parts, class_="note bad" if bad else "note", role="alert" if bad else "status")
+
+
+def labelled(label: str, control: Html, name: str, *below: Content) -> Html:
+    """A control of a form with its label; its id is `field-` and the name."""
+    return element("div", element("label", label, for_=f"field-{name}"), control, *below, class_="field")
+
+
+def shown_moment(text: str | None) -> Html:
+    """A stored moment for people, to the second."""
+    return element("time", f"{text[:10]} {text[11:19]} UTC", datetime=text) if text else Html("-")
+
+
+Entered: TypeAlias = dict[str, list[str]]
+"""The fields of a form, each with its values in order; lines end as on this side of the network."""
+
+
+class Pages(Dialect):
+    """What all pages share. `bases` are the addresses below which an error is a page as well."""
+
+    name = "pages"
+    bases: ClassVar[tuple[str, ...]] = ()
+    manner = Manner("pages", case="fold", order_case="ascii")
+    words: ClassVar[Mapping[str, str]] = {
+        "required": "This is needed",
+        "unique": "Another record has this already",
+        "bad_value": "Write {expected}",
+        "minLength": "Write at least {limit} characters",
+        "maxLength": "Write at most {limit} characters",
+        "pattern": "This does not match the pattern {pattern}",
+        "format": "Write a valid {format}",
+        "minimum": "Must be at least {limit}",
+        "maximum": "Must be at most {limit}",
+        "exclusiveMinimum": "Must be greater than {limit}",
+        "exclusiveMaximum": "Must be less than {limit}",
+        "multipleOf": "Must be a multiple of {multiple_of}",
+        "minItems": "Choose at least {limit}",
+        "maxItems": "Choose at most {limit}",
+        "enum": "Must be one of {options}",
+        "link_missing": "There is no record {value}",
+        "link_taken": "The record {value} belongs to another one",
+        "precondition": "The record has changed since this page was made",
+        "not_found": "There is nothing at this address",
+        "sign_in": "The name or the password is wrong",
+        "unauthenticated": "Sign in first",
+    }
+
+    def owns(self, request: Request) -> bool:
+        """Whether an error at this address is shown as a page."""
+        return any(f"{request.path}/".startswith(f"{base}/") for base in self.bases)
+
+    def failure(self, request: Request, error: ApiError) -> Reply:
+        """An error as a page; who is not signed in is asked to."""
+        headers = error.headers
+        if error.code == "unauthenticated":
+            if request.wants_html() and request.header("Authorization") is None:
+                query = f"?{request.query}" if request.query and request.method in ("GET", "HEAD") else ""
+                return redirect("/login?" + urlencode({"next": quote(request.path) + query}))
+            headers += (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
+        status = 404 if error.code == "unknown_table" else error.status
+        said = (note(self.message(fault), ".", bad=True) for fault in error.violations)
+        return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
+
+    def show(
+        self,
+        request: Request,
+        title: str,
+        content: Html,
+        status: int = 200,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Reply:
+        """A page."""
+        head = element(
+            "head",
+            element("meta", charset="utf-8"),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("title", f"{title} - {self.site}"),
+            element("link", rel="icon", href="data:,"),
+            element("style", Html(PAGE_STYLE)),
+        )
+        body = element(
+            "body",
+            element("a", "Skip to the content", href="#content", class_="skip"),
+            self.header(request),
+            element("main", element("h1", title), content, id="content"),
+            element("footer", f"minirest {__version__}"),
+            element("script", Html(PAGE_SCRIPT)),
+        )
+        text = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+        policy = (("Content-Security-Policy", page_policy()), NO_REFERRER_HEADER)
+        return Reply(status, text.encode("utf-8"), (*policy, *headers), "text/html; charset=utf-8")
+
+    @property
+    def site(self) -> str:
+        """The name of the whole."""
+        return self.schema.title or "minirest"
+
+    def header(self, request: Request) -> Html:
+        """What stands on top of each page: the way home, and whose page it is."""
+        actor, parts = request.actor, list[Html]()
+        if actor.id is not None:
+            parts += [element("a", "Tokens", href="/api_tokens"), element("span", actor.display_name, class_="quiet")]
+        if actor.session is not None:
+            parts.append(self.form(request, "/logout", element("button", "Sign out")))
+        return element("header", element("a", self.site, href="/", class_="brand"), *parts)
+
+    def form(self, request: Request, action: str, *parts: Content, **attributes: str) -> Html:
+        """A form that posts, with the token of the session."""
+        token = self.hidden("_token", self.services.accounts.form_token(request.actor))
+        return element("form", token, *parts, method="post", action=action, **attributes)
+
+    def hidden(self, name: str, value: str | int) -> Html:
+        """A field that nobody sees."""
+        return element("input", type="hidden", name=name, value=value)
+
+    def read_form(self, request: Request) -> Entered:
+        """What a form sends. ApiError `forged` for one that no page of this session made."""
+        form = self.read_open_form(request)
+        token = "".join(form.pop("_token", []))
+        if not hmac.compare_digest(token.encode(), self.services.accounts.form_token(request.actor).encode()):
+            raise fail("forged")
+        return form
+
+    def read_open_form(self, request: Request) -> Entered:
+        """What a form sends that strangers may send too, from pages of this server. ApiError `cross_site`."""
+        self.services.may_write(request)
+        if not request.is_form:
+            raise fail("media_type", value=request.media_type, allowed="application/x-www-form-urlencoded")
+        form: Entered = {}
+        for field_ in request.read_form(MAX_FORM_FIELDS):
+            form.setdefault(field_.name, []).append(field_.value.replace("\r\n", "\n"))
+        return form
+
+    def words_of(self, given: Iterable[tuple[str, str]], allowed: Iterable[str]) -> dict[str, str]:
+        """The fields or parameters that are allowed, each once. ApiError names another one."""
+        found: dict[str, str] = {}
+        for name, value in given:
+            if name not in allowed:
+                raise fail("unknown_parameter", name=name[:100], hint=did_you_mean(name, allowed))
+            if name in found:
+                raise fail("bad_parameter", name=name, value=value[:100], reason="it stands twice")
+            found[name] = value
+        return found
+
+    def parameters(self, request: Request, *allowed: str) -> dict[str, str]:
+        """The parameters of an address, each once. ApiError names one that is not allowed."""
+        return self.words_of(((parameter.name, parameter.value) for parameter in request.parameters), allowed)
+
+    def entries(self, form: Entered, *allowed: str) -> dict[str, str]:
+        """The fields of a form, each once. ApiError names one that is not allowed."""
+        return self.words_of(((name, value) for name, values in form.items() for value in values), allowed)
+
+
+class Door(Pages):
+    """The pages where one signs in and out and looks after one's tokens."""
+
+    bases = ("/login", "/logout", "/api_tokens")
+
+    def routes(self) -> Iterator[Route]:
+        for end in ("", "/"):
+            yield Route(ALL_METHODS, f"/login{end}", self.of_login, public=True)
+            yield Route(ALL_METHODS, f"/logout{end}", self.of_logout)
+            yield Route(ALL_METHODS, f"/api_tokens{end}", self.of_tokens)
+
+    def of_login(self, request: Request) -> Reply:
+        """`/login`: a form, and the session that it opens."""
+        match request.method:
+            case "GET" | "HEAD":
+                return self.show_login(request, self.parameters(request, "next"))
+            case "POST":
+                return self.sign_in(request, self.entries(self.read_open_form(request), "next", "name", "password"))
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def show_login(self, request: Request, given: Mapping[str, str], wrong: str = "", status: int = 200) -> Reply:
+        """The form, with what was written into it, the password aside."""
+        name = element(
+            "input",
+            id="field-name",
+            name="name",
+            value=given.get("name"),
+            autocomplete="username",
+            autocapitalize="none",
+            required=True,
+            autofocus=True,
+        )
+        password = element(
+            "input",
+            id="field-password",
+            name="password",
+            type="password",
+            autocomplete="current-password",
+            required=True,
+        )
+        form = element(
+            "form",
+            self.hidden("next", local_address(given.get("next") or "/")),
+            labelled("Name", name, "name"),
+            labelled("Password", password, "password"),
+            element("button", "Sign in", class_="main"),
+            method="post",
+            action="/login",
+            class_="sheet",
+        )
+        return self.show(request, "Sign in", fragment(note(wrong, bad=True) if wrong else None, form), status)
+
+    def sign_in(self, request: Request, given: Mapping[str, str]) -> Reply:
+        """A new session in the cookie; the one that the browser had is over."""
+        target, accounts = local_address(given.get("next") or "/"), self.services.accounts
+        if not given.get("name") or not given.get("password"):
+            return self.show_login(request, given, "Write your name and your password.", 422)
+        try:
+            account = accounts.sign_in(given["name"], given["password"])
+        except ApiError as error:
+            return self.show_login(request, given, f"{self.message(error.violations[0])}.", error.status)
+        text, expires = accounts.open_session(account)
+        accounts.end_session_of(request)
+        return redirect(target, (session_cookie(request, text, expires),))
+
+    def of_logout(self, request: Request) -> Reply:
+        """`/logout`: a button, and the end of the session."""
+        match request.method:
+            case "GET" | "HEAD":
+                self.parameters(request)
+                return self.show(
+                    request, "Sign out", self.form(request, "/logout", element("button", "Sign out", class_="main"))
+                )
+            case "POST":
+                self.entries(self.read_form(request))
+                self.services.accounts.end_session_of(request)
+                return redirect("/login", (session_cookie(request, "", EPOCH),))
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    # -- tokens --
+
+    def of_tokens(self, request: Request) -> Reply:
+        """`/api_tokens`: the user's own tokens, to make and to revoke."""
+        if request.actor.id is None:
+            raise fail("refused", text="Tokens belong to users, and this server asks nobody who they are")
+        match request.method:
+            case "GET" | "HEAD":
+                self.parameters(request)
+                return self.show_tokens(request)
+            case "POST":
+                given = self.entries(self.read_form(request), "device_name", "expiration_date", "revoke")
+                return self.revoke(request, given["revoke"]) if "revoke" in given else self.add_token(request, given)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def show_tokens(self, request: Request, *first: Html, given: Mapping[str, str] = EMPTY, status: int = 200) -> Reply:
+        """The page: what there is to say first, the form, the list."""
+        tomorrow = date.fromisoformat(self.today()) + timedelta(days=1)
+        device = element(
+            "input",
+            id="field-device_name",
+            name="device_name",
+            value=given.get("device_name"),
+            maxlength=255,
+            required=True,
+        )
+        expiry = element(
+            "input",
+            id="field-expiration_date",
+            name="expiration_date",
+            type="date",
+            value=given.get("expiration_date"),
+            min=tomorrow.isoformat(),
+        )
+        form = self.form(
+            request,
+            "/api_tokens",
+            labelled("Name of the device", device, "device_name"),
+            labelled("Ends on", expiry, "expiration_date", element("small", "At its first moment, UTC. Empty: never.")),
+            element("button", "Create token", class_="main"),
+            class_="sheet",
+        )
+        content = fragment(*first, element("h2", "New token"), form, element("h2", "Your tokens"), self.tokens(request))
+        return self.show(request, "API tokens", content, status, (("Cache-Control", "no-store"),))
+
+    def tokens(self, request: Request) -> Html:
+        """The list of the user's tokens."""
+        table = self.schema.all_tables["_tokens"]
+        columns = {**table.fields, "created": table.system["_created"]}
+        shape = Obj(
+            tuple((name, Col(Path((), columns[name]))) for name in ("name", "start", "created", "last_used", "expires"))
+        )
+        op = Select(table, shape, self.own_token(request), sort=(Sort(Path((), table.id), down=True),))
+        rows = [self.token_row(request, row.key, json.loads(row.text)) for row in self.run(request, op).rows]
+        if not rows:
+            return element("p", "There are none.", class_="quiet")
+        heads = (element("th", word, scope="col") for word in ("Name", "Created", "Last used", "Ends", "Revoke"))
+        return element(
+            "table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="cards", id="tokens"
+        )
+
+    def token_row(self, request: Request, number: int, token: Mapping[str, Json]) -> Html:
+        """One token."""
+        button = element("button", "Revoke", class_="bad", aria_label=f"Revoke {token['name']}")
+        revoke = self.form(request, "/api_tokens", self.hidden("revoke", number), button)
+        name = fragment(token["name"], " ", element("span", f"{token['start']}…", class_="quiet"))
+        last = shown_moment(token["last_used"]) if token["last_used"] else "never"
+        expires = shown_moment(token["expires"]) if token["expires"] else "never"
+        cells = {
+            "Name": name,
+            "Created": shown_moment(token["created"]),
+            "Last used": last,
+            "Ends": expires,
+            "Revoke": revoke,
+        }
+        return element(
+            "tr", *(element("td", element("span", value), data_label=label) for label, value in cells.items())
+        )
+
+    def own_token(self, request: Request) -> Filter:
+        """The tokens of the user who asks."""
+        owner = self.schema.all_tables["_tokens"].links["user"].key
+        return Compare(Path((), owner), "eq", request.actor.id)
+
+    def add_token(self, request: Request, given: Mapping[str, str]) -> Reply:
+        """A new token, shown this once."""
+        name, text = given.get("device_name", "").strip(), given.get("expiration_date", "").strip()
+        faults = []
+        if not 0 < len(name) <= 255:
+            faults.append("Give the device a name of at most 255 characters.")
+        if text and not self.is_future(text):
+            faults.append("The token must end on a day after today, written as YYYY-MM-DD.")
+        if faults:
+            return self.show_tokens(request, *(note(fault, bad=True) for fault in faults), given=given, status=422)
+        expires = f"{text}T00:00:00.000Z" if text else None
+        token = self.services.accounts.add_token(request.actor.name, name, expires)
+        made = note(f"The token for {name} is made. Copy it now: it is not shown again.")
+        return self.show_tokens(request, made, element("pre", token, class_="copy", id="token"), status=201)
+
+    def is_future(self, text: str) -> bool:
+        """Whether a text is a day after today."""
+        try:
+            return str(KINDS["date"].parse_text(text)) > self.today()
+        except BadValue:
+            return False
+
+    def revoke(self, request: Request, text: str) -> Reply:
+        """The end of a token of one's own. ApiError `not_found` for any other."""
+        table = self.schema.all_tables["_tokens"]
+        number = int(text) if re.fullmatch(r"\d{1,15}", text, re.ASCII) else 0
+        where = And((Compare(Path((), table.id), "eq", number), self.own_token(request)))
+        if not self.run(request, Delete(table, where)).changed:
+            raise fail("not_found")
+        return redirect("/api_tokens")
+
+
+# ======================================================================================================================
+# 24  Drawing
+#
+# The schema as a picture: SVG made by the server. Tables stand in columns, those that are linked to left of those that
+# have the links; a line that passes a column has a place of its own in it, so that it crosses no box. A line begins at
+# the row of its link and ends at the row of the other side, or at the head of the table where there is none.
+# ======================================================================================================================
+
+BOX_WIDTH, HEAD_HEIGHT, ROW_HEIGHT = 220, 30, 20
+BOX_GAP, LANE_GAP, COLUMN_GAP, MARGIN = 28, 8, 110, 20
+SHOWN_FIELDS = 5
+SWEEPS = 8
+
+
+class LineEnd(NamedTuple):
+    """Where a line meets a table: the link whose row it is, None for the head; and whether many records are there."""
+
+    table: Table
+    link: Link | None
+    many: bool
+
+
+class Line(NamedTuple):
+    """One link as it is drawn, from its own side to the other."""
+
+    start: LineEnd
+    end: LineEnd
+
+
+def lines_of(tables: Sequence[Table]) -> Iterator[Line]:
+    """The lines between tables. Both sides of a link are one line; one through a table is drawn as its links."""
+    for table in tables:
+        for link in table.links.values():
+            if link.target not in tables or link.back or (link.through in tables and not link.key) or not link.forward:
+                continue
+            start = LineEnd(table, link, (link.key,) not in table.unique)
+            others = [other for other in link.target.links.values() if is_other_side(other, link)]
+            ends = [LineEnd(link.target, other, link.many) for other in others]
+            yield from (Line(start, end) for end in ends or [LineEnd(link.target, None, link.many)])
+
+
+def is_other_side(other: Link, link: Link) -> bool:
+    """Whether a link of the target shows the same connection: its inverse, or the link that a row belongs to."""
+    if link.key:
+        return other.back is link or other.near is link.key
+    return other.through is link.through and other.near is link.far
+
+
+def rows_of(table: Table) -> list[tuple[str, str]]:
+    """The rows of a box, name and kind: the first fields, how many more there are, all links."""
+    fields = list(table.fields.values())
+    rows = [(column.name, column.kind.name) for column in fields[:SHOWN_FIELDS]]
+    if len(fields) > SHOWN_FIELDS:
+        rows.append((f"{len(fields) - SHOWN_FIELDS} more", ""))
+    for link in table.links.values():
+        target = "file" if link.target.name == "_files" else link.target.title
+        rows.append((link.name, f"{target} *" if link.many else target))
+    return rows
+
+
+class Node:
+    """A place in a column: a box, or the lane of a line that passes; `table` says which. `y` is its upper edge."""
+
+    def __init__(self, table: Table | None, column: int) -> None:
+        self.table, self.column, self.y = table, column, 0.0
+        self.rows = rows_of(table) if table else []
+        self.height = HEAD_HEIGHT + ROW_HEIGHT * len(self.rows) if table else 0
+        self.near: list[tuple[float, Node, float]] = []
+
+    @property
+    def gap(self) -> int:
+        """The free space below it."""
+        return BOX_GAP if self.table else LANE_GAP
+
+    @property
+    def x(self) -> int:
+        """Its left edge."""
+        return MARGIN + self.column * (BOX_WIDTH + COLUMN_GAP)
+
+    def port(self, end: LineEnd | None) -> float:
+        """How far below its upper edge a line meets it."""
+        if end is None or end.table is not self.table:
+            return 0
+        if end.link is None:
+            return HEAD_HEIGHT / 2
+        first = len(self.rows) - len(end.table.links)
+        return HEAD_HEIGHT + ROW_HEIGHT * (first + list(end.table.links.values()).index(end.link) + 0.5)
+
+    def wish(self) -> float:
+        """The `y` at which its lines would be straight, on the whole."""
+        wishes = [other.y + there - here for here, other, there in self.near]
+        return sum(wishes) / len(wishes) if wishes else self.y
+
+
+def depths_of(targets: Mapping[Table, Sequence[Table]]) -> dict[Table, int]:
+    """How far each table is from one without targets, by the longest way; the link that closes a circle is no way."""
+    depths: dict[Table, int] = {}
+    for first in targets:
+        trail = [first] if first not in depths else []
+        while trail:
+            waiting = (table for table in targets[trail[-1]] if table not in depths and table not in trail)
+            following = next(waiting, None)
+            if following:
+                trail.append(following)
+                continue
+            table = trail.pop()
+            depths[table] = 1 + max((depths[target] for target in targets[table] if target in depths), default=-1)
+    return depths
+
+
+def columns_of(tables: Sequence[Table], lines: Sequence[Line]) -> list[list[Table]]:
+    """The tables in columns: a table stands right of those that it links to, circles aside; tall columns are split."""
+    targets: dict[Table, list[Table]] = {table: [] for table in tables}
+    for line in lines:
+        if line.start.table is not line.end.table:
+            targets[line.start.table].append(line.end.table)
+    depths = depths_of(targets)
+    tallest = max(5, math.ceil(1.3 * math.sqrt(len(tables))))
+    columns: list[list[Table]] = []
+    for number in range(max(depths.values(), default=-1) + 1):
+        layer = [table for table in tables if depths[table] == number]
+        parts = math.ceil(len(layer) / tallest)
+        columns += [layer[part::parts] for part in range(parts)]
+    return columns
+
+
+class Drawing:
+    """The places of all boxes and lines."""
+
+    def __init__(self, schema: Schema) -> None:
+        tables = list(schema.tables.values())
+        self.lines = list(lines_of(tables))
+        linked = {end.table for line in self.lines for end in line}
+        self.columns = [
+            [Node(table, number) for table in column]
+            for number, column in enumerate(columns_of([table for table in tables if table in linked], self.lines))
+        ]
+        self.boxes = {node.table: node for column in self.columns for node in column if node.table}
+        self.routes = [self.route(line) for line in self.lines]
+        self.arrange()
+        self.add_loners([table for table in tables if table not in linked])
+
+    def route(self, line: Line) -> list[Node]:
+        """The nodes that a line visits from left to right: its boxes, and a lane in each column between."""
+        first, last = sorted((self.boxes[line.start.table], self.boxes[line.end.table]), key=lambda node: node.column)
+        lanes = [Node(None, number) for number in range(first.column + 1, last.column)]
+        for lane in lanes:
+            self.columns[lane.column].append(lane)
+        nodes = [first, *lanes, last]
+        for left, right in itertools.pairwise(nodes if first is not last else []):
+            ends = [next((end for end in line if end.table is node.table), None) for node in (left, right)]
+            here, there = left.port(ends[0]), right.port(ends[1])
+            left.near.append((here, right, there))
+            right.near.append((there, left, here))
+        return nodes
+
+    def arrange(self) -> None:
+        """Order each column by where its lines come from, to and fro, then move the nodes to where they would be."""
+        for column in self.columns:
+            self.stack(column)
+        for sweep in range(SWEEPS):
+            for column in self.columns if sweep % 2 else reversed(self.columns):
+                column.sort(key=Node.wish)
+                self.stack(column)
+        height = max((self.height(column) for column in self.columns), default=0)
+        for _ in range(SWEEPS):
+            for column in self.columns:
+                self.spread(column, height)
+
+    def height(self, column: Sequence[Node]) -> float:
+        """How high a column is when nothing is between its nodes but their gaps."""
+        return sum(node.height + node.gap for node in column)
+
+    def stack(self, column: Sequence[Node]) -> None:
+        """Put the nodes of a column below each other, around the middle."""
+        y = -self.height(column) / 2
+        for node in column:
+            node.y = y
+            y += node.height + node.gap
+
+    def spread(self, column: Sequence[Node], height: float) -> None:
+        """Move the nodes of a column to where their lines would be straight, in order, within a height."""
+        y, rest = -height / 2, self.height(column)
+        for node in column:
+            node.y = min(max(node.wish(), y), height / 2 - rest)
+            y, rest = node.y + node.height + node.gap, rest - node.height - node.gap
+
+    def add_loners(self, tables: Sequence[Table]) -> None:
+        """Move all to positive places, and put the tables without links below, in rows."""
+        nodes = [node for column in self.columns for node in column]
+        top = min((node.y for node in nodes), default=0) - MARGIN
+        for node in nodes:
+            node.y -= top
+        width = max(len(self.columns), 4)
+        y = max((node.y + node.height + BOX_GAP for node in nodes), default=MARGIN)
+        for start in range(0, len(tables), width):
+            row = [Node(table, number) for number, table in enumerate(tables[start : start + width])]
+            for node in row:
+                node.y = y
+                assert node.table
+                self.boxes[node.table] = node
+            y += max(node.height for node in row) + BOX_GAP
+
+    # -- SVG --
+
+    def svg(self) -> Html:
+        """The picture; each box leads to its table."""
+        width = max((node.x + BOX_WIDTH for node in self.boxes.values()), default=0) + MARGIN + COLUMN_GAP // 2
+        height = max((node.y + node.height for node in self.boxes.values()), default=0) + MARGIN
+        lines = (self.line(*pair) for pair in zip(self.lines, self.routes, strict=True))
+        return element(
+            "svg",
+            *lines,
+            *map(self.box, self.boxes.values()),
+            width=width,
+            height=round(height),
+            viewBox=f"0 0 {width} {height:.0f}",
+            role="group",
+            aria_label="The tables and their links",
+        )
+
+    def box(self, node: Node) -> Html:
+        """One table."""
+        assert node.table
+        table, x, y = node.table, node.x, round(node.y, 1)
+        parts = [
+            element("rect", x=x, y=y, width=BOX_WIDTH, height=node.height, rx=5, class_="box"),
+            element("rect", x=x, y=y, width=BOX_WIDTH, height=HEAD_HEIGHT, rx=5, class_="head"),
+            element("text", shortened(table.title, 26), x=x + 10, y=y + 20, class_="title"),
+        ]
+        for number, (name, kind) in enumerate(node.rows):
+            base = round(y + HEAD_HEIGHT + ROW_HEIGHT * number + 14, 1)
+            parts.append(element("text", shortened(name, 18), x=x + 10, y=base))
+            parts.append(
+                element("text", shortened(kind, 13), x=x + BOX_WIDTH - 10, y=base, text_anchor="end", class_="quiet")
+            )
+        return element("a", *parts, href=f"/browse/{table.name}", aria_label=table.title, data_table=table.name)
+
+    def line(self, line: Line, nodes: Sequence[Node]) -> Html:
+        """One link: curves from gap to gap, straight where it passes a column, with its ends."""
+        ends = line if nodes[0].table is line.start.table else Line(line.end, line.start)
+        heights = [node.y for node in nodes]
+        heights[0] += nodes[0].port(ends.start)
+        heights[-1] += nodes[-1].port(ends.end)
+        first, is_loop = nodes[0].x + BOX_WIDTH, nodes[0] is nodes[-1]
+        last = first if is_loop else nodes[-1].x
+        path = f"M{_point(first, heights[0])}"
+        for left, right, y, end_y in zip(nodes, nodes[1:], heights, heights[1:], strict=False):
+            start, end = left.x + BOX_WIDTH, last if is_loop else right.x
+            middle = start + COLUMN_GAP / 3 if is_loop else (start + end) / 2
+            path += f" C{_point(middle, y)} {_point(middle, end_y)} {_point(end, end_y)}"
+            path += "" if right is nodes[-1] else f" H{end + BOX_WIDTH}"
+        names = (f"{end.table.name}.{end.link.name}" if end.link else end.table.name for end in ends)
+        curve = element("path", **dict(zip(("data_from", "data_to"), names, strict=True)), d=path, class_="line")
+        feet = (
+            foot(first, heights[0], 1, ends.start.many),
+            foot(last, heights[-1], 1 if is_loop else -1, ends.end.many),
+        )
+        return fragment(curve, *feet)
+
+
+def foot(x: float, y: float, way: int, many: bool) -> Html:
+    """The end of a line at a box: feet for many records, a dot for one."""
+    if not many:
+        return element("circle", cx=round(x + way * 3), cy=round(y), r=3, class_="end")
+    path = f"M{_point(x, y - 5)} L{_point(x + way * 9, y)} L{_point(x, y + 5)}"
+    return element("path", d=path, class_="line")
+
+
+def _point(x: float, y: float) -> str:
+    return f"{x:g},{y:.1f}"
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, cut to a length."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+# ======================================================================================================================
+# 25  Browsing
+#
+# The overview at `/`, and lists of the records of a table with search, filters, order and pages. They use the
+# operations of the dialects, so that nobody sees here what is not theirs. What is archived, in the trash or not valid
+# today is shown to those who ask for it.
+# ======================================================================================================================
+
+LIST_SIZE = 25
+LIST_COLUMNS = 8
+STATUS_WORDS = ("active", "archived", "in the trash")
+DONE_WORDS: Mapping[str, str] = {
+    "created": "The record is made.",
+    "saved": "The record is saved.",
+    "archive": "The record is archived.",
+    "trash": "The record is in the trash.",
+    "restore": "The record is active again.",
+    "delete": "The record is deleted.",
+    "undo": "The last change is undone.",
+}
+BOUNDS: Mapping[str, Operator] = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "=": "eq"}
+
+
+class Overview(Pages):
     """The page at `/`: what this server has and how to ask for it."""
 
     def __init__(self, services: Services, dialects: Sequence[Dialect]) -> None:
-        self.services, self.dialects = services, dialects
+        super().__init__(services)
+        self.dialects = dialects
 
-    def show(self, request: Request) -> Reply:
+    def routes(self) -> Iterator[Route]:
+        yield Route(("GET",), "/", self.show_overview)
+
+    def owns(self, request: Request) -> bool:
+        return request.path == "/" and request.wants_html()
+
+    @functools.cached_property
+    def drawing(self) -> Html:
+        """The picture of the schema."""
+        return Drawing(self.schema).svg()
+
+    def show_overview(self, request: Request) -> Reply:
         """The overview as JSON, or as a page for a browser."""
         counts = self.counts(request.actor)
         if request.wants_html():
-            page = self.page(request, counts).encode("utf-8")
-            return Reply(200, page, (("Vary", "Accept"), *PAGE_HEADERS), "text/html; charset=utf-8")
+            return self.show(request, self.site, self.page(request, counts), headers=(("Vary", "Accept"),))
         return json_reply(dump_json(self.data(counts)), headers=(("Vary", "Accept"),))
 
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
         """Each table with the number of its active records that are valid today and seen, in one snapshot."""
-        store, schema = self.services.store, self.services.schema
-        tables, moment = list(schema.tables.values()), store.moment()
+        tables, moment = list(self.schema.tables.values()), self.services.store.moment()
         scope = Scope("no", On(moment[:10]))
         selects = tuple(Select(table, Const(None), scope=scope, page=Page(0), total=True) for table in tables)
-        origin = Origin(actor, "", moment, sight_of(schema, actor))
-        parts = store.run(guard(Batch(selects), actor, moment), origin).parts
+        origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
+        parts = self.services.store.run(guard(Batch(selects), actor, moment), origin).parts
         return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
 
     def data(self, counts: Sequence[tuple[Table, int]]) -> Json:
         """The overview as data."""
         return {
-            "title": self.services.schema.title,
+            "title": self.schema.title,
             "version": __version__,
             "tables": [{"name": table.name, "title": table.title, "records": count} for table, count in counts],
             "dialects": [
@@ -11213,34 +12025,1157 @@ class Overview:
             ],
         }
 
-    def page(self, request: Request, counts: Sequence[tuple[Table, int]]) -> str:
-        """The overview as a page."""
-        rows = "".join(self.row(table, count) for table, count in counts)
-        curls = "".join(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects)
-        body = f'{curls}<h2>Tables</h2><table><tr><th>Name<th>What it holds<th class="number">Records{rows}</table>'
-        title = html.escape(self.services.schema.title or "minirest")
-        return PAGE.format(title=title, body=body, version=html.escape(__version__))
+    def page(self, request: Request, counts: Sequence[tuple[Table, int]]) -> Html:
+        """The overview as a page: the tables, their picture, a first request in each dialect."""
+        heads = (element("th", "Table", scope="col"), element("th", "What it holds", scope="col"))
+        count = element("th", "Records", scope="col", class_="number")
+        return fragment(
+            element("h2", "Tables"),
+            element(
+                "table",
+                element("thead", element("tr", *heads, count)),
+                element("tbody", *(self.row(table, count) for table, count in counts)),
+            ),
+            element("h2", "How they are linked"),
+            element("div", self.drawing, class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
+            element("h2", "First requests"),
+            *(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects),
+        )
 
-    def row(self, table: Table, count: int) -> str:
+    def row(self, table: Table, count: int) -> Html:
         """One table of the page."""
-        about = html.escape(str(table.schema.get("description") or table.title))
-        address = html.escape(self.dialects[0].example.format(table=table.name.lower()))
-        name = f'<a href="{address}">{html.escape(table.name)}</a>'
-        return f'<tr><td>{name}<td>{about}<td class="number">{count:,}'
+        name = element("a", table.name, href=f"/browse/{table.name}")
+        about = str(table.schema.get("description") or table.title)
+        return element(
+            "tr", element("td", name, class_="name"), element("td", about), element("td", f"{count:,}", class_="number")
+        )
 
-    def curl(self, request: Request, dialect: Dialect, table: Table) -> str:
+    def curl(self, request: Request, dialect: Dialect, table: Table) -> Html:
         """A first request in one dialect, to copy."""
         user = f"-u {shlex.quote(request.actor.name)} " if request.actor.name else ""
-        scheme, example = (
-            request.environ.get("wsgi.url_scheme", "http"),
-            dialect.example.format(table=table.name.lower()),
+        scheme = request.environ.get("wsgi.url_scheme", "http")
+        address = f"{scheme}://{request.host}{dialect.example.format(table=table.name.lower())}"
+        command = f"curl -g {user}{shlex.quote(address)}"
+        return fragment(element("h3", dialect.name.title()), element("pre", command, class_="copy"))
+
+
+# ---- values for people ----
+
+
+def reference(table: Table) -> Shape:
+    """How a linked record is shown: its id and its label."""
+    label: Shape = Col(Path((), table.label)) if table.label else Const(None)
+    return Obj((("id", Col(Path((), table.id))), ("label", label)))
+
+
+def user_name(users: Table) -> Shape:
+    """How a user is named to others."""
+    return First((Col(Path((), users.fields["display_name"])), Col(Path((), users.fields["name"]))))
+
+
+def plain_text(value: Json) -> str:
+    """A value as text for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+        return ", ".join(map(plain_text, value))
+    return "" if value is None else value if isinstance(value, str) else dump_json(value)
+
+
+def label_of(record: Mapping[str, Json]) -> str:
+    """What names a record: its label, else its id."""
+    return plain_text(record["label"]) or f"#{record['id']}"
+
+
+def by_number(table: Table, number: int) -> Filter:
+    """The filter for one record."""
+    return Compare(Path((), table.id), "eq", number)
+
+
+def number_of(key: str) -> int:
+    """The id in an address. ApiError `not_found` for any other text."""
+    if not re.fullmatch(r"[1-9]\d{0,15}", key, re.ASCII):
+        raise fail("not_found")
+    return int(key)
+
+
+def version_of(text: str) -> int:
+    """The version of the record that a form was made for."""
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise fail("bad_parameter", name="_version", value=text[:100], reason="use a form of the page")
+    return int(text)
+
+
+def record_address(table: Table, number: int) -> str:
+    """The page of a record."""
+    return f"/browse/{table.name}/{number}"
+
+
+def shape_of(member: Field | Link) -> Shape:
+    """A field as a value, a unique link as its record, any other link as a number of records."""
+    if isinstance(member, Field) or member.many:
+        return Col(Path((), member) if isinstance(member, Field) else Path((member,)))
+    return Sub(member, reference(member.target), many=False)
+
+
+def shown(member: Field | Link | None, value: Json) -> Html:
+    """The value of a member in a page."""
+    if isinstance(member, Link) and isinstance(value, Mapping) and member.target.name != "_files":
+        return element("a", label_of(value), href=record_address(member.target, value["id"]))
+    if isinstance(member, Link) and isinstance(value, Mapping):
+        return fragment(label_of(value))
+    if value is None:
+        return element("span", "-", class_="quiet")
+    if isinstance(member, Field) and member.kind.name == "moment":
+        return shown_moment(str(value))
+    return fragment(plain_text(value))
+
+
+def is_many(member: Field | Link) -> bool:
+    """Whether a member is a link to many records."""
+    return isinstance(member, Link) and member.many
+
+
+def list_columns(names: Names) -> list[Field | Link]:
+    """The columns of a list: the label, then those of `x-columns`, else the first that are short."""
+    table = names.table
+    chosen = table.schema.get("x-columns") or [name for name, member in table.members.items() if is_short(member)]
+    members = [member for name in chosen if (member := names.find(name)) and member is not table.label]
+    rest = members if "x-columns" in table.schema else members[:LIST_COLUMNS]
+    return [*([table.label] if table.label else []), *rest]
+
+
+def is_short(member: Field | Link) -> bool:
+    """Whether a member has room in a list."""
+    if isinstance(member, Link):
+        return not member.many and member.target.name != "_files"
+    return member.kind.name not in ("json", "password", "content")
+
+
+def options_of(member: Field | Link) -> list[tuple[str, str]]:
+    """The values that a member can have, when they are few: each as it is sent, and as it is shown."""
+    if isinstance(member, Link):
+        return []
+    if member.kind.name == "boolean" and not member.choices:
+        return [("true", "yes"), ("false", "no")]
+    is_text = (member.items or member.kind).is_text
+    return [
+        (value if is_text and isinstance(value, str) else dump_json(value), plain_text(value))
+        for value in member.choices
+        if value is not None
+    ]
+
+
+def choice(
+    name: str, options: Iterable[tuple[str, str]], chosen: Sequence[str], **attributes: str | bool | None
+) -> Html:
+    """A list to choose from."""
+    rows = (element("option", text, value=value, selected=value in chosen) for value, text in options)
+    return element("select", *rows, name=name, id=f"field-{name}", **attributes)
+
+
+# ---- lists ----
+
+
+class _ListQuery:
+    """The parameters of a list of records, read one by one; empty ones are none."""
+
+    def __init__(self, pages: Pages, request: Request, names: Names, parent: Parent | None) -> None:
+        self.pages, self.names, self.table, self.parent = pages, names, names.table, parent
+        self.columns = list_columns(names)
+        self.filters = {f"filter[{member.name}]": member for member in self.columns if self.is_filterable(member)}
+        allowed = ["search", "sort", "page", "done", *self.filters]
+        allowed += ["archived"] if self.table.archive and not parent else []
+        allowed += ["validity"] if self.table.validity and not parent else []
+        self.given = {name: value for name, value in pages.parameters(request, *allowed).items() if value}
+
+    def is_filterable(self, member: Field | Link) -> bool:
+        """Whether a column has a filter."""
+        if isinstance(member, Link):
+            return not member.many
+        return bool(member.kind.operators & {"eq", "any"})
+
+    def refuse(self, name: str, reason: str) -> ApiError:
+        """The error for a parameter that cannot be read."""
+        return fail("bad_parameter", name=name, value=self.given[name][:100], reason=reason)
+
+    def one_of(self, name: str, allowed: Iterable[str], default: str) -> str:
+        """A parameter that is one of some words."""
+        value = self.given.get(name, default)
+        if value not in allowed:
+            raise self.refuse(name, f"write one of {', '.join(allowed)}")
+        return value
+
+    def select(self) -> Select:
+        """The operation."""
+        pairs = tuple((member.name, shape_of(member)) for member in self.columns)
+        status = (("status", Col(Path((), self.table.system["_status"]))),) if self.table.archive else ()
+        shape = Obj((("record", reference(self.table)), *status, ("values", Obj(pairs))))
+        page = Page(LIST_SIZE, (self.page - 1) * LIST_SIZE)
+        return Select(self.table, shape, self.where(), self.scope(), self.sort(), page, total=True, parent=self.parent)
+
+    @functools.cached_property
+    def page(self) -> int:
+        """The number of the page, from 1 on."""
+        text = self.given.get("page", "1")
+        if not re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
+            raise self.refuse("page", "write a whole number, 1 or more")
+        return int(text)
+
+    def scope(self) -> Scope:
+        """Which states are shown; of linked records all, as wherever links are shown."""
+        if self.parent:
+            return ANY_STATE
+        archived = self.one_of("archived", ("no", "only", "trash", "all"), "no")
+        validity = self.one_of("validity", ("today", "all"), "today")
+        return Scope(archived, Everything() if validity == "all" else On(self.pages.today()))  # type: ignore[arg-type]
+
+    def sort(self) -> tuple[Sort, ...]:
+        """The order; without one the table's own."""
+        if "sort" not in self.given:
+            return ()
+        word = self.given["sort"].removeprefix("-")
+        member = next((column for column in self.columns if column.name == word and self.is_sortable(column)), None)
+        if member is None:
+            raise self.refuse("sort", f"the list has no such column to sort by{did_you_mean(word, self.words())}")
+        return (self.names.manner.sort(self.path(member), self.given["sort"].startswith("-")),)
+
+    def words(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    def is_sortable(self, member: Field | Link) -> bool:
+        """Whether records have an order by a column."""
+        return isinstance(member, Link) or "eq" in member.kind.operators
+
+    def path(self, member: Field | Link) -> Path:
+        """What a column is ordered by: of a linked record the label."""
+        if isinstance(member, Field):
+            return Path((), member)
+        return Path((member,), None if member.many else member.target.label or member.target.id)
+
+    def where(self) -> Filter:
+        """The search and all filters."""
+        parts = [self.search(self.given["search"])] if "search" in self.given else []
+        for name, member in self.filters.items():
+            if name in self.given:
+                try:
+                    parts.append(self.condition(member, self.given[name]))
+                except BadValue as error:
+                    raise self.refuse(name, f"write {error}") from None
+                except ValueError:
+                    raise self.refuse(name, "write a date, a month or a year, such as 2024-05") from None
+        return _all(parts)
+
+    def search(self, text: str) -> Filter:
+        """A text in one of the text fields, in any case, or the number of the record."""
+        texts = [column for name, column in self.table.fields.items() if column.kind.is_text and self.names.find(name)]
+        return Or((*(Compare(Path((), column), "contains", text, "fold") for column in texts), *self.numbered(text)))
+
+    def numbered(self, text: str, links: tuple[Link, ...] = ()) -> Iterator[Filter]:
+        """The record that a text is the number of, `#7` or `7`."""
+        match = re.fullmatch(r"#?(\d{1,15})", text, re.ASCII)
+        if match:
+            yield Compare(Path(links, links[-1].target.id if links else self.table.id), "eq", int(match[1]))
+
+    def condition(self, member: Field | Link, text: str) -> Filter:
+        """The filter of one column: a part of a text, a choice, a number or a date with a bound before it."""
+        if isinstance(member, Link):
+            label = member.target.label
+            named = (Compare(Path((member,), label), "contains", text, "fold"),) if label and label.kind.is_text else ()
+            return Some(Or((*named, *self.numbered(text, (member,)))))
+        path = Path((), member)
+        if "any" in member.kind.operators:
+            return Compare(path, "any", ((member.items or KINDS["scalar"]).parse_text(text),))
+        if member.kind.is_text and not member.choices:
+            return Compare(path, "contains", text, "fold")
+        sign = next((sign for sign in BOUNDS if text.startswith(sign)), "")
+        rest = text.removeprefix(sign).strip()
+        op = BOUNDS.get(sign, "eq")
+        if op not in operators_of(path):
+            raise BadValue("a value without a sign before it")
+        return Compare(path, op, parse_span(rest) if member.kind.is_date else member.kind.parse_text(rest))
+
+    # -- the page --
+
+    def address(self, **changes: str | int | None) -> str:
+        """The query of this list with something else in it."""
+        words = {name: value for name, value in {**self.given, **changes}.items() if value and name != "done"}
+        return f"?{urlencode(words)}"
+
+    def form(self, action: str) -> Html:
+        """The search and the filters."""
+        search = element(
+            "input",
+            type="search",
+            name="search",
+            id="field-search",
+            value=self.given.get("search"),
+            maxlength=MAX_SEARCH_LENGTH,
         )
-        command = f"curl -g {user}{shlex.quote(f'{scheme}://{request.host}{example}')}"
-        return f"<h2>{html.escape(dialect.name.title())}</h2><pre>{html.escape(command)}</pre>"
+        sort = self.given.get("sort")
+        kept = self.pages.hidden("sort", sort) if sort else None
+        switches = [labelled("Search", search, "search"), *self.switches()]
+        filters = [labelled(member.title, self.control(name, member), name) for name, member in self.filters.items()]
+        is_open = any(name in self.given for name in self.filters)
+        more = element(
+            "details", element("summary", "Filters"), element("div", *filters, class_="filters"), open=is_open
+        )
+        buttons = (element("button", "Show", class_="main"), element("a", "Show all", href=action, class_="button"))
+        return element(
+            "form",
+            kept,
+            element("div", *switches, class_="filters"),
+            more if filters else None,
+            element("div", *buttons, class_="bar"),
+            method="get",
+            action=action,
+            role="search",
+        )
+
+    def switches(self) -> Iterator[Html]:
+        """The controls for archived records and those that are not valid today."""
+        if self.table.archive and not self.parent:
+            states = (("no", "active"), ("only", "archived"), ("trash", "in the trash"), ("all", "all"))
+            yield labelled("Records", choice("archived", states, [self.given.get("archived", "no")]), "archived")
+        if self.table.validity and not self.parent:
+            days = (("today", "valid today"), ("all", "of any time"))
+            yield labelled("Validity", choice("validity", days, [self.given.get("validity", "today")]), "validity")
+
+    def control(self, name: str, member: Field | Link) -> Html:
+        """The filter of one column."""
+        value, options = self.given.get(name, ""), options_of(member)
+        if options:
+            return choice(name, [("", "any"), *options], [value])
+        hint = None
+        if isinstance(member, Field) and not member.kind.is_text and "lt" in member.kind.operators:
+            hint = "2024-05, >=2024-05-01" if member.kind.is_date else "7, >=7, <7"
+        return element("input", name=name, id=f"field-{name}", value=value, placeholder=hint)
+
+    def heads(self) -> Iterator[Html]:
+        """The heads of the columns, each with a link that sorts by it."""
+        if self.table.label is None:
+            yield element("th", "Record", scope="col")
+        for column in self.columns:
+            if not self.is_sortable(column):
+                yield element("th", column.title, scope="col")
+                continue
+            now = self.given.get("sort")
+            order = {column.name: "ascending", f"-{column.name}": "descending"}.get(now or "")
+            following = f"-{column.name}" if order == "ascending" else column.name
+            sign = {"ascending": " ↑", "descending": " ↓"}.get(order or "", "")
+            link = element("a", f"{column.title}{sign}", href=self.address(sort=following, page=None))
+            yield element("th", link, scope="col", aria_sort=order)
+
+    def row(self, row: Row) -> Html:
+        """One record."""
+        record = json.loads(row.text)
+        status = record.get("status") or 0
+        badge = element("span", STATUS_WORDS[status], class_="badge") if status else None
+        name = element("a", label_of(record["record"]), href=record_address(self.table, row.key))
+        label = self.table.label.title if self.table.label else "Record"
+        cells = [element("td", element("span", name, " ", badge), data_label=label)]
+        for column in self.columns:
+            if column is not self.table.label:
+                value = element("span", shown(column, record["values"][column.name]))
+                cells.append(element("td", value, data_label=column.title))
+        return element("tr", *cells)
+
+    def pager(self, total: int) -> Html:
+        """Where in the list this page is, and the ways to others."""
+        last = max(1, -(-total // LIST_SIZE))
+        before, after = min(self.page - 1, last), self.page + 1
+        return element(
+            "nav",
+            element("a", "← Previous", href=self.address(page=before), class_="button", rel="prev") if before else None,
+            element("span", f"{total:,} records, page {self.page:,} of {last:,}"),
+            element("a", "Next →", href=self.address(page=after), class_="button", rel="next")
+            if after <= last
+            else None,
+            class_="bar",
+            aria_label="Pages",
+        )
+
+
+def done_note(given: Mapping[str, str]) -> Html | None:
+    """What has been done just before, as the address says."""
+    if "done" not in given:
+        return None
+    if given["done"] not in DONE_WORDS:
+        raise fail("bad_parameter", name="done", value=given["done"][:100], reason="leave it out")
+    return note(DONE_WORDS[given["done"]])
+
+
+class Lists(Pages):
+    """The lists of records."""
+
+    bases = ("/browse",)
+
+    def routes(self) -> Iterator[Route]:
+        rules: tuple[tuple[str, Callable[..., Reply]], ...] = (
+            ("", self.of_base),
+            ("/<table>", self.of_table),
+            ("/<table>/<key>/links/<link>", self.of_link),
+            ("/<rest:path>", self.elsewhere),
+        )
+        for rule, handler in rules:
+            for end in ("", "/"):
+                yield Route(ALL_METHODS, f"/browse{rule}{end}", handler)
+
+    def elsewhere(self, request: Request, rest: str) -> Reply:
+        """Below `/browse` there is nothing else."""
+        raise fail("not_found")
+
+    def reading(self, request: Request) -> None:
+        """ApiError `method` for a page that is only read."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+
+    def of_base(self, request: Request) -> Reply:
+        """`/browse` itself: the tables are on the first page."""
+        self.reading(request)
+        return redirect("/")
+
+    # -- lists --
+
+    def of_table(self, request: Request, table: str) -> Reply:
+        """`/browse/<table>`: the records of a table."""
+        self.reading(request)
+        names = self.names(self.schema.find(table))
+        address = f"/browse/{names.table.name}"
+        about = names.table.schema.get("description")
+        new = element("a", "New record", href=f"{address}/new", class_="button main")
+        top = fragment(element("p", str(about), class_="quiet") if about else None, element("p", new, class_="bar"))
+        return self.show_list(request, names.table.title, top, _ListQuery(self, request, names, None))
+
+    def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
+        """`/browse/<table>/<id>/links/<link>`: the records that a link leads to."""
+        self.reading(request)
+        names, number = self.names(self.schema.find(table)), number_of(key)
+        member = names.find(link)
+        if not isinstance(member, Link) or member.target.name == "_files":
+            raise fail("not_found")
+        parent = Parent(member, Key(names.table.id, number))
+        back = element("a", f"Back to the record in {names.table.title}", href=record_address(names.table, number))
+        query = _ListQuery(self, request, self.names(member.target, member), parent)
+        return self.show_list(request, member.title, element("p", back), query)
+
+    def show_list(self, request: Request, title: str, top: Html, query: _ListQuery) -> Reply:
+        """A list of records."""
+        outcome = self.run(request, query.select())
+        total = outcome.total or 0
+        table = element(
+            "table",
+            element("thead", element("tr", *query.heads())),
+            element("tbody", *map(query.row, outcome.rows)),
+            class_="cards",
+        )
+        nothing = element("p", "There are no such records.", class_="quiet")
+        done = done_note(query.given)
+        content = fragment(done, top, query.form(request.path), table if outcome.rows else nothing, query.pager(total))
+        return self.show(request, title, content)
 
 
 # ======================================================================================================================
-# 24  App and server
+# 26  Records
+#
+# The page of one record: its values, its links to walk along, what became of it, and the buttons that archive, restore
+# and delete it or take its last change back. History is kept of all records; it is shown of those that are seen, and
+# what it says of other records is shown as far as they are.
+# ======================================================================================================================
+
+TIMELINE_SIZE = 100
+LINKED_SIZE = 10
+
+
+class Entry(NamedTuple):
+    """One row of history."""
+
+    number: int
+    version: int
+    action: str
+    field: str | None
+    before: Json
+    after: Json
+    user: int | None
+    dialect: str
+    time: str
+
+
+class _Timeline:
+    """What became of one record: changes of one moment together, the newest first."""
+
+    def __init__(self, pages: Pages, request: Request, names: Names, number: int) -> None:
+        self.pages, self.request, self.names, self.number = pages, request, names, number
+        self.labels: dict[Table, dict[int, str]] = {}
+        self.users: dict[int, str] = {}
+
+    def read(self, before: int = 0) -> list[Entry]:
+        """The newest entries, one more than is shown; of those before a number, when it is given."""
+        table = self.pages.schema.all_tables["_history"]
+        wanted = {"tag": self.names.table.tag, "record": self.number}
+        parts: list[Filter] = [Compare(Path((), table.fields[name]), "eq", value) for name, value in wanted.items()]
+        parts += [Compare(Path((), table.id), "lt", before)] if before else []
+        words = ("version", "action", "field", "before", "after", "user", "dialect", "time")
+        shape = Obj(tuple((word, Col(Path((), table.fields[word]))) for word in words))
+        order = (Sort(Path((), table.id), down=True),)
+        rows = self.pages.run(
+            self.request, Select(table, shape, And(tuple(parts)), sort=order, page=Page(TIMELINE_SIZE + 1))
+        )
+        return [Entry(row.key, **json.loads(row.text)) for row in rows.rows]
+
+    def grouped(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """The entries that were written together."""
+        groups = itertools.groupby(entries, key=lambda entry: (entry.version, entry.time, entry.user, entry.dialect))
+        return [list(group) for _, group in groups]
+
+    def undo(self, entries: Sequence[Entry]) -> Values | None:
+        """What takes the last change back, when it is an update of values that can be seen and set."""
+        last = next(iter(self.grouped(entries)), [])
+        values = Values()
+        for entry in last:
+            member = self.names.find(entry.field or "")
+            if member is None or member.read_only or entry.action != "updated" or len(last) > TIMELINE_SIZE:
+                return None
+            if isinstance(member, Field):
+                values.fields.setdefault(member, member.parse_json(entry.before))
+            else:
+                values.links.setdefault(member, self.undone_link(member, entry.before))
+        return values if last else None
+
+    def undone_link(self, link: Link, before: Json) -> Change:
+        """The change that gives a link its former records; of many those that are still there."""
+        keys = before if isinstance(before, list) else [] if before is None else [before]
+        missing: Literal["skip", "refuse"] = "skip" if link.many else "refuse"
+        return Change("replace", tuple(Item(Key(link.target.id, key), missing=missing) for key in keys), "move")
+
+    # -- the page --
+
+    def show(self, entries: Sequence[Entry], button: Html | None) -> Html:
+        """The timeline; the newest entry has the button that undoes it."""
+        self.look_up(entries[:TIMELINE_SIZE])
+        groups = self.grouped(entries[:TIMELINE_SIZE])
+        items = (self.item(group, None if number else button) for number, group in enumerate(groups))
+        older = None
+        if len(entries) > TIMELINE_SIZE:
+            older = element("a", "Older changes", href=f"?older={entries[TIMELINE_SIZE - 1].number}#history")
+        return fragment(element("ol", *items, class_="timeline"), older)
+
+    def look_up(self, entries: Sequence[Entry]) -> None:
+        """Find the names of users and of linked records; what is not seen stays without a name."""
+        keys: dict[Table, set[int]] = {}
+        for link, key in itertools.chain.from_iterable(map(self.linked, entries)):
+            keys.setdefault(link.target, set()).add(key)
+        users = self.pages.schema.all_tables["_users"]
+        named = Obj((("id", Col(Path((), users.id))), ("label", user_name(users))))
+        makers = tuple({entry.user for entry in entries if entry.user is not None})
+        selects = [Select(users, named, Compare(Path((), users.id), "in", makers))]
+        selects += [
+            Select(table, reference(table), Compare(Path((), table.id), "in", tuple(found)))
+            for table, found in keys.items()
+        ]
+        users_found, *found = self.pages.run(self.request, Batch(tuple(selects))).parts
+        self.users = {row.key: label_of(json.loads(row.text)) for row in users_found.rows}
+        for table, part in zip(keys, found, strict=True):
+            self.labels[table] = {row.key: label_of(json.loads(row.text)) for row in part.rows}
+
+    def linked(self, entry: Entry) -> Iterator[tuple[Link, int]]:
+        """The records that an entry speaks of."""
+        for value in (entry.before, entry.after):
+            members = {entry.field: value} if entry.field else value if isinstance(value, Mapping) else EMPTY
+            for name, part in members.items():
+                link = self.names.find(name)
+                if isinstance(link, Link):
+                    yield from ((link, key) for key in (part if isinstance(part, list) else [part]) if key is not None)
+
+    def item(self, group: Sequence[Entry], button: Html | None) -> Html:
+        """What was done in one moment."""
+        first = group[0]
+        maker = self.users.get(first.user or 0, "Somebody")
+        through = f", through {first.dialect}" if first.dialect else ""
+        rows = [self.row(name, entry) for entry in reversed(group) for name in self.members(entry)]
+        return element(
+            "li",
+            element("h3", f"{maker} {self.deed(first)}"),
+            element("p", shown_moment(first.time), through, class_="quiet"),
+            element("dl", *rows) if rows else None,
+            button,
+        )
+
+    def deed(self, entry: Entry) -> str:
+        """What was done, in words."""
+        if entry.action == "archived":
+            return f"set the record from {STATUS_WORDS[entry.before or 0]} to {STATUS_WORDS[entry.after or 0]}"
+        return {"created": "made the record", "moved": "moved the record", "deleted": "deleted the record"}.get(
+            entry.action, "changed"
+        )
+
+    def members(self, entry: Entry) -> Iterable[str]:
+        """The names of what an entry shows."""
+        if entry.field:
+            return () if entry.action == "archived" else (entry.field,)
+        return entry.after if isinstance(entry.after, Mapping) else ()
+
+    def row(self, name: str, entry: Entry) -> Html:
+        """One value, before and after."""
+        member = self.names.find(name)
+        title = element("dt", member.title if member else name)
+        if entry.field is None:
+            return fragment(title, element("dd", element("ins", self.shown(member, entry.after[name]))))
+        if member is None and entry.before is None and entry.after is None:
+            return fragment(title, element("dd", "a value that is never shown"))
+        before, after = (self.shown(member, value) for value in (entry.before, entry.after))
+        return fragment(title, element("dd", element("del", before), " → ", element("ins", after)))
+
+    def shown(self, member: Field | Link | None, value: Json) -> Html:
+        """A value; of a link the labels of its records, as far as they are seen today."""
+        if not isinstance(member, Link) or value is None:
+            return shown(member, value)
+        labels = self.labels.get(member.target, {})
+        gone = element("span", "a record that is not there", class_="quiet")
+        keys = value if isinstance(value, list) else [value]
+        parts = [shown(member, {"id": key, "label": labels[key]}) if key in labels else gone for key in keys]
+        return Html(", ".join(parts)) if parts else shown(None, None)
+
+
+class Records(Pages):
+    """The page of one record, and what its buttons do."""
+
+    bases = ("/browse",)
+
+    def routes(self) -> Iterator[Route]:
+        for end in ("", "/"):
+            yield Route(ALL_METHODS, f"/browse/<table>/<key>{end}", self.of_record)
+
+    def of_record(self, request: Request, table: str, key: str) -> Reply:
+        """`/browse/<table>/<id>`: a record in any state; POST archives, restores, deletes or undoes."""
+        found, number = self.schema.find(table), number_of(key)
+        match request.method:
+            case "GET" | "HEAD":
+                return self.show_record(request, self.names(found), number)
+            case "POST":
+                return self.act(request, found, number)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def read_record(self, request: Request, names: Names, number: int) -> Row:
+        """All that a page shows of a record but its many links. ApiError `not_found`."""
+        table = names.table
+        moments = {"created": "_created", "modified": "_modified", "status": "_status"}
+        pairs: list[tuple[str, Shape]] = [
+            (word, Col(Path((), table.system[name]))) for word, name in moments.items() if name in table.system
+        ]
+        links = {word: table.system_links[f"_{word}"] for word in ("created_by", "modified_by", "owner")}
+        pairs += [(word, Sub(link, user_name(link.target), many=False)) for word, link in links.items()]
+        values = tuple(
+            (name, shape_of(member)) for name in table.members if (member := names.find(name)) and not is_many(member)
+        )
+        shape = Obj((("record", reference(table)), *pairs, ("values", Obj(values))))
+        rows = self.run(request, Select(table, shape, by_number(table, number))).rows
+        if not rows:
+            raise fail("not_found")
+        return rows[0]
+
+    def show_record(self, request: Request, names: Names, number: int) -> Reply:
+        """A record: its values, its links, what can be done with it, what became of it."""
+        given = self.parameters(request, "done", "older")
+        row = self.read_record(request, names, number)
+        record, table = json.loads(row.text), names.table
+        timeline = _Timeline(self, request, names, number)
+        entries = timeline.read(number_of(given["older"]) if "older" in given else 0)
+        can_undo = "older" not in given and timeline.undo(entries) is not None
+        undo = self.action(request, row, table, "undo", "Undo this change") if can_undo else None
+        status = record.get("status") or 0
+        back = element("a", table.title, href=f"/browse/{table.name}")
+        badge = element("span", STATUS_WORDS[status], class_="badge") if table.archive else None
+        content = fragment(
+            done_note(given),
+            element("p", back, f" #{number} ", badge, class_="quiet"),
+            self.actions(request, row, table, status),
+            self.values(names, record, number),
+            *self.linked(request, names, number),
+            element("h2", "History", id="history"),
+            self.origin(record),
+            timeline.show(entries, undo),
+        )
+        return self.show(request, label_of(record["record"]), content)
+
+    def origin(self, record: Mapping[str, Json]) -> Html:
+        """Who made and changed a record, when, and whose it is."""
+        rows = [
+            (word, record[by], record.get(word.lower()))
+            for word, by in (("Created", "created_by"), ("Modified", "modified_by"))
+        ]
+        parts = [f"{word} by {maker}, " if maker else f"{word} " for word, maker, _ in rows]
+        owner = f", owned by {record['owner']}" if record["owner"] else ""
+        times = [shown_moment(moment) for _, _, moment in rows]
+        return element("p", parts[0], times[0], "; ", parts[1].lower(), times[1], owner, class_="quiet")
+
+    def values(self, names: Names, record: Mapping[str, Json], number: int) -> Html:
+        """The fields and unique links of a record."""
+        rows = []
+        for name, value in record["values"].items():
+            member = names.find(name)
+            assert member
+            content = shown(member, value)
+            if isinstance(member, Link) and member.target.name == "_files" and value is not None:
+                content = element("a", content, href=f"{record_address(names.table, number)}/file/{name}")
+            elif isinstance(member, Field) and member.kind.name == "json" and value is not None:
+                content = element("code", json.dumps(value, indent=2, ensure_ascii=False))
+            rows.append(fragment(element("dt", member.title), element("dd", content)))
+        return element("dl", *rows, id="values")
+
+    def linked(self, request: Request, names: Names, number: int) -> Iterator[Html]:
+        """The first records of each link to many."""
+        table = names.table
+        links = [link for link in table.links.values() if is_many(link) and names.find(link.name)]
+        selects = tuple(
+            Select(
+                link.target,
+                reference(link.target),
+                page=Page(LINKED_SIZE),
+                total=True,
+                parent=Parent(link, Key(table.id, number)),
+            )
+            for link in links
+        )
+        for link, part in zip(links, self.run(request, Batch(selects)).parts, strict=True):
+            records = (json.loads(row.text) for row in part.rows)
+            items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
+            every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
+            new = f"/browse/{link.target.name}/new?{link.back.name}={number}" if link.back else None
+            yield fragment(
+                element("h2", link.title),
+                element("ul", *items) if items else element("p", "None.", class_="quiet"),
+                element(
+                    "p", every if items else None, element("a", "Add one", href=new) if new else None, class_="bar"
+                ),
+            )
+
+    # -- what can be done with a record --
+
+    def action(self, request: Request, row: Row, table: Table, word: str, label: str) -> Html:
+        """A button that does something to a record, in the version that is shown."""
+        style = "bad" if word == "delete" else None
+        button = element("button", label, name="_do", value=word, class_=style)
+        return self.form(request, record_address(table, row.key), self.hidden("_version", row.version), button)
+
+    def actions(self, request: Request, row: Row, table: Table, status: int) -> Html:
+        """The buttons for a record."""
+        words = {"archive": "Archive", "trash": "Put into the trash"} if status == ACTIVE else {"restore": "Restore"}
+        buttons = [self.action(request, row, table, *pair) for pair in words.items()] if table.archive else []
+        delete = self.action(request, row, table, "delete", "Delete for good")
+        confirm = element("details", element("summary", "Delete …", class_="button"), delete)
+        edit = element("a", "Edit", href=f"{record_address(table, row.key)}/edit", class_="button main")
+        return element("div", edit, *buttons, confirm, class_="bar")
+
+    def act(self, request: Request, table: Table, number: int) -> Reply:
+        """What a button of a record's page asks for."""
+        given = self.entries(self.read_form(request), "_do", "_version")
+        version, word = version_of(given.get("_version", "")), given.get("_do", "")
+        found = Select(table, Const(None), by_number(table, number))
+        statuses: Mapping[str, Status] = {"archive": ARCHIVED, "trash": TRASH, "restore": ACTIVE}
+        if word in statuses:
+            op: Operation = Archive(table, by_number(table, number), statuses[word], version)
+        elif word == "delete":
+            op = Delete(table, by_number(table, number), expect=version)
+        elif word == "undo":
+            op = self.undo(request, table, number, version)
+        else:
+            raise fail("bad_parameter", name="_do", value=word[:100], reason="use a button of the page")
+        if not self.run(request, Batch((found, op))).parts[0].rows:
+            raise fail("not_found")
+        address = f"/browse/{table.name}" if word == "delete" else record_address(table, number)
+        return redirect(f"{address}?done={word}")
+
+    def undo(self, request: Request, table: Table, number: int, version: int) -> Operation:
+        """The operation that takes the last change of a record back."""
+        names = self.names(table)
+        self.read_record(request, names, number)
+        timeline = _Timeline(self, request, names, number)
+        values = timeline.undo(timeline.read())
+        if values is None:
+            raise fail("refused", text="The last change of this record cannot be undone")
+        return Update(table, by_number(table, number), values.fields, values.links, Const(None), expect=version)
+
+
+# ======================================================================================================================
+# 27  Forms
+#
+# The forms that make and change records. A control for each field by its kind; a field is changed when it comes back
+# with something else than was shown, so that a form never writes what nobody touched. Messages stand at the fields.
+# ======================================================================================================================
+
+OPTIONS_SIZE = 100
+LONG_TEXT = 100
+
+
+class Choices(NamedTuple):
+    """What a form offers for a link: what is linked, and what can be; None where that is too much."""
+
+    linked: Mapping[str, str]
+    options: Mapping[str, str] | None
+
+
+def one_line(value: str) -> bool:
+    """Whether an item of a list can stand as a line among others."""
+    return bool(value.strip()) and "\n" not in value and "\r" not in value and not value.startswith("[")
+
+
+def entry_text(member: Field, value: Json) -> str:
+    """A value as it stands in its control, lines ending as a browser sends them."""
+    kind = member.kind.name
+    if kind == "moment":
+        return str(value)[:19] if str(value).endswith(".000Z") else str(value)[:23]
+    if kind == "list" and all(isinstance(item, str) and one_line(item) for item in value):
+        return "\n".join(value)
+    if kind == "json" and not member.choices:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    text = value if isinstance(value, str) else dump_json(value)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def entries_of(member: Field, value: Json) -> list[str]:
+    """What the control of a field holds; nothing for null, and for a box that is not ticked."""
+    if value is None or member.write_only or (member.kind.name == "boolean" and value is False):
+        return []
+    if member.kind.name == "choices":
+        return [item if isinstance(item, str) else dump_json(item) for item in value]
+    return [text] if (text := entry_text(member, value)) else []
+
+
+class RecordForm:
+    """A form for one record: `first` is what it shows before anybody writes, `entered` what it shows now."""
+
+    def __init__(self, names: Names, choices: Mapping[Link, Choices], first: Mapping[str, list[str]]) -> None:
+        self.names, self.choices, self.first = names, choices, dict(first)
+        self.entered = dict(first)
+        self.version: int | None = None
+        self.messages: dict[str, list[str]] = {}
+        self.top: list[str] = []
+
+    @functools.cached_property
+    def members(self) -> dict[str, Field | Link]:
+        """What can be edited: all that can be set, files aside, and links of which too many are linked."""
+        table = self.names.table
+        found = {name: self.names.find(name, writing=True) for name in table.members}
+        return {
+            name: member
+            for name, member in found.items()
+            if member and not member.read_only and (isinstance(member, Field) or member in self.choices)
+        }
+
+    def is_multiple(self, member: Field | Link) -> bool:
+        """Whether several values are chosen in a list."""
+        if isinstance(member, Link):
+            return member.many and self.choices[member].options is not None
+        return member.kind.name == "choices"
+
+    def is_needed_box(self, name: str) -> bool:
+        """Whether a member is true or false, and never null."""
+        member = self.members[name]
+        return isinstance(member, Field) and member.kind.name == "boolean" and member.required and not member.choices
+
+    def enter(self, form: Entered) -> None:
+        """Take over what was sent. ApiError names a field that the form does not have."""
+        for name, values in form.items():
+            if name not in self.members:
+                raise fail("unknown_parameter", name=name[:100], hint=did_you_mean(name, self.members))
+            kept = values if self.is_multiple(self.members[name]) else values[-1:]
+            self.entered[name] = [value for value in kept if value]
+
+    def changes(self) -> dict[str, Json]:
+        """What was sent and is not what was shown, as a body."""
+        return {
+            name: self.value(member)
+            for name, member in self.members.items()
+            if sorted(self.entered.get(name, [])) != sorted(self.first.get(name, []))
+        }
+
+    def value(self, member: Field | Link) -> Json:
+        """What was entered for a member, as the reader of bodies takes it from forms."""
+        values = self.entered.get(member.name, [])
+        if self.is_multiple(member):
+            return values
+        text = values[0] if values else None
+        if isinstance(member, Link):
+            return re.split(r"[\s,;]+", text.strip(" ,;")) if text and member.many else text
+        if member.kind.name == "boolean" and not member.choices:
+            return text or "false"
+        if member.kind.name == "list" and text and not text.startswith("["):
+            return [line for line in text.split("\n") if line]
+        return text
+
+    def say(self, pages: Pages, violations: Iterable[Violation]) -> None:
+        """Put messages at their fields; what belongs to none of them goes to the top."""
+        for fault in violations:
+            name = str(fault.path[0]) if fault.path else ""
+            if name in self.members:
+                self.messages.setdefault(name, []).append(pages.message(fault))
+            else:
+                self.top.append(fault.message())
+
+    # -- HTML --
+
+    def fields(self) -> Html:
+        """The controls, below what is wrong."""
+        wrong = [element("a", self.members[name].title, href=f"#field-{name}") for name in self.messages]
+        notes = [note(message, ".", bad=True) for message in self.top]
+        if wrong:
+            notes.append(note("Look again at ", Html(", ".join(wrong)), ".", bad=True))
+        return fragment(*notes, *(self.field(name, member) for name, member in self.members.items()))
+
+    def field(self, name: str, member: Field | Link) -> Html:
+        """One control with its label, what is wrong with it, and what its schema says of it."""
+        messages = self.messages.get(name, [])
+        state = {
+            "aria_invalid": "true" if messages else None,
+            "aria_describedby": f"wrong-{name}" if messages else None,
+            "required": (member.required and not self.is_multiple(member)) or None,
+        }
+        control = self.link_control(member, state) if isinstance(member, Link) else self.control(member, state)
+        wrong = element("p", "; ".join(messages), ".", class_="wrong", id=f"wrong-{name}") if messages else None
+        about = member.schema.get("description")
+        hint = element("p", str(about), class_="quiet") if about else None
+        star = " *" if member.required else ""
+        return labelled(f"{member.title}{star}", control, name, wrong, hint)
+
+    def control(self, member: Field, state: Mapping[str, str | bool | None]) -> Html:
+        """The control for a field, by its kind."""
+        name, entered, kind = member.name, self.entered.get(member.name, []), member.kind.name
+        unset = element("input", type="hidden", name=name, value="")
+        if kind == "boolean" and not member.choices:
+            state = {**state, "required": None}
+            box = element(
+                "input", type="checkbox", name=name, id=f"field-{name}", value="true", checked=bool(entered), **state
+            )
+            return fragment(unset, box)
+        if member.choices:
+            options = options_of(member)
+            options += [(value, value) for value in entered if value not in dict(options)]
+            if self.is_multiple(member):
+                return fragment(unset, choice(name, options, entered, multiple=True, **state))
+            return choice(name, [("", ""), *options], entered, **state)
+        text = entered[0] if entered else ""
+        if kind in ("json", "list") or "\n" in text or len(text) > LONG_TEXT or is_long(member):
+            start = "\n" if text.startswith("\n") else ""  # a browser drops the first one
+            hint = "One in each line." if kind == "list" else None
+            area = element("textarea", start, text, name=name, id=f"field-{name}", **state)
+            return fragment(area, element("span", hint, class_="quiet") if hint else None)
+        return self.line_control(member, text, state)
+
+    def line_control(self, member: Field, text: str, state: Mapping[str, str | bool | None]) -> Html:
+        """A control of one line."""
+        kinds = {"date": "date", "moment": "datetime-local", "time": "time", "password": "password"}
+        kind = member.kind.name
+        hints = {"moment": "UTC", "time": "UTC"}
+        hint = "Never shown. Left empty it stays as it is." if member.write_only else hints.get(kind)
+        control = element(
+            "input",
+            name=member.name,
+            id=f"field-{member.name}",
+            type=kinds.get(kind, "text"),
+            value=text,
+            step=".001" if kind == "moment" and "." in text else "1" if kind in ("moment", "time") else None,
+            inputmode={"integer": "numeric", "number": "decimal", "email": "email", "uri": "url"}.get(kind),
+            autocomplete="new-password" if kind == "password" else "off",
+            **({**state, "required": None} if member.write_only and self.version is not None else state),
+        )
+        return fragment(control, element("span", hint, class_="quiet") if hint else None)
+
+    def link_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
+        """A list of records to choose from, or their numbers where there are too many."""
+        name, entered, (linked, options) = link.name, self.entered.get(link.name, []), self.choices[link]
+        if options is not None:
+            rows = {**{value: f"#{value}" for value in entered}, **options, **linked}
+            pairs = sorted(rows.items(), key=lambda pair: pair[1].lower())
+            style = "search" if len(rows) > 10 else None
+            if link.many:
+                unset = element("input", type="hidden", name=name, value="")
+                return fragment(unset, choice(name, pairs, entered, multiple=True, class_=style, **state))
+            return choice(name, [("", ""), *pairs], entered, class_=style, **state)
+        control = element("input", name=name, id=f"field-{name}", value=", ".join(entered), autocomplete="off", **state)
+        labels = f" Now: {', '.join(linked.values())}." if linked else ""
+        table = element("a", link.target.title, href=f"/browse/{link.target.name}", target="_blank")
+        hint = "Numbers of records of " if link.many else "The number of a record of "
+        return fragment(control, element("span", hint, table, ".", labels, class_="quiet"))
+
+
+def is_long(member: Field) -> bool:
+    """Whether a text may be long by its schema."""
+    return member.kind.name == "text" and (
+        "contentMediaType" in member.schema or member.schema.get("maxLength", 0) > 500
+    )
+
+
+def read_choice(link: Link, value: Json) -> Change:
+    """The new state of a link from a form: a number or none, or a list of numbers."""
+    items = []
+    for text in value if isinstance(value, list) else [] if value is None else [value]:
+        match = re.fullmatch(r"#?(\d{1,15})", text, re.ASCII)
+        if not match:
+            raise fail("bad_value", (), value=text[:100], expected="the number of a record")
+        items.append(Item(Key(link.target.id, int(match[1]))))
+    return Change("replace", tuple(items), "move")
+
+
+class Editor(Pages):
+    """The pages with the forms that make and change records."""
+
+    bases = ("/browse",)
+
+    def routes(self) -> Iterator[Route]:
+        for end in ("", "/"):
+            yield Route(ALL_METHODS, f"/browse/<table>/new{end}", self.of_new)
+            yield Route(ALL_METHODS, f"/browse/<table>/<key>/edit{end}", self.of_edit)
+
+    def of_new(self, request: Request, table: str) -> Reply:
+        """`/browse/<table>/new`: the form for a new record; parameters fill fields in."""
+        names = self.names(self.schema.find(table))
+        defaults = {
+            name: entries_of(column, column.schema["default"])
+            for name, column in names.table.fields.items()
+            if column.schema.get("default") is not None
+        }
+        form = RecordForm(names, self.choices(request, names, None), defaults)
+        match request.method:
+            case "GET" | "HEAD":
+                form.enter({parameter.name: [parameter.value] for parameter in request.parameters})
+                return self.show_new(request, form)
+            case "POST":
+                form.enter(self.read_form(request))
+                return self.create(request, form)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
+        """The form for a new record."""
+        table = form.names.table
+        return self.show_form(request, f"New record in {table.title}", form, f"/browse/{table.name}", status)
+
+    def show_form(self, request: Request, title: str, form: RecordForm, back: str, status: int) -> Reply:
+        """A form with its buttons."""
+        buttons = (
+            element("button", "Save", class_="main"),
+            element("a", "Cancel", href=back, class_="button"),
+        )
+        version = None if form.version is None else self.hidden("_version", form.version)
+        bar = element("div", *buttons, class_="bar")
+        content = self.form(request, request.path, version, form.fields(), bar, class_="sheet")
+        return self.show(request, title, content, status)
+
+    def create(self, request: Request, form: RecordForm) -> Reply:
+        """Make the record that a form describes; a box that is not ticked is false where a value is needed."""
+        body = form.changes()
+        body |= {name: "false" for name in form.members if name not in form.first | body and form.is_needed_box(name)}
+        table = form.names.table
+        values = read_values(form.names, body, read_choice, text=True)
+        op = Create(table, values.fields, values.links, Const(None), faults=tuple(values.faults))
+        try:
+            key = self.run(request, op).rows[0].key
+        except ApiError as error:
+            return self.show_new(request, self.corrected(form, error), 422)
+        return redirect(f"{record_address(table, key)}?done=created")
+
+    def corrected(self, form: RecordForm, error: ApiError) -> RecordForm:
+        """The form with what is wrong about it; other errors are raised again."""
+        if error.status != 400:
+            raise error
+        form.say(self, error.violations)
+        return form
+
+    def of_edit(self, request: Request, table: str, key: str) -> Reply:
+        """`/browse/<table>/<id>/edit`: the form for a record."""
+        names = self.names(self.schema.find(table))
+        number = number_of(key)
+        match request.method:
+            case "GET" | "HEAD":
+                self.parameters(request)
+                return self.show_edit(request, self.form_of(request, names, number), number)
+            case "POST":
+                return self.update(request, names, number)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def update(self, request: Request, names: Names, number: int) -> Reply:
+        """Change what a form says otherwise than the record, unless somebody has changed the record meanwhile."""
+        sent = self.read_form(request)
+        version = version_of("".join(sent.pop("_version", [])))
+        form = self.form_of(request, names, number)
+        form.enter(sent)
+        if version != form.version:
+            return self.show_conflict(request, form, number)
+        values = read_values(names, form.changes(), read_choice, text=True)
+        where, faults = by_number(names.table, number), tuple(values.faults)
+        op = Update(names.table, where, values.fields, values.links, Const(None), expect=version, faults=faults)
+        try:
+            self.run(request, op)
+        except ApiError as error:
+            return self.show_edit(request, self.corrected(form, error), number, 422)
+        return redirect(f"{record_address(names.table, number)}?done=saved")
+
+    def show_conflict(self, request: Request, form: RecordForm, number: int) -> Reply:
+        """The form as it was sent, and at each field where that is something else what the record has now."""
+        form.top.append("The record has changed since this form was opened. Saving again puts your values over it")
+        for name in form.changes():
+            form.messages[name] = [f"The record has now: {', '.join(form.first.get(name, [])) or 'nothing'}"]
+        return self.show_edit(request, form, number, 412)
+
+    def show_edit(self, request: Request, form: RecordForm, number: int, status: int = 200) -> Reply:
+        """The form for a record."""
+        table = form.names.table
+        title = f"Edit #{number} in {table.title}"
+        return self.show_form(request, title, form, record_address(table, number), status)
+
+    def form_of(self, request: Request, names: Names, number: int) -> RecordForm:
+        """The form with what a record holds. ApiError `not_found`."""
+        table = names.table
+        fields = {name: column for name, column in table.fields.items() if names.find(name)}
+        shape = Obj(tuple((name, Col(Path((), column))) for name, column in fields.items()))
+        rows = self.run(request, Select(table, shape, by_number(table, number))).rows
+        if not rows:
+            raise fail("not_found")
+        record, choices = json.loads(rows[0].text), self.choices(request, names, number)
+        first = {name: entries_of(column, record[name]) for name, column in fields.items()}
+        for link, (linked, options) in choices.items():
+            keys = list(linked)
+            first[link.name] = [", ".join(keys)] if link.many and options is None and keys else keys
+        form = RecordForm(names, choices, first)
+        form.version = rows[0].version
+        return form
+
+    def choices(self, request: Request, names: Names, number: int | None) -> dict[Link, Choices]:
+        """What is offered for each link of a form; a link to too many records is left out."""
+        table = names.table
+        links = [link for link in table.links.values() if names.find(link.name) and link.target.name != "_files"]
+        linked = self.linked(request, table, links, number) if number is not None else [{} for _ in links]
+        scope = Scope("no", On(self.today()))
+        selects = []
+        for link in links:
+            order = (Sort(Path((), link.target.label or link.target.id), case="ascii"),)
+            page = Page(OPTIONS_SIZE + 1)
+            selects.append(Select(link.target, reference(link.target), scope=scope, sort=order, page=page))
+        found = map(labels_of, self.run(request, Batch(tuple(selects))).parts)
+        return {
+            link: Choices(now, options if len(options) <= OPTIONS_SIZE else None)
+            for link, now, options in zip(links, linked, found, strict=True)
+            if len(now) <= OPTIONS_SIZE
+        }
+
+    def linked(self, request: Request, table: Table, links: Sequence[Link], number: int) -> list[dict[str, str]]:
+        """The records that each link leads to, up to one more than can be offered."""
+        key, page = Key(table.id, number), Page(OPTIONS_SIZE + 1)
+        selects = (Select(link.target, reference(link.target), page=page, parent=Parent(link, key)) for link in links)
+        return list(map(labels_of, self.run(request, Batch(tuple(selects))).parts))
+
+
+def labels_of(outcome: Outcome) -> dict[str, str]:
+    """The labels of records by their ids, as they stand in a form."""
+    return {str(row.key): label_of(json.loads(row.text)) for row in outcome.rows}
+
+
+# ======================================================================================================================
+# 28  App and server
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
@@ -11248,6 +13183,7 @@ class Overview:
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
+PAGES: tuple[type[Pages], ...] = (Door, Lists, Editor, Records)
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "private, no-cache"),
@@ -11325,6 +13261,7 @@ class Application:
             services.hub,
         )
         self.dialects = [DIALECTS[name](services) for name in dialects]
+        self.pages = [Overview(services, self.dialects), *(part(services) for part in PAGES)]
         self.on_request: Callable[[Request | None, int, float], None] | None = None
         self.router, self.own_router = self.make_routers()
 
@@ -11333,13 +13270,10 @@ class Application:
         import bottle
 
         router = bottle.Bottle()
-        overview = Overview(self.services, self.dialects)
-        routes = [
-            Route(("GET",), "/", overview.show),
-            *Downloads(self.store).routes(),
-            *(route for dialect in self.dialects for route in dialect.routes()),
-        ]
-        for route in sorted(routes, key=lambda route: route.rule.find("<"), reverse=True):  # most specific first
+        routes = [*Downloads(self.store).routes()]
+        routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
+        routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
+        for route in routes:  # most specific first
             for method in route.methods:
                 router.route(route.rule, method, route.handler, public=route.public)
         return bottle.Bottle(), router
@@ -11353,7 +13287,7 @@ class Application:
             if reply is None:
                 return self.router(environ, start_response)  # type: ignore[no-any-return]
         except Exception as error:
-            reply = self.failure(environ, error)
+            reply = self.failure(request, environ, error)
         finally:
             if request and request.form:
                 request.form.close()
@@ -11395,8 +13329,8 @@ class Application:
         allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
         return not_allowed(request, allowed) if allowed else fail("not_found")
 
-    def failure(self, environ: Mapping[str, Any], error: Exception) -> Reply:
-        """What went wrong, in the form of the dialect whose address it is; unknown errors are logged with a number."""
+    def failure(self, request: Request | None, environ: Mapping[str, Any], error: Exception) -> Reply:
+        """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with a number."""
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             with contextlib.suppress(sqlite3.Error):
                 error = storage_error(error)
@@ -11406,6 +13340,9 @@ class Application:
             number = secrets.token_hex(8)
             log.error("request %s failed", number, exc_info=error)
             error = fail("internal", request=number)
+        page = next((page for page in self.pages if request and page.owns(request)), None)
+        if page and request:
+            return page.failure(request, error)
         return self.dialect_at(environ.get("PATH_INFO", "")).error(error)
 
     def dialect_at(self, path: str) -> Dialect:
@@ -11843,7 +13780,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 25  Command line
+# 29  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
