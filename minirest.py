@@ -10064,6 +10064,7 @@ LARAVEL_WORDS: Mapping[str, str] = {
     "bad_parameter": "The selected {field} is invalid. {reason}{hint}",
     "bad_value": "The {field} field {wanted}.",
     "required": "The {field} field is required.",
+    "twice": "The {field} field is set twice.",
     "unique": "The {field} has already been taken.",
     "link_taken": "The {field} has already been taken.",
     "minLength": "The {field} field must be at least {limit} characters.",
@@ -10900,7 +10901,7 @@ class _QoreTable:
 
     def __init__(self, dialect: Qore, table: Table, given: Mapping[str, Json]) -> None:
         self.dialect, self.table, self.given = dialect, table, given
-        names = dialect.names(table)
+        self.names = names = dialect.names(table)
         words = table.schema.get("x-columns") or [word for word in table.members if _is_column(table.members[word])]
         self.columns = {word: member for word in words if (member := names.find(word))}
 
@@ -10952,8 +10953,9 @@ class _QoreTable:
 
     def column(self, word: Json, path: tuple[str, ...], allows: Callable[[Field | Link], bool]) -> Field | Link:
         """A visible column that can be searched or sorted by; the id is always one."""
-        member = self.table.address if word == "id" else self.columns.get(word) if isinstance(word, str) else None
-        if member is None:
+        found = self.names.find(word) if isinstance(word, str) else None
+        member = self.table.address if word == "id" else found
+        if member is None or (word != "id" and member not in self.columns.values()):
             raise invalid(path, f"There is no column {str(word)[:100]!r}.", did_you_mean(str(word), self.columns))
         if not allows(member):
             known = ", ".join(name for name, column in self.columns.items() if allows(column))

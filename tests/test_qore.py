@@ -523,6 +523,18 @@ def test_unknown_parameter_in_a_query(web: Web) -> None:
         assert list(web.wrong(method, f"{path}?_method=PUT", {})) == ["_method"]
 
 
+def test_second_names() -> None:
+    """A second name of `x-alias` works in searches, orders and bodies; it is not shown."""
+    alias = {"x-alias": {"qore": {"naam": "name"}}}
+    schema = {"$defs": {"people": table({"name": "b"}, {"name": "a"}, name=TEXT, size=NUMBER, **alias)}}
+    with closing(Web(schema)) as web:
+        assert web.ids("people", {"search_columns": {"naam": "B"}}) == [1]
+        assert web.ids("people", {"sort_column": "naam"}) == [2, 1]
+        made = web.data("PUT", "/people/1/inline/naam", {"naam": "c"})
+        assert (made["name"], "naam" in made) == ("c", False)
+        assert web.wrong("PUT", "/people/1", {"naam": "c", "name": "d"}) == {"name": "The name field is set twice."}
+
+
 def test_tab_through_links(web: Web) -> None:
     """A tab may look through links; its name has no blanks."""
     assert web.ids("things", {"tab": "Kinder über 1"}) == web.ids("things", query="?tab=kinder_%C3%BCber_1") == [1]
