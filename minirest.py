@@ -11333,6 +11333,11 @@ def note(*parts: Content, bad: bool = False) -> Html:
     return element("p", *parts, class_="note bad" if bad else "note", role="alert" if bad else "status")
 
 
+def sentence(text: str) -> str:
+    """A message with its end."""
+    return text if text.endswith(("?", ".")) else f"{text}."
+
+
 def labelled(label: str, control: Html, name: str, *below: Content) -> Html:
     """A control of a form with its label; its id is `field-` and the name."""
     return element("div", element("label", label, for_=f"field-{name}"), control, *below, class_="field")
@@ -11390,7 +11395,7 @@ class Pages(Dialect):
                 return redirect("/login?" + urlencode({"next": quote(request.path) + query}))
             headers += (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
         status = 404 if error.code == "unknown_table" else error.status
-        said = (note(self.message(fault), ".", bad=True) for fault in error.violations)
+        said = (note(sentence(self.message(fault)), bad=True) for fault in error.violations)
         return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
 
     def show(
@@ -11544,7 +11549,7 @@ class Door(Pages):
         try:
             account = accounts.sign_in(given["name"], given["password"])
         except ApiError as error:
-            return self.show_login(request, given, f"{self.message(error.violations[0])}.", error.status)
+            return self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
         return redirect(target, (session_cookie(request, text, expires),))
@@ -11968,7 +11973,8 @@ def shortened(text: str, length: int) -> str:
 # ======================================================================================================================
 
 LIST_SIZE = 25
-LIST_COLUMNS = 8
+LIST_FIELDS, LIST_LINKS = 6, 3
+LONG_TEXT = 500
 STATUS_WORDS = ("active", "archived", "in the trash")
 DONE_WORDS: Mapping[str, str] = {
     "created": "The record is made.",
@@ -12139,19 +12145,27 @@ def is_many(member: Field | Link) -> bool:
 
 
 def list_columns(names: Names) -> list[Field | Link]:
-    """The columns of a list: the label, then those of `x-columns`, else the first that are short."""
+    """The columns of a list: the label, then those of `x-columns`, else the first short fields and unique links."""
     table = names.table
-    chosen = table.schema.get("x-columns") or [name for name, member in table.members.items() if is_short(member)]
-    members = [member for name in chosen if (member := names.find(name)) and member is not table.label]
-    rest = members if "x-columns" in table.schema else members[:LIST_COLUMNS]
-    return [*([table.label] if table.label else []), *rest]
+    members = [member for name in table.schema.get("x-columns", table.members) if (member := names.find(name))]
+    if "x-columns" not in table.schema:
+        fields = [member for member in members if isinstance(member, Field) and is_short(member)]
+        links = [member for member in members if isinstance(member, Link) and is_short(member)]
+        members = [*[member for member in fields if member is not table.label][:LIST_FIELDS], *links[:LIST_LINKS]]
+    return [*([table.label] if table.label else []), *(member for member in members if member is not table.label)]
 
 
 def is_short(member: Field | Link) -> bool:
     """Whether a member has room in a list."""
     if isinstance(member, Link):
         return not member.many and member.target.name != "_files"
-    return member.kind.name not in ("json", "password", "content")
+    return member.kind.name not in ("json", "password", "content") and not is_long(member)
+
+
+def is_long(member: Field) -> bool:
+    """Whether a text may be long by its schema."""
+    long = member.schema.get("maxLength", 0) > LONG_TEXT or "contentMediaType" in member.schema
+    return member.kind.name == "text" and long
 
 
 def options_of(member: Field | Link) -> list[tuple[str, str]]:
@@ -12395,7 +12409,7 @@ class _ListQuery:
             if after <= last
             else None,
             class_="bar",
-            aria_label="Pages",
+            aria_label="Pages of the list",
         )
 
 
@@ -12598,24 +12612,25 @@ class _Timeline:
         rows = [self.row(name, entry) for entry in reversed(group) for name in self.members(entry)]
         return element(
             "li",
-            element("h3", f"{maker} {self.deed(first)}"),
+            element("h3", f"{maker} {self.deed(group)}"),
             element("p", shown_moment(first.time), through, class_="quiet"),
             element("dl", *rows) if rows else None,
             button,
         )
 
-    def deed(self, entry: Entry) -> str:
+    def deed(self, group: Sequence[Entry]) -> str:
         """What was done, in words."""
-        if entry.action == "archived":
-            return f"set the record from {STATUS_WORDS[entry.before or 0]} to {STATUS_WORDS[entry.after or 0]}"
-        return {"created": "made the record", "moved": "moved the record", "deleted": "deleted the record"}.get(
-            entry.action, "changed"
-        )
+        deeds = {
+            "created": "made the record",
+            "moved": "moved the record",
+            "archived": "changed the state of the record",
+        }
+        return deeds.get(group[-1].action, "changed")
 
     def members(self, entry: Entry) -> Iterable[str]:
         """The names of what an entry shows."""
         if entry.field:
-            return () if entry.action == "archived" else (entry.field,)
+            return (entry.field,)
         return entry.after if isinstance(entry.after, Mapping) else ()
 
     def row(self, name: str, entry: Entry) -> Html:
@@ -12626,7 +12641,11 @@ class _Timeline:
             return fragment(title, element("dd", element("ins", self.shown(member, entry.after[name]))))
         if member is None and entry.before is None and entry.after is None:
             return fragment(title, element("dd", "a value that is never shown"))
-        before, after = (self.shown(member, value) for value in (entry.before, entry.after))
+        if entry.action == "archived":
+            title, words = element("dt", "State"), (STATUS_WORDS[value or 0] for value in (entry.before, entry.after))
+            before, after = map(fragment, words)
+        else:
+            before, after = (self.shown(member, value) for value in (entry.before, entry.after))
         return fragment(title, element("dd", element("del", before), " → ", element("ins", after)))
 
     def shown(self, member: Field | Link | None, value: Json) -> Html:
@@ -12809,7 +12828,7 @@ class Records(Pages):
 # ======================================================================================================================
 
 OPTIONS_SIZE = 100
-LONG_TEXT = 100
+LINE_LENGTH = 100
 
 
 class Choices(NamedTuple):
@@ -12921,8 +12940,12 @@ class RecordForm:
 
     def fields(self) -> Html:
         """The controls, below what is wrong."""
-        wrong = [element("a", self.members[name].title, href=f"#field-{name}") for name in self.messages]
-        notes = [note(message, ".", bad=True) for message in self.top]
+        wrong = [
+            element("a", member.title, href=f"#field-{name}")
+            for name, member in self.members.items()
+            if name in self.messages
+        ]
+        notes = [note(sentence(message), bad=True) for message in self.top]
         if wrong:
             notes.append(note("Look again at ", Html(", ".join(wrong)), ".", bad=True))
         return fragment(*notes, *(self.field(name, member) for name, member in self.members.items()))
@@ -12936,7 +12959,7 @@ class RecordForm:
             "required": (member.required and not self.is_multiple(member)) or None,
         }
         control = self.link_control(member, state) if isinstance(member, Link) else self.control(member, state)
-        wrong = element("p", "; ".join(messages), ".", class_="wrong", id=f"wrong-{name}") if messages else None
+        wrong = element("p", sentence("; ".join(messages)), class_="wrong", id=f"wrong-{name}") if messages else None
         about = member.schema.get("description")
         hint = element("p", str(about), class_="quiet") if about else None
         star = " *" if member.required else ""
@@ -12959,7 +12982,7 @@ class RecordForm:
                 return fragment(unset, choice(name, options, entered, multiple=True, **state))
             return choice(name, [("", ""), *options], entered, **state)
         text = entered[0] if entered else ""
-        if kind in ("json", "list") or "\n" in text or len(text) > LONG_TEXT or is_long(member):
+        if kind in ("json", "list") or "\n" in text or len(text) > LINE_LENGTH or is_long(member):
             start = "\n" if text.startswith("\n") else ""  # a browser drops the first one
             hint = "One in each line." if kind == "list" else None
             area = element("textarea", start, text, name=name, id=f"field-{name}", **state)
@@ -13001,13 +13024,6 @@ class RecordForm:
         table = element("a", link.target.title, href=f"/browse/{link.target.name}", target="_blank")
         hint = "Numbers of records of " if link.many else "The number of a record of "
         return fragment(control, element("span", hint, table, ".", labels, class_="quiet"))
-
-
-def is_long(member: Field) -> bool:
-    """Whether a text may be long by its schema."""
-    return member.kind.name == "text" and (
-        "contentMediaType" in member.schema or member.schema.get("maxLength", 0) > 500
-    )
 
 
 def read_choice(link: Link, value: Json) -> Change:

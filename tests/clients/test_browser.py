@@ -1,0 +1,309 @@
+"""Headless Chromium drives the pages on a real port: as a person would, and watched for what it should not do."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import minirest
+from tests.web import served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
+    " --disable-sync"
+).split()
+WIDTHS = {"desk": 1280, "phone": 390}
+PASSWORD = "open-sesame"
+HOSTILE = "<script>document.title = 'broken'</script><img src=x onerror=\"document.title='broken'\">"
+SCHEMA: dict[str, Any] = {
+    "title": "Shop",
+    "$defs": {
+        "books": {
+            "type": "object",
+            "title": "Books",
+            "properties": {
+                "title": {"type": "string", "title": "Title"},
+                "pages": {"type": "integer", "title": "Pages", "minimum": 1},
+                "sold": {"type": "boolean", "title": "Sold"},
+                "state": {"enum": ["new", "used"], "title": "State"},
+                "published": {"type": "string", "format": "date", "title": "Published"},
+                "extra": {"title": "Extra"},
+                "author": {"$ref": "#/$defs/authors", "title": "Author"},
+                "subjects": {"type": "array", "items": {"$ref": "#/$defs/subjects"}, "title": "Subjects"},
+            },
+            "required": ["title"],
+            "x-archive": True,
+            "examples": [
+                {
+                    "title": "Emma",
+                    "pages": 300,
+                    "author": 1,
+                    "subjects": [1],
+                    "extra": {"text": "</textarea>" + HOSTILE},
+                },
+                {"title": "Walden", "pages": 20, "author": 2, "sold": True},
+                {"title": HOSTILE, "pages": 1},
+            ],
+        },
+        "authors": {
+            "type": "object",
+            "title": "Authors",
+            "properties": {
+                "name": {"type": "string", "title": "Name"},
+                "books": {"type": "array", "items": {"$ref": "#/$defs/books"}, "x-inverse": "author", "title": "Books"},
+            },
+            "examples": [{"name": "Jane Austen"}, {"name": "Henry Thoreau"}],
+        },
+        "subjects": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}},
+            "examples": [{"name": f"Subject {number}"} for number in range(20)],
+        },
+    },
+}
+EVERY_PAGE = (
+    "/ /api_tokens /logout /browse/books /browse/books?archived=all&filter[title]=e /browse/books/new /browse/books/1 "
+    "/browse/books/1/edit /browse/books/3 /browse/books/3/edit /browse/books/1/links/subjects"
+).split()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> "Iterator[Browser]":
+    """Return the browser; without it, or without Playwright, these tests are skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A person at a browser of some width, whose every request and every message of the console is kept."""
+
+    def __init__(self, browser: "Browser", address: str, app: minirest.Application, **settings: Any) -> None:
+        self.address, self.app, self.host = address, app, urlsplit(address).netloc
+        self.context = browser.new_context(**settings)
+        self.page: Page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.expected: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(message.text))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("request", lambda request: self.check(request.url))
+
+    def check(self, address: str) -> None:
+        """Note a request to another host."""
+        if urlsplit(address).netloc != self.host and not address.startswith("data:"):
+            self.trouble.append(f"asked {address}")
+
+    def open(self, path: str) -> "Page":
+        """Go to an address."""
+        self.page.goto(self.address.rstrip("/") + path)
+        return self.page
+
+    def sign_in(self) -> "Page":
+        """Fill in the form that stands before every page."""
+        page = self.open("/")
+        page.get_by_label("Name").fill("admin")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        return page
+
+    def heading(self) -> str:
+        """The title of the page that is open."""
+        return self.page.locator("h1").inner_text()
+
+    def notes(self) -> list[str]:
+        """What the page says first."""
+        return self.page.locator(".note").all_inner_texts()
+
+    def names(self) -> list[str]:
+        """The first cells of a list."""
+        cells: Locator = self.page.locator("tbody tr td:first-child")
+        return cells.all_inner_texts()
+
+    def refused(self, status: int) -> None:
+        """Take an answer as meant that a browser writes to its console."""
+        assert self.trouble
+        assert re.fullmatch(rf"Failed to load resource: .* status of {status} \(.*\)", self.trouble.pop())
+
+
+@pytest.fixture(params=WIDTHS)
+def visitor(chromium: "Browser", request: pytest.FixtureRequest) -> Iterator[Visitor]:
+    """Return a person at a desk or with a phone; in the end nothing was said and no other host was asked."""
+    app = minirest.make_app(SCHEMA, users={"admin": PASSWORD})
+    with served(app) as address:
+        scheme = "dark" if request.param == "phone" else "light"
+        size = {"width": WIDTHS[request.param], "height": 900}
+        person = Visitor(chromium, address, app, viewport=size, color_scheme=scheme)
+        yield person
+        person.context.close()
+    assert person.trouble == []
+
+
+def ask(address: str, token: str) -> int:
+    """The status that a program with a token gets."""
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_token(visitor: Visitor) -> None:
+    """A token is made after signing in, works in a real request, and not after it was revoked."""
+    page = visitor.sign_in()
+    assert visitor.heading() == "Shop"
+    page.get_by_role("link", name="Tokens").click()
+    page.get_by_label("Name of the device").fill("laptop")
+    page.get_by_role("button", name="Create token").click()
+    token = page.locator("#token").inner_text()
+    address = f"{visitor.address}books"
+    assert ask(address, token) == 200
+    page.get_by_role("link", name="Tokens").click()
+    assert token not in page.content()
+    assert page.locator("#tokens tbody tr").count() == 1
+    page.get_by_role("button", name="Revoke laptop").click()
+    assert ask(address, token) == 401
+    assert page.get_by_text("There are none.").is_visible()
+    page.get_by_role("button", name="Sign out").click()
+    visitor.open("/browse/books")
+    assert visitor.heading() == "Sign in"
+
+
+def test_records(visitor: Visitor) -> None:
+    """Browse, filter, edit with a mistake and then right, follow a link, see the change, archive and restore."""
+    page = visitor.sign_in()
+    page.get_by_role("link", name="books", exact=True).click()
+    assert visitor.names() == ["Emma", "Walden", HOSTILE]
+    page.get_by_text("Filters").click()
+    page.get_by_label("Pages", exact=True).fill(">100")
+    page.get_by_role("button", name="Show").click()
+    assert visitor.names() == ["Emma"]
+    page.get_by_role("link", name="Emma").click()
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Pages").fill("0")
+    page.get_by_label("State").select_option("used")
+    page.get_by_role("button", name="Save").click()
+    visitor.refused(422)
+    assert visitor.notes() == ["Look again at Pages."]
+    assert page.locator("#wrong-pages").inner_text() == "Must be at least 1."
+    assert page.get_by_label("Pages").input_value() == "0"
+    assert page.get_by_label("State").input_value() == "used"
+    page.get_by_role("link", name="Pages").click()
+    page.get_by_label("Pages").fill("301")
+    page.get_by_label("Sold").check()
+    page.get_by_label("Published").fill("1815-12-23")
+    page.get_by_role("button", name="Save").click()
+    assert visitor.notes() == ["The record is saved."]
+    entry = page.locator(".timeline li").first.inner_text()
+    for word in ("admin changed", "through pages", "300 → 301", "- → used", "- → yes", "- → 1815-12-23"):
+        assert word in entry
+    page.locator("#values").get_by_role("link", name="Jane Austen").click()
+    assert visitor.heading() == "Jane Austen"
+    page.go_back()
+    page.get_by_role("button", name="Archive").click()
+    assert visitor.notes() == ["The record is archived."]
+    page.get_by_role("link", name="Books", exact=True).click()
+    assert visitor.names() == ["Walden", HOSTILE]
+    page.get_by_label("Records").select_option("archived")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("link", name="Emma").click()
+    page.get_by_role("button", name="Restore").click()
+    assert visitor.notes() == ["The record is active again."]
+
+
+def test_undo_and_delete(visitor: Visitor) -> None:
+    """The last change is taken back with one button; a record is deleted with two clicks, not with one."""
+    page = visitor.sign_in()
+    page = visitor.open("/browse/books/2/edit")
+    page.get_by_label("Title").fill("Walden Pond")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Undo this change").click()
+    assert visitor.heading() == "Walden"
+    assert not page.get_by_role("button", name="Delete for good").is_visible()
+    page.get_by_text("Delete …").click()
+    page.get_by_role("button", name="Delete for good").click()
+    assert visitor.notes() == ["The record is deleted."]
+    assert visitor.names() == ["Emma", HOSTILE]
+
+
+def test_stored_script_stays_text(visitor: Visitor) -> None:
+    """What somebody stored runs on no page, no page is wider than the screen, and nothing is asked elsewhere."""
+    visitor.sign_in()
+    for path in EVERY_PAGE:
+        page = visitor.open(path)
+        assert page.title() != "broken"
+        assert page.locator("img").count() == 0
+        assert page.evaluate("document.scripts.length") == 1
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert back == ("rgb(255, 255, 255)" if page.viewport_size["width"] == 1280 else "rgb(15, 19, 24)")  # type: ignore[index]
+    visitor.open("/browse/books/3")
+    assert visitor.heading() == HOSTILE
+    page = visitor.open("/browse/books/1/edit")
+    assert json.loads(page.get_by_label("Extra").input_value()) == {"text": "</textarea>" + HOSTILE}
+
+
+def test_untouched_form(visitor: Visitor) -> None:
+    """A browser sends a form back as it was shown: nothing is changed by it."""
+    page = visitor.sign_in()
+    for number in (1, 2, 3):
+        page = visitor.open(f"/browse/books/{number}/edit")
+        page.get_by_role("button", name="Save").click()
+        assert visitor.notes() == ["The record is saved."]
+        assert page.locator(".timeline li").count() == 1
+
+
+def test_find_in_a_long_list(visitor: Visitor) -> None:
+    """The script puts a search above a long list; what is found is chosen, and what was chosen stays."""
+    page = visitor.sign_in()
+    page = visitor.open("/browse/books/1/edit")
+    page.get_by_label("Find in Subjects").fill("subject 13")
+    options = page.get_by_label("Subjects", exact=True).locator("option")
+    shown = [option.inner_text() for option in options.all() if not option.evaluate("option => option.hidden")]
+    assert shown == ["Subject 0", "Subject 13"]
+    page.get_by_label("Find in Subjects").press("Enter")
+    assert visitor.heading() == "Edit #1 in Books"
+
+
+def test_keyboard(visitor: Visitor) -> None:
+    """The first key leads past the head of the page; tables of the drawing are reached and opened by keys."""
+    page = visitor.sign_in()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert urlsplit(page.url).fragment == "content"
+    page.locator('svg a[data-table="authors"]').focus()
+    page.keyboard.press("Enter")
+    assert visitor.heading() == "Authors"
+
+
+def test_without_script(chromium: "Browser") -> None:
+    """All that matters works in a browser that runs no scripts."""
+    app = minirest.make_app(SCHEMA, users={"admin": PASSWORD})
+    with served(app) as address:
+        person = Visitor(chromium, address, app, java_script_enabled=False)
+        page = person.sign_in()
+        page = person.open("/browse/books/new")
+        page.get_by_label("Title").fill("New")
+        page.get_by_label("Subjects").select_option(["Subject 3", "Subject 4"])
+        page.get_by_role("button", name="Save").click()
+        assert person.notes() == ["The record is made."]
+        page.get_by_text("Delete …").click()
+        page.get_by_role("button", name="Delete for good").click()
+        assert person.notes() == ["The record is deleted."]
+        person.context.close()
+    assert person.trouble == []
