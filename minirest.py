@@ -5721,6 +5721,11 @@ class Request:
         """Whether the body is a form that can hold files; `read_form` reads it, where a dialect takes it."""
         return self.media_type == "multipart/form-data"
 
+    @property
+    def brings_texts(self) -> bool:
+        """Whether the values of the body are texts, to be read by the kinds of their fields."""
+        return self.is_form or self.is_multipart
+
     @functools.cached_property
     def payload(self) -> Json:
         """The value of the body, read once."""
@@ -7438,29 +7443,25 @@ class Limbas(Dialect):
 
     def values(self, request: Request, table: Table, data: Json) -> Values:
         """What the `data` of a body sets."""
-        if self.is_form(request) and data in ("", []):
+        if request.brings_texts and data in ("", []):
             data = {}
         if not isinstance(data, Mapping):
             raise LimbasError('Key "data" must be an object of attributes!')
         names = self.names(table)
         coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
-        return read_values(names, coerced, self.read_link, text=self.is_form(request))
-
-    def is_form(self, request: Request) -> bool:
-        """Whether the values of a body are texts."""
-        return request.is_form or request.is_multipart
+        return read_values(names, coerced, self.read_link, text=request.brings_texts)
 
     def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
         """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
         if not isinstance(member, Field):
             return value
         if member.kind.name == "choices":
-            parts = value.split(";") if self.is_form(request) and isinstance(value, str) and value else value
+            parts = value.split(";") if request.brings_texts and isinstance(value, str) and value else value
             return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
         if isinstance(value, str) and value and member.kind.is_date:
             with contextlib.suppress(ValueError):
                 return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
-        if self.is_form(request) and isinstance(value, str):
+        if request.brings_texts and isinstance(value, str):
             if member.kind.name == "number":
                 return value.replace(",", ".")
             if member.kind.name == "boolean":
@@ -10282,7 +10283,7 @@ def laravel_type(member: Field | Link) -> str:
     if isinstance(member, Field):
         is_select = bool(member.choices) and member.kind.name != "choices"
         return "select" if is_select else LARAVEL_TYPES.get(member.kind.name, member.kind.name)
-    if member.target.name == "_files":
+    if member.is_file:
         return "file"
     if member.key:
         return "belongs_to"
@@ -10293,7 +10294,7 @@ def laravel_rules(member: Field | Link) -> list[str]:
     """The rules of a field as Laravel writes them."""
     schema, rules = member.schema, ["required" if member.required else "nullable"]
     if isinstance(member, Link):
-        if member.target.name == "_files":
+        if member.is_file:
             return [*rules, "file"]
         exists = f"exists:{member.target.name},{member.target.address.name}"
         return [*rules, "array" if member.many else exists]
@@ -10456,6 +10457,8 @@ class Qore(Dialect):
 
     def payload(self, request: Request) -> dict[str, Json]:
         """The values of a body, JSON or a form, as Laravel hands them on."""
+        if request.is_multipart:
+            return {name: laravel_input(part, name) for name, part in read_form(request).values().items()}
         if not request.body.strip():
             return {}
         if request.media_type and not request.is_form and not is_json(request):
@@ -10835,7 +10838,7 @@ class Qore(Dialect):
             member = names.find(name, writing=True)
             if isinstance(member, Field) and member.kind.name == "password" and value in (None, ""):
                 del kept[name]
-        values = read_values(names, kept, self.read_link, text=request.is_form)
+        values = read_values(names, kept, self.read_link, text=request.brings_texts)
         values.faults = [self.with_kind(names, fault, kept) for fault in values.faults]
         return values
 
@@ -10850,7 +10853,7 @@ class Qore(Dialect):
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an id or null, or a list of ids. A file can only be taken away."""
-        if link.target.name == "_files" and value is not None:
+        if link.is_file and value is not None:
             raise fail("read_only")
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
@@ -11131,7 +11134,7 @@ def _choices(column: Field) -> list[dict[str, Json]]:
 
 
 def _has_options(member: Field | Link) -> bool:
-    return member.target.name != "_files" if isinstance(member, Link) else bool(member.choices)
+    return not member.is_file if isinstance(member, Link) else bool(member.choices)
 
 
 def _matches(table: Table, rows: Sequence[Row]) -> str:
@@ -11741,7 +11744,7 @@ def rows_of(table: Table) -> list[tuple[str, str]]:
     if len(fields) > SHOWN_FIELDS:
         rows.append((f"{len(fields) - SHOWN_FIELDS} more", ""))
     for link in table.links.values():
-        target = "file" if link.target.name == "_files" else link.target.title
+        target = "file" if link.is_file else link.target.title
         rows.append((link.name, f"{target} *" if link.many else target))
     return rows
 
@@ -12064,7 +12067,7 @@ class Overview(Pages):
         scheme = request.environ.get("wsgi.url_scheme", "http")
         address = f"{scheme}://{request.host}{dialect.example.format(table=table.name.lower())}"
         command = f"curl -g {user}{shlex.quote(address)}"
-        return fragment(element("h3", dialect.name.title()), element("pre", command, class_="copy"))
+        return fragment(element("h3", type(dialect).__name__), element("pre", command, class_="copy"))
 
 
 # ---- values for people ----
@@ -12128,7 +12131,7 @@ def shape_of(member: Field | Link) -> Shape:
 
 def shown(member: Field | Link | None, value: Json) -> Html:
     """The value of a member in a page."""
-    if isinstance(member, Link) and isinstance(value, Mapping) and member.target.name != "_files":
+    if isinstance(member, Link) and isinstance(value, Mapping) and not member.is_file:
         return element("a", label_of(value), href=record_address(member.target, value["id"]))
     if isinstance(member, Link) and isinstance(value, Mapping):
         return fragment(label_of(value))
@@ -12158,7 +12161,7 @@ def list_columns(names: Names) -> list[Field | Link]:
 def is_short(member: Field | Link) -> bool:
     """Whether a member has room in a list."""
     if isinstance(member, Link):
-        return not member.many and member.target.name != "_files"
+        return not member.many and not member.is_file
     return member.kind.name not in ("json", "password", "content") and not is_long(member)
 
 
@@ -12469,7 +12472,7 @@ class Lists(Pages):
         self.reading(request)
         names, number = self.names(self.schema.find(table)), number_of(key)
         member = names.find(link)
-        if not isinstance(member, Link) or member.target.name == "_files":
+        if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
         parent = Parent(member, Key(names.table.id, number))
         back = element("a", f"Back to the record in {names.table.title}", href=record_address(names.table, number))
@@ -12739,7 +12742,7 @@ class Records(Pages):
             member = names.find(name)
             assert member
             content = shown(member, value)
-            if isinstance(member, Link) and member.target.name == "_files" and value is not None:
+            if isinstance(member, Link) and member.is_file and value is not None:
                 content = element("a", content, href=f"{record_address(names.table, number)}/file/{name}")
             elif isinstance(member, Field) and member.kind.name == "json" and value is not None:
                 content = element("code", json.dumps(value, indent=2, ensure_ascii=False))
@@ -13165,7 +13168,7 @@ class Editor(Pages):
     def choices(self, request: Request, names: Names, number: int | None) -> dict[Link, Choices]:
         """What is offered for each link of a form; a link to too many records is left out."""
         table = names.table
-        links = [link for link in table.links.values() if names.find(link.name) and link.target.name != "_files"]
+        links = [link for link in table.links.values() if names.find(link.name) and not link.is_file]
         linked = self.linked(request, table, links, number) if number is not None else [{} for _ in links]
         scope = Scope("no", On(self.today()))
         selects = []

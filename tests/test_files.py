@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import ApiError, BodyLimits, Form, Request, Upload, disposition, file_name, media_type_of, read_form
-from tests.web import Answer, send
+from tests.web import Answer, multipart, part, send
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -69,21 +69,9 @@ LONG = bytes(range(256)) * (PIECE // 256 * 2) + b"the end"
 # ---- what clients send ----
 
 
-def part(name: str, data: bytes = b"", file: str | None = None, kind: str = "") -> bytes:
-    """One part of a form, as browsers write it."""
-    head = f'Content-Disposition: form-data; name="{name}"' + ("" if file is None else f'; filename="{file}"')
-    return head.encode() + (f"\r\nContent-Type: {kind}".encode() if kind else b"") + b"\r\n\r\n" + data
-
-
 def jpeg(data: bytes = LONG, file: str = "a.jpg", name: str = "data[photo]") -> bytes:
     """A part with a picture."""
     return part(name, data, file, "image/jpeg")
-
-
-def multipart(*parts: bytes, boundary: str = "-x") -> bytes:
-    """A whole form."""
-    mark = b"--" + boundary.encode()
-    return b"".join(mark + b"\r\n" + each + b"\r\n" for each in parts) + mark + b"--\r\n"
 
 
 class Stream(io.BytesIO):

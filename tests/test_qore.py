@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import ERRORS, fail, laravel_attribute, laravel_input, laravel_model, laravel_pages
-from tests.web import Answer, send
+from tests.web import Answer, multipart, part, send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/resources"
@@ -353,6 +353,46 @@ def test_data_can_be_sent_back(web: Web) -> None:
     assert before["friends"] == [{"value": 4, "label": "ÄRGER"}, {"value": 2, "label": "two"}]
     assert web.data("PUT", "/things/1", before) == before
     assert web.data("PUT", "/things/1", {"fixed": "x", "id": 7, "created_at": "x", "updated_at": None}) == before
+
+
+MULTIPART = "multipart/form-data; boundary=-x"
+
+
+def test_files(web: Web) -> None:
+    """A file comes with a form, is fetched where all files are, replaced by another one, and taken away by null."""
+    whole = multipart(part("name", b" five "), part("photo", b"\x00\xffone", "../a.bin", "image/png"))
+    made = web.data("POST", "/things", whole, MULTIPART)
+    assert (made["id"], made["name"], made["photo"]["label"]) == (5, "five", "a.bin")
+    got = send(web.app, "GET", "/browse/things/5/file/photo")
+    assert (got.status, got.headers["Content-Type"], got.body) == (200, "image/png", b"\x00\xffone")
+    posted = multipart(part("_method", b"PUT"), part("photo", b"two", "b.bin"))
+    assert web.data("POST", "/things/5", posted, MULTIPART)["photo"]["label"] == "b.bin"
+    assert send(web.app, "GET", "/browse/things/5/file/photo").body == b"two"
+    assert web.data("PUT", "/things/5", {"photo": None})["photo"] is None
+    assert send(web.app, "GET", "/browse/things/5/file/photo").status == 404
+    assert web.app.store.database.writer.execute("select count(*) from _pieces").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ([part("photo", b"x", "a\0b")], 400),
+        ([part("photo", b"x", "a" * 300)], 400),
+        ([part("name", b"x", "a.txt")], 400),
+        ([part("photo", b"x", "a"), part("photo", b"x", "b")], 400),
+        ([part("photo", b"not a file")], 422),
+        ([part("nmae", b"x")], 422),
+        ([part("name", b"x")] * 5000, 400),
+        ([part("name", b"x" * (minirest.MAX_BODY_BYTES + 1))], 413),
+        ([part("size", b"many")], 422),
+    ],
+)
+def test_bad_multiparts(web: Web, parts: list[bytes], status: int) -> None:
+    """A form that is not right is refused in this dialect's form, and nothing has changed."""
+    before = web.dump()
+    answer = web("POST", "/things", multipart(*parts), MULTIPART)
+    assert (answer.status, "message" in answer.json) == (status, True), answer.body
+    assert web.dump() == before
 
 
 def test_links_are_cleared(web: Web) -> None:

@@ -55,6 +55,18 @@ def send(
     return Answer(int(status[:3]), dict(head), b"".join(parts))
 
 
+def part(name: str, data: bytes = b"", file: str | None = None, kind: str = "") -> bytes:
+    """One part of a form, as browsers write it."""
+    head = f'Content-Disposition: form-data; name="{name}"' + ("" if file is None else f'; filename="{file}"')
+    return head.encode() + (f"\r\nContent-Type: {kind}".encode() if kind else b"") + b"\r\n\r\n" + data
+
+
+def multipart(*parts: bytes, boundary: str = "-x") -> bytes:
+    """A whole form."""
+    mark = b"--" + boundary.encode()
+    return b"".join(mark + b"\r\n" + each + b"\r\n" for each in parts) + mark + b"--\r\n"
+
+
 @contextmanager
 def served(app: minirest.Application) -> Iterator[str]:
     """The address of a server for an application on a free port; both end with the block."""
