@@ -10854,11 +10854,11 @@ class Qore(Dialect):
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an id or null, or a list of ids. A file can only be taken away."""
         if link.is_file and value is not None:
-            raise fail("read_only")
+            raise fail("read_only", ())
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
-            raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ids")
+            raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of ids")
         return Change("replace", tuple(self.item(link, part) for part in value or ()), "move")
 
     def item(self, link: Link, value: Json) -> Item:
