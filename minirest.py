@@ -5856,11 +5856,15 @@ RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
 
 @dataclass
 class Form:
-    """What a form holds: texts and files, each with its name cut at the brackets. The files lie in `spool`."""
+    """What a form holds: texts and files, each with its name cut at the brackets. The files lie in `spool`.
+
+    `fault` is what was wrong with a form that could not be read to its end.
+    """
 
     texts: list[Parameter]
     files: dict[tuple[str, ...], Upload]
     spool: IO[bytes]
+    fault: ApiError | None = None
 
     def values(self, *place: str) -> dict[str, Json]:
         """The texts, nested as the brackets say, with each file as an `Upload` among them.
@@ -5883,11 +5887,13 @@ def read_form(request: Request) -> Form:
     """The `multipart/form-data` of a request, read once. Files go to the disk; its limits are those of the request."""
     if request.form is None:
         reader = _Multipart(request)
+        request.form = reader.form
         try:
-            request.form = reader.read()
-        except BaseException:
-            reader.form.close()
-            raise
+            reader.read()
+        except ApiError as error:
+            reader.form.fault = error
+    if request.form.fault:
+        raise request.form.fault
     return request.form
 
 
@@ -5948,8 +5954,8 @@ class _Multipart:
         self.buffer = b"\r\n"  # so that the first boundary is like all others
         self.form = Form([], {}, tempfile.SpooledTemporaryFile(PIECE_BYTES))  # noqa: SIM115 - `Form.close` does
 
-    def read(self) -> Form:
-        """The whole form."""
+    def read(self) -> None:
+        """Read the whole form."""
         if self.text(self.mark):
             raise fail("bad_body", reason="it does not begin with its boundary")
         for number in itertools.count(1):
@@ -5958,7 +5964,6 @@ class _Multipart:
             if number > MAX_PARTS:
                 raise fail("too_many_parameters", limit=MAX_PARTS)
             self.read_part(*self.read_head())
-        return self.form
 
     def goes_on(self) -> bool:
         """Whether a part follows the boundary; behind the last one there is nothing."""

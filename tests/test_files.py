@@ -684,7 +684,7 @@ def test_ranges(web: Web, value: str, wanted: tuple[int, int] | None) -> None:
     answer = web("GET", "/browse/people/1/file/photo", HTTP_RANGE=value)
     if wanted is None:
         assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{SIZE}")
-        assert f"The file has {SIZE} bytes; &#x27;{value}&#x27; asks for none of them." in answer.body.decode()
+        assert f"The file has {SIZE} bytes; '{value}' asks for none of them." in answer.body.decode()
     else:
         first, end = wanted
         assert (answer.status, answer.body) == (206, LONG[first:end])
