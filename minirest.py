@@ -33,7 +33,7 @@ Map of the sections; each uses only earlier ones:
 10  Writes             what an operation changes, history, events
 11  Store              the tables in a file, changes of the schema, examples, the door for operations
 12  HTTP               requests, replies, bracket parameters, bodies
-13  Files              what records hold as files: multipart, pieces, ranges
+13  Files              what records hold as files: multipart, names, ranges
 14  Accounts           users, tokens, authentication schemes
 15  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
 16  Dialects           what all dialects have
@@ -41,14 +41,15 @@ Map of the sections; each uses only earlier ones:
 18  NocoBase           resources and actions at /api/<collection>:<action>
 19  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
 20  Platform           stores and ObjectIds at /api/v1/<store>
-21  Qore               resources with tables, forms and actions at /api/resources/<resource>
-22  Pages              what all pages for a browser share; signing in; tokens
-23  Drawing            the schema as a picture
-24  Browsing           the overview at /, lists of records at /browse/<table>
-25  Records            one record, its links and its history
-26  Forms              the forms that make and change records
-27  App and server     make_app, waitress, the graceful stop
-28  Command line       main
+21  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
+22  Qore               resources with tables, forms and actions at /api/resources/<resource>
+23  Pages              what all pages for a browser share; signing in; tokens
+24  Drawing            the schema as a picture
+25  Browsing           the overview at /, lists of records at /browse/<table>
+26  Records            one record, its links and its history
+27  Forms              the forms that make and change records
+28  App and server     make_app, waitress, the graceful stop
+29  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -88,6 +89,7 @@ import socket
 import sqlite3
 import string
 import subprocess
+import tempfile
 import threading
 import time
 import unicodedata
@@ -101,6 +103,7 @@ from http import HTTPStatus
 from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import (
+    IO,
     TYPE_CHECKING,
     Any,
     ClassVar,
@@ -125,6 +128,11 @@ __all__ = ["ApiError", "Application", "main", "make_app", "serve"]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_UPLOAD_BYTES = 64 * 1024 * 1024
+MAX_PARTS = 1000
+MAX_PART_HEADER_BYTES = 8 * 1024
+MAX_FILE_NAME_LENGTH = 255
+PIECE_BYTES = 256 * 1024
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
@@ -143,10 +151,12 @@ MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
+MAX_GIVEN_ID = 2**51 - 1
 MAX_NAME_LENGTH = 63
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
+MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
@@ -225,6 +235,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "enum": ErrorRule(400, "Field {field!r} must be one of {options}"),
     "const": ErrorRule(400, "Field {field!r} must be {expected_value}"),
     "type": ErrorRule(400, "Field {field!r} must be of type {types}"),
+    "contentMediaType": ErrorRule(400, "Field {field!r} must be a file of type {media_type}"),
     "schema": ErrorRule(400, "Field {field!r} breaks the rule {keyword!r} of the schema"),
     # links
     "link_missing": ErrorRule(400, "Field {field!r} links to a record that does not exist: {value}"),
@@ -241,6 +252,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
     "method": ErrorRule(405, "Method {method} is not allowed here; allowed are {allowed}"),
+    "range": ErrorRule(416, "The file has {size} bytes; {value!r} asks for none of them"),
     "precondition": ErrorRule(412, "The record has changed since: its version is not the one in If-Match"),
     "wrong_host": ErrorRule(
         421, "This server does not answer for the host {host!r}; start it with --allow-host {host}"
@@ -347,7 +359,7 @@ END_OF_TIME = "~"
 def moment_text(moment: datetime) -> str:
     """A moment as it is stored: 24 characters of UTC text, cut to milliseconds.
 
-    >>> moment_text(datetime(2024, 5, 1, 15, 45, 0, 123999, tzinfo=timezone(timedelta(hours=2))))
+    >>> moment_text(datetime.fromisoformat("2024-05-01T15:45:00.123999+02:00"))
     '2024-05-01T13:45:00.123Z'
     """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
@@ -891,6 +903,11 @@ class Link:
         return str(self.schema.get("title") or self.name)
 
     @property
+    def is_file(self) -> bool:
+        """Whether it is a file field: what it leads to belongs to this record alone, and goes with it."""
+        return self.target.name == "_files"
+
+    @property
     def opposites(self) -> Iterator[Link]:
         """The declared links of the target that show the same connections from the other side."""
         for other in self.target.links.values():
@@ -970,6 +987,11 @@ class Table:
     def keys(self) -> tuple[Field, ...]:
         """The columns of the own links."""
         return tuple(link.key for link in self.links.values() if link.key)
+
+    @functools.cached_property
+    def files(self) -> tuple[Link, ...]:
+        """The file fields."""
+        return tuple(link for link in self.links.values() if link.is_file)
 
     @functools.cached_property
     def columns(self) -> tuple[Field, ...]:
@@ -1193,9 +1215,9 @@ SYSTEM_SCHEMA: Mapping[str, Json] = {
         "type": "object",
         "title": "Files",
         "properties": {
-            "name": {"type": "string"},
-            "media_type": {"type": "string"},
-            "size": {"type": "integer"},
+            "name": {"type": "string", "readOnly": True},
+            "media_type": {"type": "string", "readOnly": True},
+            "size": {"type": "integer", "readOnly": True},
         },
     },
     "_history": {
@@ -2076,6 +2098,13 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class Matching:
+    """One term of an order: the records for which `where` is true come first."""
+
+    where: Filter
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A window of the records: at most `limit` (None: all) from number `offset` on, counted from 0."""
 
@@ -2227,9 +2256,33 @@ class Parent(NamedTuple):
     key: Key
 
 
+ANY_MEDIA_TYPE = "application/octet-stream"
+"""Of a file: bytes of whatever kind. Of a field: files of any type."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Upload:
+    """A file that a request brings: `size` bytes of an open file, from `start` on, which lasts as long as the request.
+
+    The name is one part of a path, the media type has the form `type/subtype`, in lower case.
+    """
+
+    name: str
+    media_type: str
+    size: int
+    source: IO[bytes]
+    start: int = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """The content, cut into pieces of `PIECE_BYTES`."""
+        for done in range(0, self.size, PIECE_BYTES):
+            self.source.seek(self.start + done)
+            yield self.source.read(min(PIECE_BYTES, self.size - done))
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One linked record in a `Change`: an existing one by key, a new one by values, or both.
+    """One linked record in a `Change`: an existing one by key, a new one by values, or both; a new file by its upload.
 
     `row` are values of the link's own row. `found` says whether an existing record takes the values too, `missing`
     what happens when the key leads nowhere.
@@ -2241,6 +2294,7 @@ class Item:
     row: Mapping[Field, SqlValue] = field(default_factory=dict)
     found: Literal["link", "update"] = "link"
     missing: Literal["refuse", "skip", "create"] = "refuse"
+    upload: Upload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -2263,7 +2317,7 @@ class Select:
     shape: Shape
     where: Filter = TRUE
     scope: Scope = ANY_STATE
-    sort: tuple[Sort, ...] = ()
+    sort: tuple[Sort | Matching, ...] = ()
     page: Page = Page(None)
     total: bool = False
     parent: Parent | None = None
@@ -2832,6 +2886,7 @@ LinkReader: TypeAlias = Callable[[Link, Json], Change]
 def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, text: bool = False) -> Values:
     """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
 
+    A file field takes an `Upload`; what else it takes is up to `read_link`, as with any link.
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
     result, known = Values(), names.known()
@@ -2850,11 +2905,24 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
                 result.faults.append(Violation((name,), "read_only"))
         elif member in result.fields or member in result.links:
             result.faults.append(Violation((name,), "twice"))
+        elif isinstance(value, Upload):
+            _read_upload(result, member, value)
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
             _read_field(result, member, value, text)
     return result
+
+
+def _read_upload(result: Values, member: Field | Link, upload: Upload) -> None:
+    if isinstance(member, Field) or not member.is_file:
+        params = {"value": dump_json(upload.name), "expected": "no file"}
+        result.faults.append(Violation((member.name,), "bad_value", params))
+        return
+    wanted = str(member.schema.get("contentMediaType", ANY_MEDIA_TYPE)).lower()
+    if wanted not in (upload.media_type, ANY_MEDIA_TYPE):
+        result.faults.append(Violation((member.name,), "contentMediaType", {"media_type": wanted}))
+    result.links[member] = Change("replace", (Item(upload=upload),))
 
 
 def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -> None:
@@ -3307,9 +3375,10 @@ class Compiler:
             case First(parts):
                 return sql("coalesce({})", join(",", (self.shape(part, frame) for part in parts)))
             case Obj(pairs):
-                return self.object(pairs, frame)
+                members = [sql("{},{}", constant(key), self.shape(part, frame)) for key, part in pairs]
+                return spliced("json_object({})", "{}", members)
             case Arr(items):
-                return sql("json_array({})", join(",", (self.shape(item, frame) for item in items)))
+                return spliced("json_array({})", "[]", [self.shape(item, frame) for item in items])
             case Sub():
                 return self.sub(shape, frame)
             case _:
@@ -3340,23 +3409,6 @@ class Compiler:
             )
         source = self.source(path.links[0], frame)
         return sql("(select count(*) from {} where {})", source.tables, source.where)
-
-    def object(self, pairs: tuple[tuple[str, Shape], ...], frame: Frame) -> Sql:
-        """`json_object`, spliced from several where it has more pairs than SQLite takes."""
-        parts = [sql("{},{}", constant(key), self.shape(shape, frame)) for key, shape in pairs]
-        if len(parts) <= MAX_OBJECT_PAIRS:
-            return sql("json_object({})", join(",", parts))
-        objects = [
-            join(",", parts[start : start + MAX_OBJECT_PAIRS]) for start in range(0, len(parts), MAX_OBJECT_PAIRS)
-        ]
-        inner = join(
-            "||','||",
-            (
-                sql("(select substr(o,2,length(o)-2) from (select json_object({}) as o limit 1))", part)
-                for part in objects
-            ),
-        )
-        return sql("json('{{'||{}||'}}')", inner)
 
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
@@ -3415,8 +3467,10 @@ class Compiler:
             "select {} from (select {}) {} where {}", shown, columns, Sql(frame.alias), self.seen(frame, Sql("1"))
         )
 
-    def sort(self, term: Sort, frame: Frame) -> Sql:
+    def sort(self, term: Sort | Matching, frame: Frame) -> Sql:
         """One term of `order by`."""
+        if isinstance(term, Matching):
+            return sql("case when {} then 0 else 1 end", self.filter(term.where, frame))
         field_ = term.path.field
         if field_ is None:
             column = self.number_of_links(term.path, frame)
@@ -3527,6 +3581,17 @@ class Compiler:
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
         return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
+    """A JSON object or array of its parts, put together from several where there are more than SQLite takes."""
+    if len(parts) <= MAX_OBJECT_PAIRS:
+        return sql(function, join(",", parts))
+    starts = range(0, len(parts), MAX_OBJECT_PAIRS)
+    pieces = (sql(function, join(",", parts[start : start + MAX_OBJECT_PAIRS])) for start in starts)
+    cut = "(select substr(o,2,length(o)-2) from (select {} as o limit 1))"
+    inner = join("||','||", (sql(cut, piece) for piece in pieces))
+    return sql("json({}||{}||{})", constant(brackets[0]), inner, constant(brackets[1]))
 
 
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
@@ -3707,7 +3772,8 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
-    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did.
+    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `stamp`
+    is another one after each change of the password.
     """
 
     id: int | None = None
@@ -3717,6 +3783,7 @@ class Actor:
     groups: tuple[int, ...] = ()
     token: int | None = None
     session: str | None = None
+    stamp: str = field(default="", repr=False)
 
 
 NOBODY = Actor()
@@ -4029,6 +4096,7 @@ class Writer:
         self.created: set[tuple[Table, int]] = set()
         self.removed: dict[tuple[Table, int], Stored] = {}
         self.restricted: list[tuple[Link, int]] = []
+        self.uploads: list[tuple[Table, int, Upload]] = []
         self.faults: list[Violation] = []
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.trusting = False  # examples may link to records that come later
@@ -4083,6 +4151,8 @@ class Writer:
             key = self.insert(Spot(op.table, op.key or 0), op.values, op.links)
         else:
             link, source = op.parent.link, self.parent_id(op.parent)
+            if link.is_file:
+                raise fail("read_only", [link.name])
             key = self.make(link, source, Item(values=op.values, links=op.links), Spot(op.table, op.key or 0))
             self.refuse_faults()
             if not link.back:
@@ -4118,7 +4188,8 @@ class Writer:
         for link, target in self.restricted:
             held = len(self.holders(link, target))
             if held:
-                self.faults.append(Violation((), "restricted", {"count": held, "table": link.source.name}))
+                count = "some" if link.source in self.origin.sight.rules else held
+                self.faults.append(Violation((), "restricted", {"count": count, "table": link.source.name}))
         self.refuse_faults()
         return Outcome(changed=len(keys))
 
@@ -4217,12 +4288,18 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
+        if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
+            params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
+            self.faults.append(Violation((*trail, "id"), "bad_value", params))
         stored = self.defaults(table) | dict(values)
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
                 stored[link.key] = self.only_target(link, change, (*trail, link.name))
         stored |= self.system_values(table, stored)
+        version = self.first_version(spot)
+        if version > 1:
+            stored[table.system["_version"]] = version
         plain = self.hashed({column: value for column, value in stored.items() if value is not None})
         number = self.insert_row(table, plain | ({table.id: spot.key} if spot.key else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
@@ -4238,8 +4315,15 @@ class Writer:
         self.created.discard((table, number))
         self.validate(spot, stored)
         self.touch_targets(table, stored)
-        self.note(Spot(table, number), 1, Note("created", after=self.described(table, stored)))
+        self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
         return number
+
+    def first_version(self, spot: Spot) -> int:
+        """The version of a new record: 1, or of one that is made again under its id one more than it ever had."""
+        if not spot.key or not spot.table.tracked:
+            return 1
+        tag, key = bind(spot.table.tag), bind(spot.key)
+        return self.ids(sql("select coalesce(max(version),0)+1 from _history where tag={} and record={}", tag, key))[0]
 
     def defaults(self, table: Table) -> Stored:
         """The values of fields that have a default."""
@@ -4250,12 +4334,12 @@ class Writer:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
         for link in spot.table.links.values():
             target = values.get(link.key) if link.key else None
-            if not isinstance(target, int) or not target or (before and before[link.key] == target):  # type: ignore[index]
+            if self.trusting or not link.key or not isinstance(target, int) or not target:
+                continue
+            if before and before[link.key] == target and link.target not in self.origin.sight.rules:
                 continue
             trail = (*spot.trail, link.name)
-            if self.trusting:
-                continue
-            if self.find(link.target, Key(link.target.id, target)) is None:
+            if link.is_file or self.find(link.target, Key(link.target.id, target)) is None:  # no file of another
                 self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
@@ -4324,13 +4408,14 @@ class Writer:
     def set(
         self, spot: Spot, before: Stored, changes: Stored, action: Literal["updated", "moved", "archived"] = "updated"
     ) -> None:
-        """Write changed columns, with version, history and event. Links and moves are no modification."""
+        """Write changed columns, with version, history and event. Links, but for files, and moves modify nothing."""
         if not changes:
             return
         table, key = spot.table, spot.key
         parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
         version = Sql("")
-        if table.tracked and action != "moved" and not set(changes) <= set(table.keys):
+        links = set(table.keys) - {link.key for link in table.files}
+        if table.tracked and action != "moved" and not set(changes) <= links:
             parts.append(sql("_modified={}, _modified_by={}", bind(self.origin.moment), bind(self.origin.actor.id)))
         if table.tracked and (table, key) not in self.touched:
             parts.append(Sql("_version=_version+1"))
@@ -4346,6 +4431,7 @@ class Writer:
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
         self.note_changes(spot, before, changes, action)
+        self.drop_files(table, before, changes)
 
     def clear(self, link: Link, holder: int) -> None:
         """Empty the own link of a record."""
@@ -4369,6 +4455,7 @@ class Writer:
         if table.tracked:
             version = int(before[table.system["_version"]] or 0) + rise
             self.note(Spot(table, key), version, Note("deleted", before=described))
+        self.drop_files(table, before)
 
     def release(self, link: Link, target: int) -> None:
         """What becomes of the records whose own link leads to a record that is deleted."""
@@ -4393,7 +4480,7 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if link.key:
             return self.change_own_link(link, source, change, trail)
-        current = self.seen(link, self.linked(link, source))
+        current = self.seen(link, source)
         wanted = self.wanted(link, source, change, trail)
         keys = {it.key for it in wanted}
         new = [it for it in wanted if it.key not in current and change.how != "remove"]
@@ -4425,7 +4512,7 @@ class Writer:
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
         if change.items is None:
-            return [Linked(key, {}, trail) for key in self.seen(link, self.linked(link, source))]
+            return [Linked(key, {}, trail) for key in self.seen(link, source)]
         found: dict[int, Linked] = {}
         for number, item in enumerate(change.items):
             it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
@@ -4433,27 +4520,28 @@ class Writer:
                 found[it.key] = it
         return list(found.values())
 
-    def linked(self, link: Link, source: int) -> list[int]:
-        """The ids of the linked records, in the order of the link."""
+    def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
+        """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
         if link.key:
             table, column = quoted(link.source.name), quoted(link.key.column)
             return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
-        it = Compiler().source(link, Frame(link.source, "", only_id=bind(source)), only_ids=True)
+        near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
+        it = Compiler(sight).source(link, near, only_ids)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
 
-    def seen(self, link: Link, targets: list[int]) -> list[int]:
-        """Those of the linked records that the actor sees: the others are not there for it, and stay as they are."""
-        if link.target not in self.origin.sight.rules:
-            return targets
-        return [key for key in targets if self.find(link.target, Key(link.target.id, key)) is not None]
+    def seen(self, link: Link, source: int) -> list[int]:
+        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
+        return self.linked(link, source, self.origin.sight)
+
+    def sees(self, table: Table, key: int) -> bool:
+        """Whether the actor sees a record that is there."""
+        return table not in self.origin.sight.rules or self.find(table, Key(table.id, key)) is not None
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links]
-        unseen = {
-            column for column in cleared if before[column] and not self.seen(links[column], [int(before[column] or 0)])
-        }
+        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        unseen = {column for column in cleared if not self.sees(links[column].target, int(before[column] or 0))}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -4481,7 +4569,7 @@ class Writer:
         if link.back and link.back.key:
             values[link.back.key] = source
             if not link.many:
-                for key in self.linked(link, source):
+                for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
         return self.insert(spot, values, item.links)
 
@@ -4490,10 +4578,13 @@ class Writer:
         assert link.key
         held = before[link.key] if before else None
         held = held if isinstance(held, int) else None
-        found = [self.resolve(link, 0, item, trail) for item in change.items or ()]
+        found = [
+            self.resolve_file(link, held, item, trail) if link.is_file else self.resolve(link, 0, item, trail)
+            for item in change.items or ()
+        ]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
-        if key is None and held is not None and not self.seen(link, [held]):
+        if key is None and held is not None and not self.sees(link.target, held):
             return held
         if change.how == "remove":
             return None if change.items is None or held in keys else held
@@ -4506,7 +4597,7 @@ class Writer:
         return key
 
     def let_go(self, link: Link, target: int, trail: Trail, before: Stored | None = None) -> None:
-        """Clear the own link of another record to a target that only one may have."""
+        """Clear the own link of another record to a target that only one may have; an unseen one keeps it."""
         assert link.key
         source = before[link.source.id] if before else 0
         table, column = quoted(link.source.name), quoted(link.key.column)
@@ -4514,7 +4605,7 @@ class Writer:
         for holder in self.ids(statement):
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
-            else:
+            elif self.sees(link.source, holder):
                 self.clear(link, holder)
 
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
@@ -4551,6 +4642,49 @@ class Writer:
         assert link.through
         return self.change(Spot(link.through, self.row_id(link, source, it.key), it.trail), it.row, {})
 
+    # -- files --
+
+    def resolve_file(self, link: Link, held: int | None, item: Item, trail: Trail) -> Linked | None:
+        """The file that an item means: a new one, or the one that the record holds; never that of another record."""
+        if item.upload:
+            return Linked(self.insert_file(link.target, item.upload), {}, trail)
+        if item.key and held is not None and item.key.value == held:
+            return Linked(held, {}, trail)
+        params = {"value": item.key.value, "table": link.target.name} if item.key else EMPTY
+        self.faults.append(Violation(trail, "link_missing" if item.key else "read_only", params))
+        return None
+
+    def insert_file(self, table: Table, upload: Upload) -> int:
+        """A new file; its content waits until nothing else is wrong with the request."""
+        values = {table.fields[name]: getattr(upload, name) for name in ("name", "media_type", "size")}
+        number = self.insert(Spot(table, 0), values, {})
+        self.uploads.append((table, number, upload))
+        return number
+
+    def write_files(self) -> None:
+        """The content of the new files, piece by piece."""
+        statement = "insert into _pieces (file, number, data) values ({}, {}, {})"
+        for table, key, upload in self.uploads:
+            if (table, key) not in self.removed:
+                for number, data in enumerate(upload.pieces()):
+                    self.execute(sql(statement, bind(key), bind(number), bind(data)))
+        self.uploads.clear()
+
+    def drop_files(self, table: Table, before: Stored, changes: Stored | None = None) -> None:
+        """Delete the files that a record held before it was changed, or deleted; their pieces go with them."""
+        for link in table.files:
+            assert link.key
+            file = before[link.key]
+            if isinstance(file, int) and (changes is None or changes.get(link.key, file) != file):
+                self.remove(link.target, file)
+
+    def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
+        """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
+        if not link or not link.is_file or not isinstance(value, int):
+            return None if column.write_only else _shown(column, value)
+        file = self.record(link.target, value)
+        return {name: file[link.target.fields[name]] for name in ("name", "size")}
+
     # -- versions, history, events --
 
     def touch(self, table: Table, key: int) -> int:
@@ -4574,10 +4708,11 @@ class Writer:
         if not spot.table.tracked:
             return
         version = self.touch(spot.table, spot.key)
-        names = {link.key: link.name for link in spot.table.links.values()}
+        links = {link.key: link for link in spot.table.links.values()}
         for column, value in changes.items():
-            old, new = (None if column.write_only else _shown(column, it) for it in (before[column], value))
-            self.note(spot, version, Note(action, names.get(column, column.name), old, new))
+            link = links.get(column)
+            old, new = (self.noted(link, column, it) for it in (before[column], value))
+            self.note(spot, version, Note(action, (link or column).name, old, new))
 
     def note(self, spot: Spot, version: int, note: Note) -> None:
         """One row of history, and an event."""
@@ -4607,7 +4742,9 @@ class Writer:
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
-        shown = {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        shown = {
+            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
+        }
         lists = {
             link.name: self.linked(link, int(stored[table.id] or 0))
             for link in table.links.values()
@@ -4651,6 +4788,7 @@ class Writer:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
         self.refuse_faults()
+        self.write_files()
 
     # -- manual order --
 
@@ -4760,15 +4898,26 @@ def schema_violations(
 # examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
 # ======================================================================================================================
 
-META_VERSION = 1
+META_VERSION = 2
 """The form of the system tables. A later release raises it and adds a step to `UPGRADES`."""
-UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = ()
+PIECES = """create table _pieces (
+    file integer not null references _files (id) on delete cascade, number integer not null, data blob not null,
+    primary key (file, number))"""
+"""The content of files. Each piece has `PIECE_BYTES`, but for a file's last: files keep what they were written with."""
 PRIVATE_TABLES = (
+    PIECES,
     "create table _meta (key text primary key, value text not null) without rowid",
     """create table _sessions (
     hash text primary key, user integer not null references _users (id) on delete cascade,
     created text not null, expires text not null, last_used text not null) without rowid""",
 )
+
+
+def _add_pieces(connection: sqlite3.Connection) -> None:
+    connection.execute(PIECES)
+
+
+UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 
 class NotOurs(Exception):
@@ -5122,6 +5271,14 @@ def carry_out(connection: sqlite3.Connection, schema: Schema, steps: Sequence[St
     set_meta(connection, "layout", layout_of(schema))
 
 
+def drop_lost_files(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Delete the files that no record holds any more, because their field or its table went."""
+    links = (link for table in schema.tables.values() for link in table.files)
+    columns = ((quoted(link.key.column), quoted(link.source.name)) for link in links if link.key)
+    held = join(" union all ", (sql("select {0} from {1} where {0} is not null", *names) for names in columns), "0")
+    connection.execute(*sql("delete from _files where id not in ({})", held))
+
+
 def has_records(connection: sqlite3.Connection, table: Table) -> bool:
     """Whether a table holds anything."""
     return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
@@ -5309,6 +5466,12 @@ class Store:
             row = connection.execute(*statement).fetchone()
             return row[0] if row else None
 
+    def piece(self, file: int, number: int) -> bytes | None:
+        """One piece of a file; None when there is none."""
+        with self.database.reading() as connection:
+            row = connection.execute("select data from _pieces where file=? and number=?", (file, number)).fetchone()
+            return row[0] if row else None
+
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
         with self.database.write_lock:
@@ -5349,6 +5512,7 @@ def migrate(
                 steps = allowed_plan(connection, schema, (names, renames), apply)
                 take_tags(connection, schema, renames)
                 carry_out(connection, schema, steps)
+                drop_lost_files(connection, schema)
         return steps
     finally:
         database.close()
@@ -5376,7 +5540,8 @@ def copy_database(source: str, target: str) -> None:
 # 12  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
-# headers and one bytes object. Here are the readers of bracket parameters and of bodies that the dialects share.
+# headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
+# dialects share.
 # ======================================================================================================================
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -5478,11 +5643,25 @@ def _lists(value: Json) -> Json:
     return {key: _lists(inner) for key, inner in value.items()}
 
 
-class Request:
-    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError."""
+class BodyLimits(NamedTuple):
+    """How many bytes a body may have: `body` JSON, a form, and the texts of a multipart; `upload` a whole multipart."""
 
-    def __init__(self, environ: Mapping[str, Any], max_body: int = MAX_BODY_BYTES) -> None:
-        self.environ, self.max_body = environ, max_body
+    body: int = MAX_BODY_BYTES
+    upload: int = MAX_UPLOAD_BYTES
+
+
+BODY_LIMITS = BodyLimits()
+
+
+class Request:
+    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError.
+
+    `form` is what `read_form` has read; whoever made the request closes it.
+    """
+
+    def __init__(self, environ: Mapping[str, Any], limits: BodyLimits = BODY_LIMITS) -> None:
+        self.environ, self.limits = environ, limits
+        self.form: Form | None = None
         self.method: str = environ["REQUEST_METHOD"].upper()
         self.query: str = environ.get("QUERY_STRING", "")
         self.actor = NOBODY
@@ -5512,15 +5691,20 @@ class Request:
     @functools.cached_property
     def body(self) -> bytes:
         """The body, read once. ApiError `too_large`."""
+        length = self.length(self.limits.body)
+        return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
+
+    def length(self, limit: int) -> int:
+        """The length of the body, before it is read. ApiError `too_large`, `bad_header` or `media_type`."""
         text = self.environ.get("CONTENT_LENGTH") or "0"
         if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
             raise fail("bad_header", name="Content-Length", reason="write a number")
         length = int(text)
-        if length > self.max_body:
-            raise fail("too_large", limit=self.max_body)
+        if length > limit:
+            raise fail("too_large", limit=limit)
         if self.header("Content-Encoding") not in (None, "", "identity"):
             raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
-        return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
+        return length
 
     @property
     def media_type(self) -> str:
@@ -5531,6 +5715,16 @@ class Request:
     def is_form(self) -> bool:
         """Whether the body is a form; the bare name is one that Limbas documents."""
         return self.media_type in ("application/x-www-form-urlencoded", "x-www-form-urlencoded")
+
+    @property
+    def is_multipart(self) -> bool:
+        """Whether the body is a form that can hold files; `read_form` reads it, where a dialect takes it."""
+        return self.media_type == "multipart/form-data"
+
+    @functools.cached_property
+    def payload(self) -> Json:
+        """The value of the body, read once."""
+        return self.read_body()
 
     def read_body(self) -> Json:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
@@ -5551,11 +5745,12 @@ class Request:
     @property
     def origin(self) -> str | None:
         """The origin of the page that asks, None when no page of another origin does."""
-        site, origin = self.header("Sec-Fetch-Site"), self.header("Origin")
+        foreign = self.header("Sec-Fetch-Site") in ("cross-site", "same-site")  # another port is of the same site
+        origin = self.header("Origin")
         if origin is None:
-            return "null" if site == "cross-site" else None
+            return "null" if foreign else None
         ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
-        return None if ours and site != "cross-site" else origin
+        return None if ours and not foreign else origin
 
     @property
     def expected_version(self) -> int | None:
@@ -5568,19 +5763,37 @@ class Request:
             raise fail("precondition")
         return int(match[1])
 
+    def knows(self, tag: str) -> bool:
+        """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
+        known = [part.strip().removeprefix("W/") for part in (self.header("If-None-Match") or "").split(",")]
+        return self.method in ("GET", "HEAD") and (tag in known or known == ["*"])
+
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
 
 
+class Stream(NamedTuple):
+    """A body that is made while it is sent; `length` is the number of its bytes."""
+
+    length: int
+    pieces: Iterable[bytes]
+
+
 @dataclass(frozen=True)
 class Reply:
-    """An answer: status, one bytes object, headers beside the usual ones."""
+    """An answer: status, one bytes object or a stream in its place, headers beside the usual ones."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = JSON_TYPE
+    stream: Stream | None = None
+
+    @property
+    def length(self) -> int:
+        """The number of bytes of the body."""
+        return self.stream.length if self.stream else len(self.body)
 
 
 def json_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
@@ -5594,8 +5807,7 @@ def record_reply(
     """A reply with one record: its `ETag` is the version and a hash of the body; `If-None-Match` gives 304."""
     body = text.encode("utf-8")
     tag = f'"{row.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
-    known = [part.strip().removeprefix("W/") for part in (request.header("If-None-Match") or "").split(",")]
-    if status == 200 and request.method in ("GET", "HEAD") and (tag in known or known == ["*"]):
+    if status == 200 and request.knows(tag):
         return Reply(304, headers=(("ETag", tag), *headers))
     return Reply(status, body, (("ETag", tag), *headers))
 
@@ -5624,11 +5836,313 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 # ======================================================================================================================
 # 13  Files
 #
-# Files that records hold: how they come in (multipart, in pieces), how they are kept, and how they go out again, whole
-# or in ranges. A file field is a unique link to `_files`; its content is kept in pieces beside it, so that no request
-# has to hold it whole.
-# No part of a path or of a file's name that a client sends is ever a path of ours.
+# Files that records hold: how they come in (`read_form` reads a multipart as a stream) and how they go out (`Downloads`
+# is the one address, for all dialects). A file field is a unique link to `_files`, its content lies in pieces in
+# `_pieces`; a request holds one piece at a time. What a client calls a file is a name for people and never a path.
 # ======================================================================================================================
+
+HTTP_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+MEDIA_TYPE = re.compile(rf"({HTTP_WORD}/{HTTP_WORD})[ \t]*(?:;|\Z)")
+BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+PART_HEADER = re.compile(rf"({HTTP_WORD}):[ \t]*([^\r\n]*)")
+HEADER_WORD = re.compile(rf';[ \t]*({HTTP_WORD})=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))[ \t]*')
+RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+@dataclass
+class Form:
+    """What a form holds: texts and files, each with its name cut at the brackets. The files lie in `spool`."""
+
+    texts: list[Parameter]
+    files: dict[tuple[str, ...], Upload]
+    spool: IO[bytes]
+
+    def values(self, *place: str) -> dict[str, Json]:
+        """The texts, nested as the brackets say, with each file as an `Upload` among them.
+
+        Files may stand directly below `place` and nowhere else: `("data",)` lets `data[photo]` in, and no place
+        `photo`. ApiError `bad_parameter`.
+        """
+        for keys, upload in self.files.items():
+            if keys[:-1] != place:
+                name = format_brackets(keys)
+                raise fail("bad_parameter", name=name, value=upload.name, reason="a file field is not named so")
+        return nest_parameters([*self.texts, *self.files.items()])
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.spool.close()
+
+
+def read_form(request: Request) -> Form:
+    """The `multipart/form-data` of a request, read once. Files go to the disk; its limits are those of the request."""
+    if request.form is None:
+        reader = _Multipart(request)
+        try:
+            request.form = reader.read()
+        except BaseException:
+            reader.form.close()
+            raise
+    return request.form
+
+
+def parse_header(text: str) -> tuple[str, dict[str, str]]:
+    """A header's value and the words behind it, both as written. ApiError `bad_body`.
+
+    >>> parse_header('form-data; name="data[photo]"; filename="a.jpg"')
+    ('form-data', {'name': 'data[photo]', 'filename': 'a.jpg'})
+    """
+    value, semicolon, rest = text.partition(";")
+    words: dict[str, str] = {}
+    place, rest = 0, semicolon + rest
+    while place < len(rest):
+        match = HEADER_WORD.match(rest, place)
+        if not match or match[1].lower() in words:
+            raise fail("bad_body", reason=f"the header {text[:100]!r} cannot be read")
+        quoted_text = (match[2] or "").replace('\\"', '"').replace("%22", '"')  # as clients old and new write it
+        words[match[1].lower()] = match[3] or quoted_text
+        place = match.end()
+    return value.strip(), words
+
+
+def file_name(text: str) -> str:
+    """The name for a file that a client calls so: the last part of a path, without control characters.
+
+    >>> file_name("../../etc/passwd"), file_name("C:\\\\photos\\\\a.jpg"), file_name("..")
+    ('passwd', 'a.jpg', '..')
+    """
+    check_text(text)
+    last = re.split(r"[/\\]", text)[-1]
+    name = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Zl", "Zp")).strip()
+    if len(name) > MAX_FILE_NAME_LENGTH:
+        reason = f"the name of a file has at most {MAX_FILE_NAME_LENGTH} characters"
+        raise fail("bad_parameter", name="filename", value=name[:100], reason=reason)
+    return name or "file"
+
+
+def media_type_of(text: str) -> str:
+    """The media type that a client gives, without parameters.
+
+    >>> media_type_of("Image/JPEG; q=1"), media_type_of("jpeg")
+    ('image/jpeg', 'application/octet-stream')
+    """
+    match = MEDIA_TYPE.match(text.strip())
+    return match[1].lower() if match and len(match[1]) <= MAX_FILE_NAME_LENGTH else ANY_MEDIA_TYPE
+
+
+class _Multipart:
+    """Reads `multipart/form-data` (RFC 7578) from the stream of a request, strictly, a piece at a time."""
+
+    def __init__(self, request: Request) -> None:
+        boundary = parse_header(request.header("Content-Type") or "")[1].get("boundary", "")
+        if not BOUNDARY.fullmatch(boundary):
+            raise fail("bad_header", name="Content-Type", reason="it names no boundary of 1 to 70 characters")
+        self.mark = f"\r\n--{boundary}".encode("ascii")
+        self.stream, self.left = request.environ["wsgi.input"], request.length(request.limits.upload)
+        self.limit = self.budget = request.limits.body
+        self.buffer = b"\r\n"  # so that the first boundary is like all others
+        self.form = Form([], {}, tempfile.SpooledTemporaryFile(PIECE_BYTES))  # noqa: SIM115 - `Form.close` does
+
+    def read(self) -> Form:
+        """The whole form."""
+        if self.text(self.mark):
+            raise fail("bad_body", reason="it does not begin with its boundary")
+        for number in itertools.count(1):
+            if not self.goes_on():
+                break
+            if number > MAX_PARTS:
+                raise fail("too_many_parameters", limit=MAX_PARTS)
+            self.read_part(*self.read_head())
+        return self.form
+
+    def goes_on(self) -> bool:
+        """Whether a part follows the boundary; behind the last one there is nothing."""
+        while len(self.buffer) < 2:
+            self.fill()
+        end, self.buffer = self.buffer[:2], self.buffer[2:]
+        if end == b"\r\n":
+            return True
+        while end == b"--" and self.left and len(self.buffer) <= 2:
+            self.fill()
+        if end != b"--" or self.left or self.buffer not in (b"", b"\r\n"):
+            raise fail("bad_body", reason="something follows a boundary")
+        return False
+
+    def read_head(self) -> tuple[dict[str, str], str]:
+        """The words of a part's `Content-Disposition`, and its media type."""
+        headers: dict[str, str] = {}
+        for line in self.text(b"\r\n\r\n", MAX_PART_HEADER_BYTES).split("\r\n"):
+            match = PART_HEADER.fullmatch(line)
+            if not match or match[1].lower() in headers:
+                raise fail("bad_body", reason=f"the header {line[:100]!r} of a part cannot be read")
+            headers[match[1].lower()] = match[2]
+        value, words = parse_header(headers.get("content-disposition", ""))
+        if value.lower() != "form-data" or "name" not in words:
+            raise fail("bad_body", reason="a part has no name")
+        if headers.get("content-transfer-encoding", "binary").strip().lower() not in ("7bit", "8bit", "binary"):
+            raise fail("bad_body", reason="a part is encoded; send it as it is")
+        return words, headers.get("content-type", "")
+
+    def read_part(self, words: Mapping[str, str], media_type: str) -> None:
+        """A text, or a file, which is known by its `filename`; an empty one of no bytes is a form's unused field."""
+        name = words["name"]
+        keys = parse_brackets(name)
+        if "filename" not in words and "filename*" not in words:
+            self.form.texts.append(Parameter(keys, self.text(self.mark)))
+            return
+        given = words.get("filename", "")
+        if "filename*" in words:
+            charset, _, text = words["filename*"].partition("'")
+            if charset.lower() != "utf-8":
+                raise fail("bad_body", reason=f"the name of a file is in {charset[:40]!r}; send UTF-8")
+            given = _decoded(unquote_to_bytes(text.partition("'")[2]))
+        if keys in self.form.files:
+            raise fail("twice", [name])
+        upload = self.read_file(file_name(given), media_type_of(media_type))
+        if given or upload.size:
+            self.form.files[keys] = upload
+
+    def read_file(self, name: str, media_type: str) -> Upload:
+        """The content of a part, put on the disk."""
+        spool = self.form.spool
+        start = spool.tell()
+        for piece in self.until(self.mark):
+            spool.write(piece)
+        return Upload(name, media_type, spool.tell() - start, spool, start)
+
+    def text(self, mark: bytes, limit: int = sys.maxsize) -> str:
+        """What stands before the next mark. ApiError `too_large` when texts and heads are too long together."""
+        found = bytearray()
+        for piece in self.until(mark):
+            found += piece
+            self.budget -= len(piece)
+            if self.budget < 0:
+                raise fail("too_large", limit=self.limit)
+            if len(found) > limit:
+                raise fail("bad_body", reason=f"the headers of a part have more than {limit} bytes")
+        return _decoded(bytes(found))
+
+    def until(self, mark: bytes) -> Iterator[bytes]:
+        """What stands before the next mark, piece by piece."""
+        while (place := self.buffer.find(mark)) < 0:
+            whole = len(self.buffer) - len(mark) + 1  # the mark may have begun behind that
+            if whole > 0:
+                piece, self.buffer = self.buffer[:whole], self.buffer[whole:]
+                yield piece
+            self.fill()
+        piece, self.buffer = self.buffer[:place], self.buffer[place + len(mark) :]
+        yield piece
+
+    def fill(self) -> None:
+        """Read on. ApiError `bad_body` at the end of the body."""
+        chunk = self.stream.read(min(self.left, PIECE_BYTES))
+        if not chunk:
+            raise fail("bad_body", reason="it ends before its last boundary")
+        self.left -= len(chunk)
+        self.buffer += chunk
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise fail("bad_body", reason="it is not valid UTF-8") from None
+    check_text(text)
+    return text
+
+
+# ---- the way out ----
+
+
+class Downloads:
+    """The address of the files that records hold, which obeys the rights of the records."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def routes(self) -> Iterator[Route]:
+        """`/browse/<table>/<id>/file/<field>`."""
+        yield Route(ALL_METHODS, "/browse/<table>/<key>/file/<name>", self.show)
+
+    def show(self, request: Request, table: str, key: str, name: str) -> Reply:
+        """A file, or a part of it. ApiError `not_found` for a record that is not seen, and for one without a file."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        text = self.find(request, table, key, name)
+        file = json.loads(text)
+        tag = f'"{hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()}"'
+        headers: tuple[tuple[str, str], ...] = (
+            ("ETag", tag),
+            ("Accept-Ranges", "bytes"),
+            ("Content-Disposition", disposition(file["name"])),
+        )
+        if request.knows(tag):
+            return Reply(304, headers=headers)
+        size = file["size"]
+        wanted = wanted_range(request, size, tag)
+        first, end = wanted or (0, size)
+        if wanted:
+            headers += (("Content-Range", f"bytes {first}-{end - 1}/{size}"),)
+        stream = Stream(end - first, self.pieces(file["id"], first, end))
+        return Reply(206 if wanted else 200, b"", headers, file["media_type"], stream)
+
+    def find(self, request: Request, table: str, key: str, name: str) -> str:
+        """The description of a file, as JSON."""
+        found = self.store.schema.tables.get(table.lower())
+        link = found.by_fold.get(name.lower()) if found else None
+        if not found or not isinstance(link, Link) or not link.is_file or not re.fullmatch(r"\d{1,16}", key, re.ASCII):
+            raise fail("not_found")
+        columns = (link.target.id, *link.target.fields.values(), link.target.system["_created"])
+        shape = Sub(link, Obj(tuple((column.name, Col(Path((), column))) for column in columns)), many=False)
+        op = Select(found, shape, Compare(Path((), found.id), "eq", int(key)))
+        actor, moment = request.actor, self.store.moment()
+        origin = Origin(actor, "", moment, sight_of(self.store.schema, actor))
+        rows = self.store.run(guard(op, actor, moment), origin).rows
+        if not rows or not rows[0].text:  # null where the record holds none
+            raise fail("not_found")
+        return rows[0].text
+
+    def pieces(self, file: int, first: int, end: int) -> Iterator[bytes]:
+        """The bytes of a file from one place to another, each piece read on its own.
+
+        A file that is deleted meanwhile ends early, which a client sees by the length.
+        """
+        for number in range(first // PIECE_BYTES, -(-end // PIECE_BYTES)):
+            data, start = self.store.piece(file, number), number * PIECE_BYTES
+            if data is None:
+                return
+            yield data[max(0, first - start) : end - start]
+
+
+def wanted_range(request: Request, size: int, tag: str) -> tuple[int, int] | None:
+    """The place of the first byte that `Range` asks for and the one behind the last; None for the whole.
+
+    As RFC 9110 allows, what is no range, several ranges, and one of another version ask for the whole. ApiError `range`
+    when the file has none of the bytes.
+    """
+    value = (request.header("Range") or "").strip()
+    match = RANGE.fullmatch(value)
+    if not match or request.method != "GET" or request.header("If-Range") not in (None, tag):
+        return None
+    first, last = match.groups()
+    if not (first or last) or (first and last and int(first) > int(last)):
+        return None
+    begin = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if begin >= end:
+        violation = Violation((), "range", {"size": size, "value": value})
+        raise ApiError("range", violation, headers=(("Content-Range", f"bytes */{size}"),))
+    return begin, end
+
+
+def disposition(name: str) -> str:
+    r"""The header that makes a browser save a file under its name (RFC 6266), for old ones in ASCII.
+
+    >>> disposition("Größe 1.pdf")
+    'attachment; filename="Gr__e 1.pdf"; filename*=UTF-8\'\'Gr%C3%B6%C3%9Fe%201.pdf'
+    """
+    plain = re.sub(r"[^ !#-$&-\[\]-~]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 # ======================================================================================================================
@@ -5641,6 +6155,8 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 # ======================================================================================================================
 
 TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
+SIGN_IN_TOKENS = ("auth:signIn", "auth/token")
+"""The names of the tokens that NocoBase and Platform give to somebody who signs in."""
 TOKEN_LETTERS = string.digits + string.ascii_letters
 SESSION_COOKIE = "sid"
 
@@ -5661,7 +6177,8 @@ class Account(NamedTuple):
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
         roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
-        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session)
+        stamp = (self.password or "")[-16:]  # a part of the hash, which never leaves the process
+        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session, stamp)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
@@ -5706,14 +6223,15 @@ class Accounts:
         return self.verify(name, password) if colon else None
 
     def bearer(self, credentials: str) -> Account | None:
-        """The account of a token that is known and has not expired."""
-        digest = hash_token(credentials)
+        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it."""
+        number, bar, text = credentials.partition(",")[0].strip().rpartition("|")
+        digest = hash_token(text)
         query = (
             ACCOUNT.replace(" from", ", t.id, t.expires, t.last_used from")
             + "join _tokens t on t.user_id=u.id where t.hash=?"
         )
         row = self.fetch(query, (digest,))
-        if row is None or (row[8] is not None and row[8] <= self.store.moment()):
+        if row is None or (row[8] is not None and row[8] <= self.store.moment()) or (bar and number != str(row[7])):
             return None
         self.note_use("_tokens", "id", row[7], row[9])
         return Account(*row[:8])
@@ -5738,7 +6256,10 @@ class Accounts:
         return Account(*row[:9])
 
     def refresh(self, actor: Actor) -> Actor | None:
-        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds."""
+        """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds.
+
+        What lets somebody in is a token, a session, or the password.
+        """
         if actor.id is None:
             return actor
         query = ACCOUNT + "where u.id=? and not coalesce(u.disabled,0)"
@@ -5750,7 +6271,9 @@ class Accounts:
             query += " and exists (select 1 from _sessions s where s.hash=? and s.expires>?)"
             values += [actor.session, self.store.moment()]
         row = self.fetch(query, tuple(values))
-        return Account._make((*row, actor.token, actor.session)).actor() if row else None
+        current = Account._make((*row, actor.token, actor.session)).actor() if row else None
+        by_password = actor.token is None and actor.session is None
+        return None if current and by_password and current.stamp != actor.stamp else current
 
     def verify(self, name: str, password: str) -> Account | None:
         """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
@@ -5798,7 +6321,7 @@ class Accounts:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
-            self.used[key] = now[:16]
+            bounded(self.used)[key] = now[:16]
             statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
             self.store.database.write_if_free(statement.text, (now, key))
 
@@ -5877,6 +6400,7 @@ class Accounts:
         number = outcome.rows[0].key
         if "password" in values and not outcome.made:
             self.end_sessions(number)
+            self.end_tokens("user", "eq", number)
         return number
 
     def put_group(self, name: str) -> int:
@@ -5885,6 +6409,16 @@ class Accounts:
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name}, {}, Const(None))
         return self.store.run(Upsert(where, create, Select(table, Const(None), where))).rows[0].key
+
+    def sign_in_token(self, account: Account, name: str, hours: int) -> tuple[str, datetime, datetime]:
+        """A token for somebody who has signed in: its text, when it was made, and when it ends.
+
+        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired.
+        """
+        now = self.store.clock()
+        expires = now + timedelta(hours=hours)
+        self.end_tokens("expires", "lte", moment_text(now))
+        return self.add_token(account.name, name, moment_text(expires)), now, expires
 
     def add_token(self, user: str, name: str, expires: str | None = None) -> str:
         """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
@@ -5900,6 +6434,13 @@ class Accounts:
         change = Change("replace", (Item(Key(link.target.id, account.id)),))
         self.store.run(Create(table, values, {link: change}, Const(None)))
         return text
+
+    def end_tokens(self, column: str, op: Operator, value: SqlValue) -> None:
+        """Delete those tokens of signing in for which a condition holds."""
+        table = self.store.schema.all_tables["_tokens"]
+        compared = table.links[column].key if column in table.links else table.fields[column]
+        of_signing_in = Compare(Path((), table.fields["name"]), "in", SIGN_IN_TOKENS)
+        self.store.run(Delete(table, And((of_signing_in, Compare(Path((), compared), op, value)))))
 
     def tokens(self) -> list[tuple[int, str, str, str, str | None, str | None]]:
         """All tokens: id, user, name, first characters, expiry and last use."""
@@ -5924,10 +6465,13 @@ def check_password(password: str) -> str:
 
 
 def session_cookie(request: Request, text: str, expires: datetime) -> tuple[str, str]:
-    """The header that sets the session's cookie; pages of other sites cannot send it with what they post."""
+    """The header that sets the session's cookie; pages of other sites cannot send it, by a link neither.
+
+    Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
+    """
     secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
     end = format_datetime(expires.astimezone(UTC), usegmt=True)
-    return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Lax{secure}"
+    return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
 
 def hash_token(text: str) -> str:
@@ -6498,12 +7042,17 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 # ======================================================================================================================
 
 
+ActionFunction: TypeAlias = Callable[[int, Mapping[str, Json], Actor], str | None]
+"""An action of an embedding program: it gets the record's id, the values of the request and who asks."""
+
+
 @dataclass(frozen=True)
 class Services:
     """What dialects use of an application.
 
     `strict` refuses what the originals ignore, `sign_up` lets strangers make themselves users. `may_write` raises for a
-    page of another origin; `authenticate` sets the request's actor, on addresses that are public.
+    page of another origin; `authenticate` sets the request's actor, on addresses that are public. `actions` are those
+    of the embedding program.
     """
 
     schema: Schema
@@ -6514,6 +7063,7 @@ class Services:
     sign_up: bool
     may_write: Callable[[Request], None]
     authenticate: Callable[[Request], None]
+    actions: dict[tuple[Table, str], ActionFunction] = field(default_factory=dict)
 
 
 class Dialect:
@@ -6564,6 +7114,30 @@ class Dialect:
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
         return self.services.store.moment()[:10]
+
+
+SINGULARS = (
+    ("ies", "y"),
+    ("sses", "ss"),
+    ("xes", "x"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ss", "ss"),
+    ("us", "us"),
+    ("is", "is"),
+    ("s", ""),
+)
+
+
+def singular(name: str) -> str:
+    """What one record of a table is called: the singular of its English name, with a capital.
+
+    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
+    ['Contact', 'Company', 'Box', 'Address', 'Personen']
+    """
+    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
+    stem = name.removesuffix(ending) + end
+    return stem[:1].upper() + stem[1:]
 
 
 # ======================================================================================================================
@@ -6796,7 +7370,7 @@ class Limbas(Dialect):
         """One attribute: a value, a relation with its addresses, or the name of a file in a list."""
         if isinstance(member, Field):
             return Col(Path((), member), LIMBAS_NULLS if self.schema.limbas_nulls else LIMBAS)
-        if member.target.name == "_files":
+        if member.is_file:
             return Sub(member, Arr((Col(Path((), member.target.fields["name"])),)), many=False)
         here = Text((f"/{_segment(table)}/", Col(Path((), table.id), LIMBAS), f"/{_segment(member)}"))
         links = Obj((("self", here), ("related", Const(f"/{_segment(member.target)}"))))
@@ -6817,14 +7391,14 @@ class Limbas(Dialect):
 
     def create(self, request: Request, table: Table) -> Reply:
         """Make a record from the `data` of the body."""
-        values = self.values(request, table, self.data(self.body(request), "missing!"))
+        values = self.values(request, table, self.data(self.body(request, "data"), "missing!"))
         shape = self.whole_shape(table)
         op = Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
         return self.answer(request, self.run(request, op).rows[0], table, 201)
 
     def update(self, request: Request, table: Table, number: int) -> Reply:
         """Change a record. `$archived` beside `data` archives, restores or trashes it: an extension of ours."""
-        body, expect = dict(self.body(request)), request.expected_version
+        body, expect = dict(self.body(request, "data")), request.expected_version
         status = self.status(body.pop("$archived")) if "$archived" in body else None
         if status is not None:
             body.setdefault("data", {})
@@ -6864,25 +7438,29 @@ class Limbas(Dialect):
 
     def values(self, request: Request, table: Table, data: Json) -> Values:
         """What the `data` of a body sets."""
-        if request.is_form and data in ("", []):
+        if self.is_form(request) and data in ("", []):
             data = {}
         if not isinstance(data, Mapping):
             raise LimbasError('Key "data" must be an object of attributes!')
         names = self.names(table)
         coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
-        return read_values(names, coerced, self.read_link, text=request.is_form)
+        return read_values(names, coerced, self.read_link, text=self.is_form(request))
+
+    def is_form(self, request: Request) -> bool:
+        """Whether the values of a body are texts."""
+        return request.is_form or request.is_multipart
 
     def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
         """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
         if not isinstance(member, Field):
             return value
         if member.kind.name == "choices":
-            parts = value.split(";") if request.is_form and isinstance(value, str) and value else value
+            parts = value.split(";") if self.is_form(request) and isinstance(value, str) and value else value
             return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
         if isinstance(value, str) and value and member.kind.is_date:
             with contextlib.suppress(ValueError):
                 return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
-        if request.is_form and isinstance(value, str):
+        if self.is_form(request) and isinstance(value, str):
             if member.kind.name == "number":
                 return value.replace(",", ".")
             if member.kind.name == "boolean":
@@ -6898,16 +7476,16 @@ class Limbas(Dialect):
                 raise fail("unknown_parameter", name=key)
         return body["data"]
 
-    def body(self, request: Request) -> Mapping[str, Json]:
-        """The object in a body."""
-        body = request.read_body()
+    def body(self, request: Request, *place: str) -> Mapping[str, Json]:
+        """The object in a body. A multipart, an extension of ours, brings the files of `place`, as `data[photo]`."""
+        body = read_form(request).values(*place) if request.is_multipart else request.read_body()
         if not isinstance(body, Mapping):
             raise LimbasError("Could not parse request body")
         return body
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link in a record's body: `{"data": X}`."""
-        if link.target.name == "_files":
+        if link.is_file and value != {"data": None}:
             raise ApiError("read_only", Violation((), "read_only", {"field": link.name}))
         if not isinstance(value, Mapping) or "data" not in value:
             raise LimbasError('Key "data" of relation missing!')
@@ -7926,8 +8504,7 @@ class NocoBase(Dialect):
         name, password, _ = self.credentials(request)
         accounts = self.services.accounts
         account = accounts.sign_in(accounts.name_of(name), password)
-        expires = moment_text(self.services.store.clock() + timedelta(days=TOKEN_DAYS))
-        token = accounts.add_token(account.name, "auth:signIn", expires)
+        token, _, _ = accounts.sign_in_token(account, "auth:signIn", 24 * TOKEN_DAYS)
         return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
 
     def credentials(self, request: Request) -> tuple[str, str, Json]:
@@ -7940,18 +8517,22 @@ class NocoBase(Dialect):
         return name, password, values.get("email")
 
     def check(self, request: Request) -> Reply:
-        """The user whose token the request carries; nobody without one."""
-        if request.header("Authorization") is None:
+        """The user whose credentials the request carries; nobody without any."""
+        if request.header("Authorization") is None and request.cookie(SESSION_COOKIE) is None:
             return json_reply('{"data":{}}')
         self.services.authenticate(request)
         account = self.services.accounts.account(request.actor.name)
         return json_reply(dump_json({"data": _user(account) if account else {}}))
 
     def sign_out(self, request: Request) -> Reply:
-        """End the token of the request."""
+        """End the token or the session of the request."""
         self.services.authenticate(request)
-        if request.actor.token is not None:
-            self.services.accounts.revoke_token(request.actor.token)
+        self.services.may_write(request)
+        accounts, actor = self.services.accounts, request.actor
+        if actor.token is not None:
+            accounts.revoke_token(actor.token)
+        if actor.session is not None:
+            accounts.end_session(actor.session)
         return json_reply('{"data":{}}')
 
     def sign_up(self, request: Request) -> Reply:
@@ -8166,17 +8747,6 @@ DATE_FORMS = {
 }
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
-SINGULARS = (
-    ("ies", "y"),
-    ("sses", "ss"),
-    ("xes", "x"),
-    ("ches", "ch"),
-    ("shes", "sh"),
-    ("ss", "ss"),
-    ("us", "us"),
-    ("is", "is"),
-    ("s", ""),
-)
 COREDATA_MEDIA_TYPE = "application/json"
 
 
@@ -8195,15 +8765,10 @@ def html_reply(status: int, text: str = "", headers: tuple[tuple[str, str], ...]
     return Reply(status, text.encode("utf-8"), headers, "text/html; charset=utf-8")
 
 
-def singular(name: str) -> str:
-    """What one record of a table is called: the singular of its English name, with a capital.
-
-    >>> [singular(name) for name in ("contacts", "companies", "boxes", "address", "personen")]
-    ['Contact', 'Company', 'Box', 'Address', 'Personen']
-    """
-    ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
-    stem = name.removesuffix(ending) + end
-    return stem[:1].upper() + stem[1:]
+def methods_reply(status: int, methods: Iterable[str]) -> Reply:
+    """A reply that says which methods there are."""
+    allowed = ",".join(methods)
+    return html_reply(status, allowed, (("Allow", allowed),))
 
 
 def parse_coredata_moment(text: str) -> Span:
@@ -8260,13 +8825,14 @@ class CoreData(Dialect):
         yield Route(methods, f"{COREDATA_BASE}/<rest:path>", self.nowhere, public=True)
 
     def error(self, error: ApiError) -> Reply:
-        if error.status == 404 or error.code in ("unauthenticated", "unknown_table"):
-            return html_reply(404 if error.code == "unknown_table" else error.status)
-        if error.code == "method":
-            return html_reply(405, dict(error.headers)["Allow"], error.headers)
-        key = "error_message" if error.status == 415 or error.status >= 500 else "error"
+        status = 404 if error.code == "unknown_table" else error.status
+        if status in (401, 404):
+            return html_reply(status)
+        if status == 405:
+            return html_reply(status, dict(error.headers)["Allow"], error.headers)
+        key = "error_message" if status == 415 or status >= 500 else "error"
         text = "; ".join(html.escape(self.message(fault), quote=False) for fault in error.violations)
-        return coredata_reply(dump_json({key: text}), error.status, error.headers)
+        return coredata_reply(dump_json({key: text}), status, error.headers)
 
     def message(self, violation: Violation) -> str:
         match violation.params:
@@ -8283,17 +8849,16 @@ class CoreData(Dialect):
         self, handler: Callable[..., Reply], methods: tuple[str, ...], request: Request, name: str, **address: str
     ) -> Reply:
         """What all addresses of a table have in common; OPTIONS is answered without credentials."""
-        allowed = ",".join(methods)
         request.method = self.method(request)
         if request.method == "OPTIONS":
-            return html_reply(200, allowed, (("Allow", allowed),))
+            return methods_reply(200, methods)
         self.services.authenticate(request)
         table = self.schema.find(name)
         is_read = request.method in ("GET", "HEAD")
         if is_read and not request.path.endswith("/"):
             return self.with_slash(request)
         if not is_read and request.method not in methods:
-            return html_reply(405, allowed, (("Allow", allowed),))
+            return methods_reply(405, methods)
         return handler(request, table, **address)
 
     def method(self, request: Request) -> str:
@@ -8314,10 +8879,8 @@ class CoreData(Dialect):
     def show_endpoints(self, request: Request) -> Reply:
         """All endpoints. Strangers see none, for they may see nothing; but wrong credentials are refused."""
         request.method = self.method(request)
-        if request.method == "OPTIONS":
-            return html_reply(200, "GET", (("Allow", "GET"),))
         if request.method not in ("GET", "HEAD"):
-            return html_reply(405, "GET", (("Allow", "GET"),))
+            return methods_reply(200 if request.method == "OPTIONS" else 405, COREDATA_METHODS["read"])
         if not request.path.endswith("/"):
             return self.with_slash(request)
         tables = list(self.schema.tables.values())
@@ -8377,9 +8940,8 @@ class CoreData(Dialect):
 
     def check_parameters(self, request: Request) -> None:
         """The original ignores parameters where they mean nothing; a strict server does not."""
-        for parameter in request.parameters:
-            if self.services.strict:
-                raise fail("unknown_parameter", name=parameter.name)
+        if self.services.strict and request.parameters:
+            raise fail("unknown_parameter", name=request.parameters[0].name)
 
     def address(self, table: Table) -> str:
         """The address of a table."""
@@ -8426,13 +8988,12 @@ class CoreData(Dialect):
             raise fail("not_found")
         keys = {text: self.key(table, text) for text in texts}
         where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
-        found = {
-            row.key: row.text for row in self.run(request, Select(table, self.shape(self.names(table)), where)).rows
-        }
+        rows = self.run(request, Select(table, self.shape(self.names(table)), where)).rows
+        found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
-        rows = ",".join(found[number] for text in texts if (number := keys[text]) in found)
+        objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
         start = f'"not_found":{dump_json(missing)},' if missing else ""
-        return coredata_reply(f'{{{start}"objects":[{rows}]}}', headers=self.headers(request))
+        return coredata_reply(f'{{{start}"objects":[{objects}]}}', headers=self.headers(request))
 
     def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """The headers of an answer with records."""
@@ -8541,11 +9102,11 @@ class CoreData(Dialect):
         values.faults = [self.worded(names, body, fault) for fault in values.faults]
         return values
 
-    def create_operation(self, table: Table, number: int | None, body: Mapping[str, Json]) -> Create:
-        """A new record, under an id where one is given."""
+    def create_operation(self, table: Table, body: Mapping[str, Json]) -> Create:
+        """A new record."""
         names = self.names(table)
         values, shape = self.values(names, body), self.shape(names)
-        return Create(table, values.fields, values.links, shape, key=number, faults=tuple(values.faults))
+        return Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
 
     def update_operation(self, table: Table, number: int, body: Mapping[str, Json], expect: int | None) -> Update:
         """The change of one record."""
@@ -8557,7 +9118,8 @@ class CoreData(Dialect):
     def upsert_operation(self, table: Table, number: int, body: Mapping[str, Json]) -> Upsert:
         """The change of a record, which is made again under its id when it is gone."""
         update = self.update_operation(table, number, body, None)
-        return Upsert(update.where, self.create_operation(table, number, body), update)
+        create = Create(table, update.values, update.links, update.shape, key=number, faults=update.faults)
+        return Upsert(update.where, create, update)
 
     def worded(self, names: Names, body: Mapping[str, Json], fault: Violation) -> Violation:
         """A violation of a body; of a date that cannot be read in the original's words."""
@@ -8565,16 +9127,15 @@ class CoreData(Dialect):
         kind = member.kind.name if isinstance(member, Field) else ""
         if fault.rule != "bad_value" or kind not in DATE_NAMES:
             return fault
-        word, value = DATE_NAMES[kind], str(body.get(str(fault.path[0])))[:100]
-        text = (
-            f"{word} provided to '{fault.path[0]}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
-        )
+        name, word = fault.path[0], DATE_NAMES[kind]
+        value = str(body.get(str(name)))[:100]
+        text = f"{word} provided to '{name}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
         return Violation(fault.path, "refused", {"text": text})
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an address or null, of many a list of addresses. A file can only be taken away."""
         if _coredata_family(link) != "link" and value is not None:
-            raise fail("refused", text=f"The '{link.name}' field takes null only: files cannot be sent yet.")
+            raise fail("refused", text=f"The '{link.name}' field takes null only: JSON holds no file.")
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
@@ -8599,12 +9160,14 @@ class CoreData(Dialect):
     def create(self, request: Request, table: Table) -> Reply:
         """A new record."""
         self.check_parameters(request)
-        rows = self.run(request, self.create_operation(table, None, self.body(request))).rows
+        rows = self.run(request, self.create_operation(table, self.body(request))).rows
         return self.answer(request, table, rows, 201)
 
     def put(self, request: Request, table: Table, number: int) -> Reply:
         """Change a record; one that is gone is made again, unless the caller has seen a version of it."""
         body, expect = self.body(request), request.expected_version
+        if number not in self.given_ids(request, table, (number,)):
+            raise fail("not_found")
         if request.header("If-Match") is None:
             op: Operation = self.upsert_operation(table, number, body)
         else:
@@ -8627,7 +9190,15 @@ class CoreData(Dialect):
         unknown = [name for name in body if name not in ("objects", "deleted_objects")]
         if unknown and self.services.strict:
             raise fail("unknown_parameter", name=unknown[0])
-        writes = [self.object_operation(table, number, given) for number, given in enumerate(objects)]
+        found = [self.read_object(table, ("objects", number), given) for number, given in enumerate(objects)]
+        known = self.given_ids(request, table, tuple(key for key, _ in found if key is not None))
+        for number, (key, _) in enumerate(found):
+            if key is not None and key not in known:
+                raise self.no_address(table, ("objects", number, "resource_uri"), objects[number]["resource_uri"])
+        writes = [
+            self.create_operation(table, values) if key is None else self.upsert_operation(table, key, values)
+            for key, values in found
+        ]
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
         delete = Delete(table, Compare(Path((), table.id), "in", gone))
         parts = self.run(request, Batch((*writes, delete))).parts
@@ -8641,23 +9212,32 @@ class CoreData(Dialect):
             raise fail("bad_value", [name], value=dump_json(value)[:100], expected="a list")
         return value
 
-    def object_operation(self, table: Table, number: int, given: Json) -> Operation:
-        """What one of the `objects` asks for: a new record without `resource_uri`, else the change of that record."""
-        place = ("objects", number)
+    def read_object(self, table: Table, place: Trail, given: Json) -> tuple[int | None, Mapping[str, Json]]:
+        """One of the `objects`: the id in its `resource_uri`, None for a new record, and its values."""
         if not isinstance(given, Mapping):
             raise fail("bad_value", place, value=dump_json(given)[:100], expected="an object")
         values = {name: value for name, value in given.items() if name != "resource_uri"}
         if "resource_uri" not in given:
-            return self.create_operation(table, None, values)
-        key = self.named(table, (*place, "resource_uri"), given["resource_uri"])
-        return self.upsert_operation(table, key, values)
+            return None, values
+        return self.named(table, (*place, "resource_uri"), given["resource_uri"]), values
 
-    def named(self, table: Table, place: tuple[str | int, ...], uri: Json) -> int:
+    def named(self, table: Table, place: Trail, uri: Json) -> int:
         """The id in an address of a body."""
         number = self.key(table, uri) if isinstance(uri, str) else None
         if number is None:
-            raise fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+            raise self.no_address(table, place, uri)
         return number
+
+    def no_address(self, table: Table, place: Trail, uri: Json) -> ApiError:
+        """The error for what is no address of a record, in a body."""
+        return fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
+
+    def given_ids(self, request: Request, table: Table, numbers: tuple[int, ...]) -> set[SqlValue]:
+        """Those of some ids that a record has or had: only under these a record can be made again."""
+        history = self.schema.all_tables["_history"]
+        tag, record = (Path((), history.fields[name]) for name in ("tag", "record"))
+        where = And((Compare(tag, "eq", table.tag), Compare(record, "in", numbers)))
+        return {row.mark for row in self.run(request, Select(history, Const(None), where, mark=record)).rows}
 
 
 class Target(NamedTuple):
@@ -8938,6 +9518,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     412: ("error_precondition_failed",),
     413: ("error_too_large",),
     415: ("error_media_type",),
+    416: ("error_range",),
     421: ("error_misdirected",),
     500: ("error_internal",),
     501: ("error_not_implemented",),
@@ -9028,9 +9609,10 @@ class Platform(Dialect):
             ("/<store>/<key>/<link>", self.of_link, False),
             ("/<rest:path>", self.elsewhere, False),
         )
-        for end in ("", "/"):
-            for rule, handler, public in rules:
+        for rule, handler, public in rules:  # both ends of one rule before the next: `elsewhere` takes all that is left
+            for end in ("", "/"):
                 yield Route(ALL_METHODS, f"/api/v1{rule}{end}", handler, public)
+        for end in ("", "/"):
             yield Route(("GET", "POST"), f"/socket.io{end}", self.open_socket, public=True)
 
     def error(self, error: ApiError) -> Reply:
@@ -9079,7 +9661,7 @@ class Platform(Dialect):
         """`/api/v1/<store>/<id>/<link>`: the entities that a link leads to."""
         names = self.names(self.schema.find(store))
         member = names.find(link)
-        if not isinstance(member, Link) or member.target.name == "_files":
+        if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
         parent = Parent(member, Key(names.table.id, self.number(names.table, key)))
         if request.method not in ("GET", "HEAD"):
@@ -9134,7 +9716,7 @@ class Platform(Dialect):
         if isinstance(member, Field):
             style = UNIX if member.is_system and member.kind.is_date else self.styles.get(member.name, PLATFORM)
             return Col(Path((), member), style)
-        if member.target.name == "_files":
+        if member.is_file:
             return Sub(member, Col(Path((), member.target.fields["name"])), many=False)
         return Sub(member, Col(Path((), member.target.id), PLATFORM), member.many)
 
@@ -9253,12 +9835,12 @@ class Platform(Dialect):
     def is_shown_only(self, names: Names, name: str) -> bool:
         """Whether an entity has something of that name which no body can set."""
         member = names.find(name)
-        is_file = isinstance(member, Link) and member.target.name == "_files"
+        is_file = isinstance(member, Link) and member.is_file
         return is_file or (name == "success" and names.find(name, writing=True) is None)
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an ObjectId or null, or a list of ObjectIds."""
-        if link.target.name == "_files":
+        if link.is_file:
             raise fail("read_only", ())
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
@@ -9315,9 +9897,8 @@ class Platform(Dialect):
         """`/api/v1/auth/token`: a token that holds as long as a session."""
         if request.method != "POST":
             raise not_allowed(request, "POST")
-        account, issued = self.account(request), self.services.store.clock()
-        expires = issued + timedelta(hours=SESSION_HOURS)
-        token = self.services.accounts.add_token(account.name, "auth/token", moment_text(expires))
+        accounts = self.services.accounts
+        token, issued, expires = accounts.sign_in_token(self.account(request), "auth/token", SESSION_HOURS)
         times = {
             name: (moment - EPOCH) // timedelta(milliseconds=1)
             for name, moment in (("issuedAt", issued), ("expiresAt", expires))
@@ -9468,12 +10049,1114 @@ class _PlatformQuery:
 
 
 # ======================================================================================================================
-# 21  Qore
+# 21  Laravel
+#
+# What Qore leaves to Laravel, in its newest version: how input is read, what things are called, the texts of
+# validation, the paginator, the rules of fields in words. Nothing here knows of an address.
+# ======================================================================================================================
+
+LARAVEL_WORDS: Mapping[str, str] = {
+    "unauthenticated": "Unauthenticated.",
+    "internal": "Server Error",
+    "not_found": "{text}",
+    "method": "The {method} method is not supported for {route}. Supported methods: {allowed}.",
+    **dict.fromkeys(("unknown_field", "unknown_parameter", "read_only"), "The {field} field is prohibited.{hint}"),
+    "bad_parameter": "The selected {field} is invalid. {reason}{hint}",
+    "bad_value": "The {field} field {wanted}.",
+    "required": "The {field} field is required.",
+    "twice": "The {field} field is set twice.",
+    "unique": "The {field} has already been taken.",
+    "link_taken": "The {field} has already been taken.",
+    "minLength": "The {field} field must be at least {limit} characters.",
+    "maxLength": "The {field} field must not be greater than {limit} characters.",
+    "minimum": "The {field} field must be at least {limit}.",
+    "maximum": "The {field} field must not be greater than {limit}.",
+    "exclusiveMinimum": "The {field} field must be greater than {limit}.",
+    "exclusiveMaximum": "The {field} field must be less than {limit}.",
+    "multipleOf": "The {field} field must be a multiple of {multiple_of}.",
+    "minItems": "The {field} field must have at least {limit} items.",
+    "maxItems": "The {field} field must not have more than {limit} items.",
+    "uniqueItems": "The {field} field has a duplicate value.",
+    "pattern": "The {field} field format is invalid.",
+    "format": "The {field} field must be a valid {format}.",
+    "type": "The {field} field must be of type {types}.",
+    **dict.fromkeys(("enum", "const", "link_missing"), "The selected {field} is invalid."),
+}
+"""What Laravel says of an error, by its rule; the rest are our own words."""
+LARAVEL_UNREADABLE = frozenset({"bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"})
+"""The errors that stay 400; what can be read and is wrong is 422."""
+LARAVEL_PER_PAGE, LARAVEL_MAX_PER_PAGE = 15, 1000
+LARAVEL_UNTRIMMED = ("password", "password_confirmation", "current_password")
+LARAVEL_RULES: Mapping[str, str] = {
+    **dict.fromkeys(("text", "password"), "string"),
+    **dict.fromkeys(("list", "choices"), "array"),
+    "email": "email",
+    "uri": "url",
+    "uuid": "uuid",
+    "integer": "integer",
+    "number": "numeric",
+    "boolean": "boolean",
+    "date": "date_format:Y-m-d",
+    "moment": "date",
+    "time": "date_format:H:i:s",
+}
+"""Laravel's rules for the kinds of fields."""
+LARAVEL_TYPES: Mapping[str, str] = {"moment": "datetime", "uri": "url", "choices": "multi_select", "content": "file"}
+"""The types of fields that are not the names of their kinds."""
+LARAVEL_LIMITS: Mapping[str, str] = {
+    **dict.fromkeys(("minLength", "minimum", "minItems"), "min"),
+    **dict.fromkeys(("maxLength", "maximum", "maxItems"), "max"),
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+}
+"""Laravel's rules for the words of JSON Schema that take a number."""
+LARAVEL_VALUES: Mapping[str, str] = {
+    **dict.fromkeys(("text", "email", "uri", "uuid", "password"), "must be a string"),
+    **dict.fromkeys(("list", "choices", "link"), "must be an array"),
+    "integer": "must be an integer",
+    "number": "must be a number",
+    "boolean": "must be true or false",
+    "date": "must match the format Y-m-d",
+    "moment": "must be a valid date",
+    "time": "must match the format H:i:s",
+}
+"""What Laravel says of a value that is not of the field's kind."""
+LARAVEL_FORMATS = {"email": "email address", "uri": "URL", "uuid": "UUID"}
+
+
+def laravel_attribute(path: Iterable[str | int]) -> str:
+    """A field as Laravel's messages call it.
+
+    >>> laravel_attribute(["hourlyRate"]), laravel_attribute(["tenants", 0])
+    ('hourly rate', 'tenants.0')
+    """
+    return re.sub(r"(.)(?=[A-Z])", r"\1_", ".".join(map(str, path))).lower().replace("_", " ")
+
+
+def laravel_model(table: Table) -> str:
+    """The name of a table's class: the singular, in StudlyCase."""
+    return "".join(part[:1].upper() + part[1:] for part in singular(table.name).split("_"))
+
+
+def laravel_pages(current: int, last: int) -> list[int | None]:
+    """The pages that Laravel's paginator lists, None being a gap: all up to 13, else both ends and some in between.
+
+    >>> laravel_pages(1, 20)
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, None, 19, 20]
+    >>> laravel_pages(10, 20)
+    [1, 2, None, 7, 8, 9, 10, 11, 12, 13, None, 19, 20]
+    """
+    if last < 14:
+        return [*range(1, last + 1)]
+    if current <= 7:
+        return [*range(1, 11), None, last - 1, last]
+    if current > last - 7:
+        return [1, 2, None, *range(last - 9, last + 1)]
+    return [1, 2, None, *range(current - 3, current + 4), None, last - 1, last]
+
+
+def laravel_input(value: Json, name: str = "") -> Json:
+    """A value of a body as Laravel hands it on: texts without blanks around them, the empty text as null.
+
+    >>> laravel_input({"name": " a ", "tags": [""]}), laravel_input(" x ", "password")
+    ({'name': 'a', 'tags': [None]}, ' x ')
+    """
+    if isinstance(value, str):
+        return value if name in LARAVEL_UNTRIMMED else value.strip() or None
+    if isinstance(value, list):
+        return [laravel_input(part) for part in value]
+    return {key: laravel_input(part) for key, part in value.items()} if isinstance(value, Mapping) else value
+
+
+def laravel_violation(violation: Violation) -> Violation:
+    """A violation with everything that the templates of `LARAVEL_WORDS` need."""
+    params = {"text": "Not Found", "route": "this route", **violation.params}
+    params["hint"] = str(params.get("hint", "")).replace("; did", " Did")
+    params["wanted"] = LARAVEL_VALUES.get(str(params.get("kind")), f"must be {params.get('expected')}")
+    params["format"] = LARAVEL_FORMATS.get(str(params.get("format")), params.get("format"))
+    if violation.path:
+        params["field"] = laravel_attribute(violation.path)
+    return violation._replace(params=params)
+
+
+def laravel_errors(faults: Sequence[Violation], texts: Sequence[str]) -> dict[str, Json]:
+    """The body of an error: the first text with the number of the others, and all of them by field."""
+    more = ("", " (and 1 more error)", f" (and {len(texts) - 1} more errors)")[min(len(texts), 3) - 1]
+    errors: dict[str, list[str]] = {}
+    for fault, text in zip(faults, texts, strict=True):
+        if fault.path:
+            errors.setdefault(".".join(map(str, fault.path)), []).append(text)
+    return {"message": texts[0] + more, **({"errors": errors} if errors else {})}
+
+
+def invalid(path: Iterable[str | int], reason: str, hint: str = "") -> ApiError:
+    """The error for a parameter with a wrong value."""
+    name, *keys = map(str, path)
+    return fail("bad_parameter", (name, *keys), name=format_brackets((name, *keys)), value="", reason=reason, hint=hint)
+
+
+def read_number(given: Mapping[str, Json], name: str) -> int | None:
+    """A parameter that is a whole number from 0 on, cut to the most records of an answer."""
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+        raise invalid((name,), f"Write a whole number, at most {LARAVEL_MAX_PER_PAGE}.")
+    return min(int(value), LARAVEL_MAX_PER_PAGE)
+
+
+def read_text(given: Mapping[str, Json], name: str) -> str:
+    """A parameter that is a text; the empty one when it is not there."""
+    value = given.get(name, "")
+    if isinstance(value, dict | list | bool):
+        raise invalid((name,), "Write a text.")
+    return str(value)
+
+
+def is_json(request: Request) -> bool:
+    """Whether a body is JSON by its content type; without one it is not read, as far as a request only reads."""
+    return "/json" in request.media_type or "+json" in request.media_type
+
+
+def wants_little(request: Request) -> bool:
+    """Whether `Prefer` asks for a minimal answer, spelt as the document does or as RFC 7240."""
+    return bool(
+        re.search(r'(^|[,;])\s*return\s*[:=]\s*"?minimal"?\s*($|[,;])', (request.header("Prefer") or "").lower())
+    )
+
+
+class PageUrls:
+    """The addresses of the pages of a list: absolute, with the parameters of the query."""
+
+    def __init__(self, request: Request) -> None:
+        scheme = request.environ.get("wsgi.url_scheme", "http")
+        base = request.environ.get("SCRIPT_NAME", "").rstrip("/")
+        self.path = f"{scheme}://{request.host}{quote(base)}{quote(request.path.rstrip('/'))}"
+        self.others = [(it.name, it.value) for it in request.parameters if it.name != "page"]
+
+    def __call__(self, number: int | None) -> str | None:
+        """The address of a page; None for none."""
+        return None if number is None else f"{self.path}?{urlencode([*self.others, ('page', number)])}"
+
+    def links(self, current: int, last: int) -> list[Json]:
+        """The pages as a paginator shows them, between the way back and the way on."""
+        before, after = current - 1 if current > 1 else None, current + 1 if current < last else None
+        listed = [
+            ("&laquo; Previous", before, False),
+            *((str(page or "..."), page, page == current) for page in laravel_pages(current, last)),
+        ]
+        shown: list[dict[str, Json]] = []
+        for label, page, active in (*listed, ("Next &raquo;", after, False)):
+            shown.append({"url": self(page), "label": label, "page": page, "active": active})
+            if label == "...":
+                del shown[-1]["page"]
+        return shown
+
+
+def laravel_paginator(request: Request, outcome: Outcome, page: Page) -> dict[str, Json]:
+    """What `LengthAwarePaginator` says of a page; the place of its `data` is kept."""
+    assert page.limit
+    total, number = outcome.total or 0, page.offset // page.limit + 1
+    last, urls = max(1, -(-total // page.limit)), PageUrls(request)
+    first = page.offset + 1 if outcome.rows else None
+    return {
+        "current_page": number,
+        "data": None,
+        "first_page_url": urls(1),
+        "from": first,
+        "last_page": last,
+        "last_page_url": urls(last),
+        "links": urls.links(number, last),
+        "next_page_url": urls(number + 1 if number < last else None),
+        "path": urls.path,
+        "per_page": page.limit,
+        "prev_page_url": urls(number - 1 if number > 1 else None),
+        "to": page.offset + len(outcome.rows) if first else None,
+        "total": total,
+    }
+
+
+def laravel_type(member: Field | Link) -> str:
+    """The type of a field; links are called as Laravel's relations."""
+    if isinstance(member, Field):
+        is_select = bool(member.choices) and member.kind.name != "choices"
+        return "select" if is_select else LARAVEL_TYPES.get(member.kind.name, member.kind.name)
+    if member.target.name == "_files":
+        return "file"
+    if member.key:
+        return "belongs_to"
+    return "belongs_to_many" if member.through else "has_many" if member.many else "has_one"
+
+
+def laravel_rules(member: Field | Link) -> list[str]:
+    """The rules of a field as Laravel writes them."""
+    schema, rules = member.schema, ["required" if member.required else "nullable"]
+    if isinstance(member, Link):
+        if member.target.name == "_files":
+            return [*rules, "file"]
+        exists = f"exists:{member.target.name},{member.target.address.name}"
+        return [*rules, "array" if member.many else exists]
+    rules += [LARAVEL_RULES[member.kind.name]] if member.kind.name in LARAVEL_RULES else []
+    rules += [f"{rule}:{_as_text(schema[word])}" for word, rule in LARAVEL_LIMITS.items() if word in schema]
+    rules += [f"regex:/{schema['pattern']}/"] if "pattern" in schema else []
+    rules += ["in:" + ",".join(map(_as_text, member.choices))] if member.choices else []
+    rules += [f"unique:{member.table.name},{member.name}"] if (member,) in member.table.unique else []
+    return rules
+
+
+# ======================================================================================================================
+# 22  Qore
 #
 # The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
-# options. Where the document is silent, paginator, validation and error texts are those of the newest Laravel.
-# A table is a Select with its total.
+# options. A resource is a table; what is read takes parameters from the query and from a JSON body alike.
 # ======================================================================================================================
+
+QORE_BASE = "/api/resources"
+QORE_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "table": ("tab", "search_columns", "sort_column", "sort_direction", "per_page", "page"),
+    "logs": ("per_page", "page"),
+    "options": ("search", "limit"),
+    "form": ("initial_request", "field", "state", "action"),
+    "search": ("query",),
+    "record": (),
+}
+"""What each kind of reading request takes, in the query or in a JSON body."""
+QORE_SEARCH_RESULTS, QORE_SEARCH_TABLES = 5, 50
+QORE_LITTLE = ("data", "current_page", "last_page", "per_page", "total", "from", "to")
+"""What a minimal answer keeps of a paginator."""
+QORE_DIRECTIONS = {"ascending": False, "asc": False, "descending": True, "desc": True}
+QORE_ACTIONS: Mapping[str, tuple[str, str]] = {
+    "delete_resource": ("Delete", "Deleted."),
+    "archive_resource": ("Archive", "Archived."),
+    "restore_resource": ("Restore", "Restored."),
+}
+"""The actions that need no function of an embedding program: what they are called, and what they answer."""
+QORE = Style("qore", {"moment": "substr({0},1,23)||'000Z'"})
+"""Qore's spelling: moments have six digits behind the second, as Laravel's models write them."""
+Handler: TypeAlias = Callable[..., Reply]
+
+
+def qore_reply(text: str, headers: tuple[tuple[str, str], ...] = (), status: int = 200) -> Reply:
+    """A reply with a JSON text."""
+    return Reply(status, text.encode("utf-8"), (("Cache-Control", "no-cache, private"), *headers), "application/json")
+
+
+class Qore(Dialect):
+    """The Qore API ("API integration"): resources with tables, forms, actions, logs and options."""
+
+    name = "qore"
+    bases = (QORE_BASE, "/api/me", "/api/endpoints", "/api/global-search")
+    manner = Manner(
+        "qore",
+        {"created_at": "_created", "updated_at": "_modified"},
+        style=QORE,
+        read_only_key="drop",
+        case="fold",
+        order_case="ascii",
+        nulls=("first", "last"),
+    )
+    words = LARAVEL_WORDS
+    example = QORE_BASE + "/{table}/table/{table}?per_page=2"
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self.history, self.users = (self.schema.all_tables[name] for name in ("_history", "_users"))
+        self.writer = Link("user", self.history, self.users, many=False, key=self.history.fields["user"])
+        self.log_shapes: dict[tuple[str, ...], Shape] = {}
+
+    def addresses(self) -> Iterator[tuple[str, Mapping[str, Handler]]]:
+        """Every address, with what its methods do."""
+        record = QORE_BASE + "/<resource>/<key>"
+        yield "/api/me", {"GET": self.show_me}
+        yield "/api/endpoints", {"GET": self.show_endpoints}
+        yield "/api/global-search", {"GET": self.search}
+        yield QORE_BASE + "/<resource>", {"POST": self.create}
+        yield QORE_BASE + "/<resource>/create", {"GET": self.show_form}
+        yield QORE_BASE + "/<resource>/table/<table>", {"GET": self.show_table}
+        yield QORE_BASE + "/<resource>/logs/<key>", {"GET": self.show_logs}
+        yield QORE_BASE + "/<resource>/field/<field>/options", {"GET": self.show_options}
+        yield QORE_BASE + "/<resource>/actions/<action>/<key>", {"POST": self.act}
+        yield record, {"GET": self.show_record, "PUT": self.update}
+        yield record + "/edit", {"GET": self.show_form}
+        yield record + "/inline/<field>", {"PUT": self.update_field}
+
+    def routes(self) -> Iterator[Route]:
+        elsewhere = (QORE_BASE, *(f"{base}/<rest:path>" for base in self.bases))
+        addresses = (*self.addresses(), *((address, EMPTY) for address in elsewhere))
+        for (address, handlers), end in itertools.product(addresses, ("", "/")):
+            serve = functools.partial(self.serve, handlers)
+            yield Route((*ALL_METHODS, "OPTIONS"), address + end, serve, public=True)
+
+    def error(self, error: ApiError) -> Reply:
+        status = 422 if error.status == 400 and error.code not in LARAVEL_UNREADABLE else error.status
+        body = laravel_errors(error.violations, [*map(self.message, error.violations)])
+        if status != 422:
+            body.pop("errors", None)
+        if error.code == "internal":
+            body |= error.violations[0].params
+        return qore_reply(dump_json(body), error.headers, status)
+
+    def message(self, violation: Violation) -> str:
+        return super().message(laravel_violation(violation))
+
+    # -- addresses --
+
+    def serve(self, handlers: Mapping[str, Handler], request: Request, **address: str) -> Reply:
+        """What all addresses have in common; OPTIONS is answered without credentials."""
+        methods = [word for method in handlers for word in (("GET", "HEAD") if method == "GET" else (method,))]
+        if request.method == "OPTIONS" and methods:
+            return html_reply(200, headers=(("Allow", ",".join(methods)),))
+        self.services.authenticate(request)
+        if not methods:
+            raise self.nowhere(request)
+        request.method = self.method(request)
+        if _method(request) not in handlers:
+            params = {"method": request.method[:20], "allowed": ", ".join(methods), "route": self.route(request)}
+            allow = (("Allow", ", ".join(methods)),)
+            raise ApiError("method", Violation((), "method", params), headers=allow)
+        return handlers[_method(request)](request, **address)
+
+    def method(self, request: Request) -> str:
+        """The method that is meant: a POST may name another one, in a header or in its body."""
+        if request.method != "POST":
+            return request.method
+        wanted: Json = request.header("X-HTTP-Method-Override")
+        if not wanted:
+            with contextlib.suppress(ApiError):  # a body that cannot be read is refused where it is needed
+                wanted = self.payload(request).get("_method")
+        return wanted.upper() if isinstance(wanted, str) and wanted else "POST"
+
+    def route(self, request: Request) -> str:
+        """The address of a request as Laravel's messages call it."""
+        return "route " + request.path.strip("/")[:200]
+
+    def nowhere(self, request: Request) -> ApiError:
+        """The error for an address that there is not."""
+        return fail("not_found", text=f"The {self.route(request)} could not be found.")
+
+    def missing(self, table: Table, key: str) -> ApiError:
+        """The error for a record that there is not."""
+        model = "App\\Models\\" + laravel_model(table)
+        return fail("not_found", text=f"No query results for model [{model}] {key[:200]}")
+
+    def table(self, request: Request, resource: str) -> Table:
+        """The table of a resource."""
+        found = self.schema.tables.get(resource.lower())
+        if found is None:
+            raise self.nowhere(request)
+        return found
+
+    def by_key(self, table: Table, key: str) -> Filter:
+        """The record that an address names: by its id, or by the table's key."""
+        value = _key_value(table.address, key)
+        return FALSE if value is None else Compare(Path((), table.address), "eq", value)
+
+    # -- what a request says --
+
+    def payload(self, request: Request) -> dict[str, Json]:
+        """The values of a body, JSON or a form, as Laravel hands them on."""
+        if not request.body.strip():
+            return {}
+        if request.media_type and not request.is_form and not is_json(request):
+            raise fail("media_type", value=request.media_type, allowed="application/json or a form")
+        value = request.payload
+        if not isinstance(value, Mapping):
+            raise fail("bad_body", reason="write an object")
+        return {name: laravel_input(part, name) for name, part in value.items()}
+
+    def body(self, request: Request, table: Table, wanted: Sequence[str]) -> dict[str, Json]:
+        """The values of a request that writes. Of broken JSON nothing is left, so the `wanted` fields are missing."""
+        self.refuse_all(parameter.name for parameter in request.parameters)
+        try:
+            values = self.payload(request)
+        except ApiError as error:
+            if error.code != "bad_json" or self.services.strict or not wanted:
+                raise
+            raise ApiError("required", *(Violation((name,), "required") for name in wanted)) from None
+        if request.environ["REQUEST_METHOD"] == "POST":
+            values.pop("_method", None)
+        return values
+
+    def refuse_all(self, names: Iterable[str]) -> None:
+        """ApiError for parameters, or members of a body, where there can be none."""
+        faults = [Violation((name,), "unknown_parameter", {"name": name}) for name in names]
+        if faults:
+            raise ApiError("unknown_parameter", *faults)
+
+    def given(self, request: Request, kind: str) -> dict[str, Json]:
+        """The parameters of a request that reads: those of a JSON body go before those of the query."""
+        found = nest_parameters(request.parameters)
+        if self.services.strict:
+            self.refuse_ignored(request)
+        if is_json(request) and request.body.strip():
+            body = request.payload
+            if not isinstance(body, Mapping):
+                raise fail("bad_body", reason="write an object")
+            found |= body
+        for name in found:
+            if name not in QORE_PARAMETERS[kind]:
+                hint = did_you_mean(name, QORE_PARAMETERS[kind])
+                raise fail("unknown_parameter", (name,), name=name, hint=hint)
+        trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in found.items()}
+        return {name: value for name, value in trimmed.items() if value not in (None, "")}
+
+    def refuse_ignored(self, request: Request) -> None:
+        """What Laravel ignores is an error for a strict server: a body without its type, a repeated parameter."""
+        if request.body.strip() and not is_json(request):
+            raise fail("media_type", value=request.media_type, allowed="application/json")
+        names = [parameter.name for parameter in request.parameters if not parameter.name.endswith("[]")]
+        for name in names:
+            if names.count(name) > 1:
+                raise invalid((name,), "It stands twice.")
+
+    def page(self, given: Mapping[str, Json]) -> Page:
+        """The window of a list. What is no page number is page 1."""
+        size = read_number(given, "per_page") or LARAVEL_PER_PAGE
+        text = str(given.get("page", 1))
+        if not re.fullmatch(r"\+?[1-9]\d{0,17}", text, re.ASCII):
+            if self.services.strict:
+                raise invalid(("page",), "Write a number from 1 on.")
+            text = "1"
+        return Page(size, size * (min(int(text), 2**53) - 1))
+
+    def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """The headers of an answer that `Prefer` can make smaller."""
+        applied = (("Preference-Applied", "return=minimal"),) if wants_little(request) else ()
+        return (("Vary", "Prefer"), *applied)
+
+    # -- shapes --
+
+    def title(self, table: Table) -> Shape:
+        """What a record is called."""
+        key = Col(Path((), table.address))
+        return First((Col(Path((), table.label), QORE), key)) if table.label else key
+
+    def description(self, table: Table) -> Shape:
+        """What is said of a record beside its title."""
+        words = table.schema.get("x-label")
+        name = words.get("description") if isinstance(words, Mapping) else None
+        return Col(Path((), table.fields[name]), QORE) if name else Const(None)
+
+    def value(self, member: Field | Link) -> Shape:
+        """One value of a record; of a link the linked records with their titles."""
+        if isinstance(member, Field):
+            return Col(Path((), member), QORE)
+        key = Col(Path((), member.target.address))
+        return Sub(member, Obj((("value", key), ("label", self.title(member.target)))), member.many)
+
+    def record(self, table: Table, members: Mapping[str, Field | Link]) -> Obj:
+        """The id of a record, and some of its values."""
+        shown = ((word, self.value(member)) for word, member in members.items() if word != "id")
+        return Obj((("id", Col(Path((), table.address))), *shown))
+
+    def members(self, table: Table) -> dict[str, Field | Link]:
+        """Everything that a record shows: fields and links, when it was made, and when it was changed."""
+        names = self.names(table)
+        return {word: member for word in (*table.members, *self.manner.words) if (member := names.find(word))}
+
+    def option(self, table: Table) -> Shape:
+        """A record as one of the options of a field."""
+        key = Col(Path((), table.address))
+        return Obj((("label", self.title(table)), ("description", self.description(table)), ("value", key)))
+
+    # -- reading --
+
+    def show_me(self, request: Request) -> Reply:
+        """The user who asks; without authentication that is nobody."""
+        self.given(request, "record")
+        names = self.names(self.users)
+        words = ("name", "email", "created_at", "updated_at")
+        shown = self.record(self.users, {word: member for word in words if (member := names.find(word))})
+        where = Compare(Path((), self.users.id), "eq", request.actor.id)
+        op = Select(self.users, Obj((*shown.pairs, ("title", self.user_title()))), where)
+        rows = self.run(request, op).rows
+        return qore_reply(rows[0].text if rows else dump_json(dict.fromkeys(("id", *words, "title"))))
+
+    def user_title(self) -> Shape:
+        """What a user is called."""
+        return First(tuple(Col(Path((), self.users.fields[name])) for name in ("display_name", "name")))
+
+    def show_endpoints(self, request: Request) -> Reply:
+        """All addresses, as `artisan route:list --json` shows them."""
+        self.given(request, "record")
+        shown = [
+            {
+                "domain": None,
+                "method": "GET|HEAD" if method == "GET" else method,
+                "uri": re.sub("<(.*?)>", r"{\1}", address[1:]),
+                "name": None,
+                "action": f"Qore@{handler.__name__}",
+                "middleware": ["api", "auth:sanctum"],
+            }
+            for address, handlers in self.addresses()
+            for method, handler in handlers.items()
+        ]
+        return qore_reply(dump_json(shown))
+
+    def show_table(self, request: Request, resource: str, table: str) -> Reply:
+        """The rows of a table that the parameters choose, and what the table has, unless less is preferred."""
+        found = self.table(request, resource)
+        if table.lower() != found.name.lower():
+            raise self.nowhere(request)
+        query = _QoreTable(self, found, self.given(request, "table"))
+        scope, page = Scope("no", On(self.today())), self.page(query.given)
+        shape = self.record(found, query.columns)
+        outcome = self.run(request, Select(found, shape, query.where(), scope, query.sort(), page, total=True))
+        return self.paged(request, outcome, page, query.described())
+
+    def paged(self, request: Request, outcome: Outcome, page: Page, head: Mapping[str, Json]) -> Reply:
+        """Rows in a paginator, with `head` before it; or only what is needed to read on."""
+        whole = {**head, **laravel_paginator(request, outcome, page)}
+        shown = {name: whole[name] for name in QORE_LITTLE} if wants_little(request) else whole
+        rows = f"[{','.join(row.text for row in outcome.rows)}]"
+        members = (f"{dump_json(name)}:{rows if name == 'data' else dump_json(value)}" for name, value in shown.items())
+        return qore_reply(f"{{{','.join(members)}}}", self.headers(request))
+
+    def show_record(self, request: Request, resource: str, key: str) -> Reply:
+        """One record, in any state, with what a page about it needs, unless less is preferred."""
+        table = self.table(request, resource)
+        self.given(request, "record")
+        members = self.members(table)
+        shape: Shape = self.record(table, members)
+        if not wants_little(request):
+            fields = Arr(tuple(self.described_value(word, member) for word, member in members.items()))
+            actions = Const([{"name": name, "label": label} for name, label in self.actions(table).items()])
+            head = (("title", self.title(table)), ("description", self.description(table)))
+            shape = Obj((*head, ("fields", fields), ("actions", actions), ("data", shape)))
+        rows = self.run(request, Select(table, shape, self.by_key(table, key))).rows
+        if not rows:
+            raise self.missing(table, key)
+        text = f'{{"data":{rows[0].text}}}' if wants_little(request) else rows[0].text
+        return self.record_reply(request, rows[0], text)
+
+    def described_value(self, word: str, member: Field | Link) -> Shape:
+        """One value of a record with its name, its name for people and its type."""
+        is_system = isinstance(member, Field) and member.is_system
+        label = word.replace("_", " ").capitalize() if is_system else member.title
+        described = {"name": word, "label": label, "type": laravel_type(member)}
+        return Obj((*((key, Const(text)) for key, text in described.items()), ("value", self.value(member))))
+
+    def record_reply(self, request: Request, row: Row, text: str, status: int = 200) -> Reply:
+        """A reply with one record."""
+        headers = (("Cache-Control", "no-cache, private"), *self.headers(request))
+        return dataclasses.replace(record_reply(request, row, text, status, headers), content_type="application/json")
+
+    def show_logs(self, request: Request, resource: str, key: str) -> Reply:
+        """What happened to a record that is there, the newest first."""
+        table, page = self.table(request, resource), self.page(self.given(request, "logs"))
+        found = self.run(request, Select(table, Const(None), self.by_key(table, key))).rows
+        if not found:
+            raise self.missing(table, key)
+        op, hidden = self.select_logs(table, found[0].key), self.hidden_links(request, table)
+        if hidden:
+            path = Path((), self.history.fields["field"])
+            seen = or_null(Not(Compare(path, "in", tuple(hidden))), path)
+            op = dataclasses.replace(op, where=And((op.where, seen)))
+        op = dataclasses.replace(op, shape=self.log_shape(hidden), page=page)
+        return self.paged(request, self.run(request, op), page, {})
+
+    def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
+        """The links of a table to records that are not for everybody: history keeps their ids, and may not tell."""
+        rules = sight_of(self.schema, request.actor).rules
+        return tuple(link.name for link in table.links.values() if link.target in rules)
+
+    def select_logs(self, table: Table, number: int) -> Select:
+        """The history of a record, the newest first."""
+        columns = self.history.fields
+        same = (
+            Compare(Path((), columns[name]), "eq", value) for name, value in (("tag", table.tag), ("record", number))
+        )
+        newest = (Sort(Path((), self.history.id), down=True),)
+        return Select(self.history, Const(None), And(tuple(same)), sort=newest, total=True)
+
+    def log_shape(self, hidden: tuple[str, ...]) -> Shape:
+        """One row of history, without what is hidden in the records that it keeps."""
+        if hidden not in self.log_shapes:
+            keys = "".join(f",'$.\"{name}\"'" for name in hidden)
+            style = Style("log", {"json": f"json_remove({{0}}{keys})"}) if hidden else QORE
+            self.log_shapes[hidden] = self.make_log_shape(style)
+        return self.log_shapes[hidden]
+
+    def make_log_shape(self, style: Style) -> Shape:
+        """One row of history in a style."""
+        columns = {"id": self.history.id, **self.history.fields}
+        words = {"id": "id", "description": "action", "field": "field", "value_old": "before", "value_new": "after"}
+        shown = [(word, Col(Path((), columns[name]), style)) for word, name in words.items()]
+        user = Obj((("id", Col(Path((), self.users.id))), ("title", self.user_title())))
+        moment = Col(Path((), columns["time"]), QORE)
+        return Obj((*shown, ("user", Sub(self.writer, user, many=False)), ("created_at", moment)))
+
+    def show_options(self, request: Request, resource: str, field: str) -> Reply:
+        """The options of a field, in the order of their labels."""
+        table = self.table(request, resource)
+        member = self.names(table).find(field, writing=True)
+        if member is None or not _has_options(member):
+            raise self.nowhere(request)
+        given = self.given(request, "options")
+        search, limit = read_text(given, "search"), read_number(given, "limit") or LARAVEL_MAX_PER_PAGE
+        if isinstance(member, Field):
+            found = [option for option in _choices(member) if search.lower() in option["label"].lower()]
+            return qore_reply(dump_json(found[:limit]))
+        label = Path((), _label(member.target))
+        op = self.select_options(member, Compare(label, "contains", search, "fold") if search else TRUE)
+        rows = self.run(request, dataclasses.replace(op, page=Page(limit))).rows
+        return qore_reply(f"[{','.join(row.text for row in rows)}]")
+
+    def select_options(self, link: Link, where: Filter) -> Select:
+        """The records that a link can lead to, in the order of their labels."""
+        by_label = (self.manner.sort(Path((), _label(link.target)), down=False),)
+        scope = Scope("no", On(self.today()))
+        return Select(link.target, self.option(link.target), where, scope, by_label, Page(LARAVEL_MAX_PER_PAGE))
+
+    def show_form(self, request: Request, resource: str, key: str = "") -> Reply:
+        """The form for a new record, or for one that is there: all of it, or the options of one field again."""
+        table = self.table(request, resource)
+        given, little = self.given(request, "form"), wants_little(request)
+        form = _QoreForm(self, self.writable(table), given, self.form_values(request, table, key))
+        links = form.links(little)
+        parts = self.run(request, Batch(tuple(map(form.select, links)))).parts
+        lists = {link.name: form.listed(link, part.rows) for link, part in zip(links, parts, strict=True)}
+        return qore_reply(form.show(little, lists), self.headers(request))
+
+    def writable(self, table: Table) -> dict[str, Field | Link]:
+        """The fields and links that a body can set."""
+        names = self.names(table)
+        found = {word: names.find(word, writing=True) for word in table.members}
+        return {word: member for word, member in found.items() if member and not member.read_only}
+
+    def form_values(self, request: Request, table: Table, key: str) -> dict[str, Json]:
+        """The values that a form begins with: those of a record, or the defaults of a new one."""
+        members = self.writable(table)
+        if not key:
+            empty: dict[str, Json] = {
+                word: [] if isinstance(member, Link) and member.many else None for word, member in members.items()
+            }
+            return {word: members[word].schema.get("default", value) for word, value in empty.items()}
+        shown = {word: member for word, member in members.items() if not member.write_only}
+        rows = self.run(request, Select(table, self.record(table, shown), self.by_key(table, key))).rows
+        if not rows:
+            raise self.missing(table, key)
+        return {**dict.fromkeys(members), **json.loads(rows[0].text)}
+
+    def search(self, request: Request) -> Reply:
+        """The records of all tables that have a text: of each table some, those with the text in their title first."""
+        text = read_text(self.given(request, "search"), "query")
+        columns = {table: found for table in self.schema.tables.values() if (found := self.searched(table))}
+        tables = list(columns)[: QORE_SEARCH_TABLES if text else 0]
+        selects = (self.select_matches(table, columns[table], text) for table in tables)
+        parts = self.run(request, Batch(tuple(selects))).parts
+        shown = (_matches(table, part.rows) for table, part in zip(tables, parts, strict=True) if part.rows)
+        return qore_reply(f"[{','.join(shown)}]")
+
+    def searched(self, table: Table) -> list[Field]:
+        """The fields of a table that are searched: its texts, that which titles a record before the others."""
+        names = self.names(table)
+        texts = [column for word, column in table.fields.items() if column.kind.is_text and names.find(word)]
+        return sorted(texts, key=lambda column: column is not table.label)[:MAX_FILTER_TERMS]
+
+    def select_matches(self, table: Table, columns: Sequence[Field], text: str) -> Select:
+        """The first records of a table that have a text in one of the columns."""
+        found = {column: Compare(Path((), column), "contains", text, "fold") for column in columns}
+        shape = (("title", self.title(table)), ("description", self.description(table)))
+        return Select(
+            table,
+            Obj((("id", Col(Path((), table.address))), *shape)),
+            Or(tuple(found.values())),
+            Scope("no", On(self.today())),
+            (Matching(found[table.label]),) if table.label in found else (),
+            Page(QORE_SEARCH_RESULTS),
+        )
+
+    # -- writing --
+
+    def create(self, request: Request, resource: str) -> Reply:
+        """A new record."""
+        table = self.table(request, resource)
+        body = self.body(request, table, self.required(table))
+        values = self.values(request, table, body)
+        shape, faults = self.record(table, self.members(table)), tuple(values.faults)
+        return self.write(request, Create(table, values.fields, values.links, shape, faults=faults), "")
+
+    def update(self, request: Request, resource: str, key: str) -> Reply:
+        """Change what the body names; what it leaves out stays."""
+        table = self.table(request, resource)
+        return self.change(request, table, key, self.body(request, table, self.required(table)))
+
+    def update_field(self, request: Request, resource: str, key: str, field: str) -> Reply:
+        """Change one field; whatever else the body says has no effect."""
+        table = self.table(request, resource)
+        member = self.names(table).find(field, writing=True)
+        if member is None or member.read_only or (isinstance(member, Field) and member.is_system):
+            raise self.nowhere(request)
+        body = self.body(request, table, [field])
+        if field not in body:
+            raise fail("required", (field,))
+        if self.services.strict:
+            self.refuse_all(name for name in body if name != field)
+        return self.change(request, table, key, {field: body[field]})
+
+    def change(self, request: Request, table: Table, key: str, body: Mapping[str, Json]) -> Reply:
+        """Change a record to what a body says."""
+        values = self.values(request, table, body)
+        op = Update(
+            table,
+            self.by_key(table, key),
+            values.fields,
+            values.links,
+            self.record(table, self.members(table)),
+            expect=request.expected_version,
+            faults=tuple(values.faults),
+        )
+        return self.write(request, op, key)
+
+    def write(self, request: Request, op: Create | Update, key: str) -> Reply:
+        """Run a write and show the record. Violations stand in the order of the table's fields."""
+        order = {name: number for number, name in enumerate(op.table.members)}
+        try:
+            rows = self.run(request, op).rows
+        except ApiError as error:
+            if not any(fault.path for fault in error.violations):
+                raise
+            faults = sorted(error.violations, key=lambda fault: order.get(str((*fault.path, "")[0]), len(order)))
+            raise ApiError(error.code, *faults, headers=error.headers) from None
+        if not rows:
+            raise self.missing(op.table, key)
+        return self.record_reply(request, rows[0], f'{{"data":{rows[0].text}}}', 201 if isinstance(op, Create) else 200)
+
+    def required(self, table: Table) -> list[str]:
+        """The names of the fields that a new record needs."""
+        return [name for name, member in table.members.items() if member.required and "default" not in member.schema]
+
+    def values(self, request: Request, table: Table, body: Mapping[str, Json]) -> Values:
+        """What a body sets. An empty password sets none."""
+        names, kept = self.names(table), dict(body)
+        for name, value in body.items():
+            member = names.find(name, writing=True)
+            if isinstance(member, Field) and member.kind.name == "password" and value in (None, ""):
+                del kept[name]
+        values = read_values(names, kept, self.read_link, text=request.is_form)
+        values.faults = [self.with_kind(names, fault, kept) for fault in values.faults]
+        return values
+
+    def with_kind(self, names: Names, fault: Violation, body: Mapping[str, Json]) -> Violation:
+        """A violation, with the kind of value that the field takes: of a list its elements, when a list was given."""
+        if fault.rule != "bad_value":
+            return fault
+        member, value = names.find(str(fault.path[0]), writing=True), body.get(str(fault.path[0]))
+        kind = member.items if isinstance(member, Field) and isinstance(value, list) else None
+        kind = kind or (member.kind if isinstance(member, Field) else None)
+        return fault._replace(params={**fault.params, "kind": kind.name if kind else "link"})
+
+    def read_link(self, link: Link, value: Json) -> Change:
+        """The new state of a link: an id or null, or a list of ids. A file can only be taken away."""
+        if link.target.name == "_files" and value is not None:
+            raise fail("read_only")
+        if not link.many:
+            return Change("replace", () if value is None else (self.item(link, value),), "move")
+        if not isinstance(value, list | None):
+            raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ids")
+        return Change("replace", tuple(self.item(link, part) for part in value or ()), "move")
+
+    def item(self, link: Link, value: Json) -> Item:
+        """The record with an id, which may stand in an object, as it is shown. What is no id is that of no record."""
+        return Item(Key(link.target.address, _key_value(link.target.address, _option_value(value))))
+
+    # -- actions --
+
+    def actions(self, table: Table) -> dict[str, str]:
+        """The actions on the records of a table, and what they are called."""
+        known = {name: label for name, (label, _) in QORE_ACTIONS.items() if table.archive or name == "delete_resource"}
+        added = (name for owner, name in self.services.actions if owner is table)
+        return known | {name: name.replace("_", " ").capitalize() for name in added}
+
+    def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
+        """Run an action on a record: one that every table has, or a function of the embedding program."""
+        table = self.table(request, resource)
+        if action not in self.actions(table):
+            raise self.nowhere(request)
+        body, where = self.body(request, table, ()), self.by_key(table, key)
+        there = Select(table, Const(None), where)
+        function = self.services.actions.get((table, action))
+        if function:
+            self.services.may_write(request)
+            rows = self.run(request, there).rows
+        else:
+            self.refuse_all(body)
+            expect = request.expected_version
+            ops: dict[str, Operation] = {
+                "delete_resource": Delete(table, where, expect=expect),
+                "archive_resource": Archive(table, where, 1, expect),
+                "restore_resource": Archive(table, where, 0, expect),
+            }
+            rows = self.run(request, Batch((there, ops[action]))).parts[0].rows
+        if not rows:
+            raise self.missing(table, key)
+        message = function(rows[0].key, body, request.actor) if function else QORE_ACTIONS[action][1]
+        return qore_reply(dump_json({"message": message or "Done."}))
+
+
+class _QoreTable:
+    """A table as it is asked for: its columns, its tabs, and what the parameters choose."""
+
+    def __init__(self, dialect: Qore, table: Table, given: Mapping[str, Json]) -> None:
+        self.dialect, self.table, self.given = dialect, table, given
+        self.names = names = dialect.names(table)
+        words = table.schema.get("x-columns") or [word for word in table.members if _is_column(table.members[word])]
+        self.columns = {word: member for word in words if (member := names.find(word))}
+
+    def described(self) -> dict[str, Json]:
+        """What a table says of itself."""
+        columns = [
+            {
+                "name": word,
+                "label": member.title,
+                "type": laravel_type(member),
+                "sortable": _is_sortable(member),
+                "searchable": _is_searchable(member),
+            }
+            for word, member in self.columns.items()
+        ]
+        return {
+            "name": self.table.name,
+            "label": self.table.title,
+            "columns": columns,
+            "tabs": [{"name": _tab_name(label), "label": label} for label in self.tabs],
+            "actions": [{"name": name, "label": label} for name, label in self.dialect.actions(self.table).items()],
+        }
+
+    @property
+    def tabs(self) -> Mapping[str, Json]:
+        """The filters of the tabs, in JSON, by label."""
+        tabs: Mapping[str, Json] = self.table.schema.get("x-tabs", EMPTY)
+        return tabs
+
+    def where(self) -> Filter:
+        """The tab, and all searches. Each speaks of its own choice of linked records."""
+        searches = self.given.get("search_columns", {})
+        if not isinstance(searches, Mapping) and searches != []:
+            raise invalid(("search_columns",), "Write an object of columns.")
+        if len(searches) > MAX_FILTER_TERMS:
+            raise fail("filter_too_large", ("search_columns",), reason=f"more than {MAX_FILTER_TERMS} terms")
+        conditions = (self.condition(word, searches[word]) for word in searches)
+        return _all((*self.tab(), *(condition for condition in conditions if condition != TRUE)))
+
+    def tab(self) -> Iterator[Filter]:
+        """The filter of the tab, which is named by its label or its name."""
+        wanted = read_text(self.given, "tab")
+        if not wanted:
+            return
+        found = next((label for label in self.tabs if wanted in (label, _tab_name(label))), None)
+        if found is None:
+            raise invalid(("tab",), f"There is no tab {wanted[:100]!r}.", did_you_mean(wanted, self.tabs))
+        yield filter_from_json(Names(self.table, RULE_MANNER), self.tabs[found], variables=True)
+
+    def column(self, word: Json, path: tuple[str, ...], allows: Callable[[Field | Link], bool]) -> Field | Link:
+        """A visible column that can be searched or sorted by; the id is always one."""
+        found = self.names.find(word) if isinstance(word, str) else None
+        member = self.table.address if word == "id" else found
+        if member is None or (word != "id" and member not in self.columns.values()):
+            raise invalid(path, f"There is no column {str(word)[:100]!r}.", did_you_mean(str(word), self.columns))
+        if not allows(member):
+            known = ", ".join(name for name, column in self.columns.items() if allows(column))
+            raise invalid(path, f"Allowed are {known}.")
+        return member
+
+    def sort(self) -> tuple[Sort, ...]:
+        """The order: by a column, of a link by the title of its record, else by id."""
+        direction = self.given.get("sort_direction", "ascending")
+        if not isinstance(direction, str) or direction.lower() not in QORE_DIRECTIONS:
+            raise invalid(("sort_direction",), "Write ascending or descending.")
+        member = self.column(self.given.get("sort_column", "id"), ("sort_column",), _is_sortable)
+        path = Path((member,), _label(member.target)) if isinstance(member, Link) else Path((), member)
+        if "sort_column" not in self.given:
+            path = Path((), self.table.id)
+        return (self.dialect.manner.sort(path, QORE_DIRECTIONS[direction.lower()]),)
+
+    def condition(self, word: str, value: Json) -> Filter:
+        """The search in one column: a text contains, a list is one of, anything else is equal."""
+        at = ("search_columns", word)
+        member = self.column(word, at, _is_searchable)
+        if isinstance(value, str):
+            value = value.strip()
+        if value in ("", []):
+            return TRUE
+        path = Path((member,), member.target.address) if isinstance(member, Link) else Path((), member)
+        if value is None:
+            return Compare(path, "null")
+        operands = [self.operand(at, member, part) for part in (value if isinstance(value, list) else [value])]
+        if any(isinstance(operand, Span) for operand in operands):
+            return Or(tuple(Compare(path, "eq", operand) for operand in operands))
+        if isinstance(member, Field) and member.kind.is_text and not isinstance(value, list):
+            return Compare(path, "eq" if member.choices else "contains", operands[0], "fold")
+        plain = tuple(operand for operand in operands if not isinstance(operand, Span))
+        return Compare(path, "any" if isinstance(member, Field) and member.items else "in", plain)
+
+    def operand(self, at: tuple[str, ...], member: Field | Link, value: Json) -> SqlValue | Span:
+        """A value as the column stores it, or the span of a date."""
+        if isinstance(member, Link):
+            key = _key_value(member.target.address, _option_value(value))
+            if key is None:
+                raise invalid(at, "Write a list of ids.")
+            return key
+        kind = member.items or member.kind
+        try:
+            if kind.is_date and isinstance(value, str):
+                return parse_span(value)
+            return kind.parse_text(value) if isinstance(value, str) else kind.parse_json(value)
+        except BadValue as error:
+            raise invalid(at, f"Write {error}.") from None
+        except ValueError:
+            raise invalid(at, "Write a date as YYYY-MM-DD.") from None
+
+
+class _QoreForm:
+    """A form: what it asks for, and the options that it offers in a state."""
+
+    def __init__(
+        self, dialect: Qore, members: Mapping[str, Field | Link], given: Mapping[str, Json], values: Mapping[str, Json]
+    ) -> None:
+        self.dialect, self.members, self.given, self.values = dialect, members, given, values
+        self.state = given.get("state", {})
+        if not isinstance(self.state, Mapping):
+            raise invalid(("state",), "Write an object of fields.")
+        for name in self.state:
+            if name not in members and name not in values:
+                raise fail("unknown_parameter", ("state", name), name=name, hint=did_you_mean(name, members))
+        self.asked = self.read_asked()
+
+    def read_asked(self) -> str:
+        """The field whose options are asked for again; none when the whole form is wanted."""
+        initial = self.given.get("initial_request", "field" not in self.given)
+        word = str(initial).lower()
+        if word not in BOOLEAN_TEXT:
+            raise invalid(("initial_request",), "Write true or false.")
+        if BOOLEAN_TEXT[word]:
+            return ""
+        name, action = self.given.get("field"), self.given.get("action")
+        action = action.get("name") if isinstance(action, Mapping) else action
+        faults = [
+            Violation(path, "required")
+            for path, value in ((("field",), name), (("action", "name"), action))
+            if value is None
+        ]
+        if faults:
+            raise ApiError("required", *faults)
+        if action != "reloadRelatedOptions":
+            raise invalid(("action", "name"), "Write reloadRelatedOptions.")
+        if not isinstance(name, str) or name not in self.members or not _has_options(self.members[name]):
+            known = ", ".join(word for word, member in self.members.items() if _has_options(member))
+            raise invalid(("field",), f"Allowed are {known}.")
+        return name
+
+    def links(self, little: bool) -> list[Link]:
+        """The links whose options are shown: all, or only the one that is asked for."""
+        wanted = [self.asked] if self.asked and little else self.members
+        members = (self.members[word] for word in wanted)
+        return [member for member in members if isinstance(member, Link) and _has_options(member)]
+
+    def rule(self, link: Link) -> Mapping[str, str]:
+        """What `x-options` says of a link."""
+        rule: Mapping[str, str] = link.source.schema.get("x-options", EMPTY).get(link.name, EMPTY)
+        return rule
+
+    def group(self, link: Link) -> Link | None:
+        """The link by which the options of another one are grouped."""
+        return link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
+
+    def select(self, link: Link) -> Select:
+        """The records that a link can lead to; those without a group first, then group by group."""
+        op, group = self.dialect.select_options(link, self.where(link)), self.group(link)
+        if group is None:
+            return op
+        mark, key = Path((group,), _label(group.target)), Path((group,), group.target.id)
+        groups = (self.dialect.manner.sort(path, down=False) for path in (mark, key))
+        return dataclasses.replace(op, sort=(*groups, *op.sort), mark=mark)
+
+    def where(self, link: Link) -> Filter:
+        """Which records a link can lead to: where they depend on another field, those that fit its value."""
+        name = self.rule(link).get("depends")
+        if name is None:
+            return TRUE
+        value, other = self.state.get(name, self.values.get(name)), link.target.links[name]
+        parts = value if isinstance(value, list) else [] if value in (None, "") else [value]
+        keys = tuple(_key_value(other.target.address, _option_value(part)) for part in parts)
+        if None in keys:
+            raise invalid(("state", name), "Write an id.")
+        return Compare(Path((other,), other.target.address), "in", keys)
+
+    def listed(self, link: Link, rows: Sequence[Row]) -> str:
+        """The options of a link as a JSON list, with a heading before each group, those without a group first."""
+        group = self.group(link)
+        if group is None:
+            return f"[{','.join(row.text for row in rows)}]"
+        texts: list[str] = []
+        for mark, members in itertools.groupby(rows, lambda row: row.mark):
+            heading = f"Geen {group.title}" if mark is None else str(mark)  # sic: the document's own word
+            texts += (dump_json({"group": heading, "disable": True}), *(row.text for row in members))
+        return f"[{','.join(texts)}]"
+
+    def show(self, little: bool, lists: Mapping[str, str]) -> str:
+        """The form as JSON; of a field that is asked for again only the options, when that is enough."""
+        chosen = {word: member for word, member in self.members.items() if isinstance(member, Field) and member.choices}
+        lists = {**lists, **{word: dump_json(_choices(member)) for word, member in chosen.items()}}
+        again = f'"relatedOptions":{lists[self.asked]}' if self.asked else ""
+        if again and little:
+            return f"{{{dump_json(self.asked)}:{{{again}}}}}"
+        shown = []
+        for word, member in self.members.items():
+            words = {"label": member.title, "type": laravel_type(member), "rules": laravel_rules(member)}
+            parts = [dump_json({**words, "value": self.values[word]})[1:-1], f'"options":{lists.get(word, "null")}']
+            shown.append(
+                f"{dump_json(word)}:{{{','.join([*parts, again] if again and word == self.asked else parts)}}}"
+            )
+        return f"{{{','.join(shown)}}}"
+
+
+def _option_value(value: Json) -> Json:
+    """The id in a value of a link, which may stand in an object as it is shown."""
+    return value.get("value") if isinstance(value, Mapping) else value
+
+
+def _label(table: Table) -> Field:
+    """The column by which records are called, searched and ordered."""
+    return table.label or table.address
+
+
+def _choices(column: Field) -> list[dict[str, Json]]:
+    """The options of a select."""
+    return [
+        {"label": _as_text(value), "description": None, "value": value} for value in column.choices if value is not None
+    ]
+
+
+def _has_options(member: Field | Link) -> bool:
+    return member.target.name != "_files" if isinstance(member, Link) else bool(member.choices)
+
+
+def _matches(table: Table, rows: Sequence[Row]) -> str:
+    """What a search found in a table."""
+    head = dump_json({"resource": table.name, "label": table.title})
+    return f'{head[:-1]},"results":[{",".join(row.text for row in rows)}]}}'
+
+
+def _tab_name(label: str) -> str:
+    return re.sub(r"\W+", "_", label.lower()).strip("_")
+
+
+def _is_column(member: Field | Link) -> bool:
+    """Whether a table shows a field when the schema file does not say which."""
+    return not member.many if isinstance(member, Link) else "eq" in member.kind.operators
+
+
+def _is_sortable(member: Field | Link) -> bool:
+    return (
+        not member.many if isinstance(member, Link) else "lt" in member.kind.operators or member.kind.name == "boolean"
+    )
+
+
+def _is_searchable(member: Field | Link) -> bool:
+    return isinstance(member, Link) or bool(member.kind.operators & {"eq", "any"})
 
 
 DIALECTS: Mapping[str, type[Dialect]] = {
@@ -9481,11 +11164,12 @@ DIALECTS: Mapping[str, type[Dialect]] = {
     "nocobase": NocoBase,
     "coredata": CoreData,
     "platform": Platform,
+    "qore": Qore,
 }
 
 
 # ======================================================================================================================
-# 22  Pages
+# 23  Pages
 #
 # What people open in a browser, made by the server: HTML from `element`, which escapes every text, with one stylesheet
 # and one small script inside, both named by their hashes in the policy, so that nothing else can run or be fetched.
@@ -9664,13 +11348,13 @@ def shown_moment(text: str | None) -> Html:
     return element("time", f"{text[:10]} {text[11:19]} UTC", datetime=text) if text else Html("-")
 
 
-Form: TypeAlias = dict[str, list[str]]
+Entered: TypeAlias = dict[str, list[str]]
 """The fields of a form, each with its values in order; lines end as on this side of the network."""
 
 
-def form_of(parameters: Iterable[Parameter]) -> Form:
+def form_of(parameters: Iterable[Parameter]) -> Entered:
     """Parameters by their names."""
-    form: Form = {}
+    form: Entered = {}
     for parameter in parameters:
         form.setdefault(parameter.name, []).append(parameter.value.replace("\r\n", "\n"))
     return form
@@ -9774,7 +11458,7 @@ class Pages(Dialect):
         """A field that nobody sees."""
         return element("input", type="hidden", name=name, value=value)
 
-    def read_form(self, request: Request) -> Form:
+    def read_form(self, request: Request) -> Entered:
         """What a form sends. ApiError `forged` for one that no page of this session made."""
         form = self.read_open_form(request)
         token = "".join(form.pop("_token", []))
@@ -9782,7 +11466,7 @@ class Pages(Dialect):
             raise fail("forged")
         return form
 
-    def read_open_form(self, request: Request) -> Form:
+    def read_open_form(self, request: Request) -> Entered:
         """What a form sends that strangers may send too, from pages of this server. ApiError `cross_site`."""
         self.services.may_write(request)
         if not request.is_form:
@@ -9804,7 +11488,7 @@ class Pages(Dialect):
         """The parameters of an address, each once. ApiError names one that is not allowed."""
         return self.words_of(((parameter.name, parameter.value) for parameter in request.parameters), allowed)
 
-    def entries(self, form: Form, *allowed: str) -> dict[str, str]:
+    def entries(self, form: Entered, *allowed: str) -> dict[str, str]:
         """The fields of a form, each once. ApiError names one that is not allowed."""
         return self.words_of(((name, value) for name, values in form.items() for value in values), allowed)
 
@@ -10008,7 +11692,7 @@ class Door(Pages):
 
 
 # ======================================================================================================================
-# 23  Drawing
+# 24  Drawing
 #
 # The schema as a picture: SVG made by the server. Tables stand in columns, mostly right of those that they link to; a
 # line that passes a column has a place of its own in it, so that it crosses no box. A line begins at the row of its
@@ -10062,7 +11746,7 @@ def rows_of(table: Table) -> list[tuple[str, str]]:
     if len(fields) > SHOWN_FIELDS:
         rows.append((f"{len(fields) - SHOWN_FIELDS} more", ""))
     for link in table.links.values():
-        target = "file" if link.target.name == "_files" else link.target.title
+        target = "file" if link.is_file else link.target.title
         rows.append((link.name, f"{target} *" if link.many else target))
     return rows
 
@@ -10289,7 +11973,7 @@ def shortened(text: str, length: int) -> str:
 
 
 # ======================================================================================================================
-# 24  Browsing
+# 25  Browsing
 #
 # The overview at `/`, and lists of the records of a table with search, filters, order and pages. They use the
 # operations of the dialects, so that nobody sees here what is not theirs. What is archived, in the trash or not valid
@@ -10453,7 +12137,7 @@ def shape_of(member: Field | Link) -> Shape:
 
 def shown(member: Field | Link | None, value: Json, length: int = MAX_BODY_BYTES) -> Html:
     """The value of a member in a page, cut to a length."""
-    if isinstance(member, Link) and isinstance(value, Mapping) and member.target.name != "_files":
+    if isinstance(member, Link) and isinstance(value, Mapping) and not member.is_file:
         return element("a", label_of(value), href=record_address(member.target, value["id"]))
     if isinstance(member, Link) and isinstance(value, Mapping):
         return fragment(label_of(value))
@@ -10483,7 +12167,7 @@ def list_columns(names: Names) -> list[Field | Link]:
 def is_short(member: Field | Link) -> bool:
     """Whether a member has room in a list."""
     if isinstance(member, Link):
-        return not member.many and member.target.name != "_files"
+        return not member.many and not member.is_file
     return member.kind.name not in ("json", "password", "content") and not is_long(member)
 
 
@@ -10793,7 +12477,7 @@ class Lists(Pages):
         self.reading(request)
         names, number = self.names(self.schema.find(table)), number_of(key)
         member = names.find(link)
-        if not isinstance(member, Link) or member.target.name == "_files":
+        if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
         parent = Parent(member, Key(names.table.id, number))
         back = element("a", f"Back to the record in {names.table.title}", href=record_address(names.table, number))
@@ -10817,7 +12501,7 @@ class Lists(Pages):
 
 
 # ======================================================================================================================
-# 25  Records
+# 26  Records
 #
 # The page of one record: its values, its links to walk along, what became of it, and the buttons that archive, restore
 # and delete it or take its last change back. History is kept of all records; it is shown of those that are seen, and
@@ -10876,10 +12560,12 @@ class _Timeline:
         values = Values()
         for entry in last:
             member = self.names.find(entry.field or "")
-            if member is None or member.read_only or entry.action != "updated" or len(last) > TIMELINE_SIZE:
+            if entry.action != "updated" or len(last) > TIMELINE_SIZE or member is None or member.read_only:
                 return None
             if isinstance(member, Field):
                 values.fields[member] = member.parse_json(entry.before)
+            elif member.is_file:
+                return None  # a file that was replaced is gone
             else:
                 values.links[member] = self.undone_link(member, entry.before)
         return values if last else None
@@ -11067,7 +12753,7 @@ class Records(Pages):
             member = names.find(name)
             assert member
             content = shown(member, value)
-            if isinstance(member, Link) and member.target.name == "_files" and value is not None:
+            if isinstance(member, Link) and member.is_file and value is not None:
                 content = element("a", content, href=f"{record_address(names.table, number)}/file/{name}")
             elif isinstance(member, Field) and member.kind.name == "json" and value is not None:
                 content = element("code", json.dumps(value, indent=2, ensure_ascii=False))
@@ -11149,7 +12835,7 @@ class Records(Pages):
 
 
 # ======================================================================================================================
-# 26  Forms
+# 27  Forms
 #
 # The forms that make and change records. A control for each field by its kind; a field is changed when it comes back
 # with something else than was shown, so that a form never writes what nobody touched. Messages stand at the fields.
@@ -11225,7 +12911,7 @@ class RecordForm:
         member = self.members[name]
         return isinstance(member, Field) and member.kind.name == "boolean" and member.required and not member.choices
 
-    def enter(self, form: Form) -> None:
+    def enter(self, form: Entered) -> None:
         """Take over what was sent. ApiError names a field that the form does not have."""
         for name, values in form.items():
             if name not in self.members:
@@ -11493,7 +13179,7 @@ class Editor(Pages):
     def choices(self, request: Request, names: Names, number: int | None) -> dict[Link, Choices]:
         """What is offered for each link of a form; a link to too many records is left out."""
         table = names.table
-        links = [link for link in table.links.values() if names.find(link.name) and link.target.name != "_files"]
+        links = [link for link in table.links.values() if names.find(link.name) and not link.is_file]
         linked = self.linked(request, table, links, number) if number is not None else [{} for _ in links]
         scope = Scope("no", On(self.today()))
         selects = []
@@ -11521,7 +13207,7 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 27  App and server
+# 28  App and server
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
@@ -11596,8 +13282,10 @@ class Policy:
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
-    def __init__(self, services: Services, policy: Policy, dialects: Sequence[str]) -> None:
-        self.services, self.policy = services, policy
+    def __init__(
+        self, services: Services, policy: Policy, dialects: Sequence[str], limits: BodyLimits = BODY_LIMITS
+    ) -> None:
+        self.services, self.policy, self.limits = services, policy, limits
         self.schema, self.store, self.accounts, self.hub = (
             services.schema,
             services.store,
@@ -11614,7 +13302,8 @@ class Application:
         import bottle
 
         router = bottle.Bottle()
-        routes = [route for part in (*self.pages, *self.dialects) for route in part.routes()]
+        routes = [*Downloads(self.store).routes()]
+        routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
         for route in routes:  # most specific first
             for method in route.methods:
@@ -11625,12 +13314,15 @@ class Application:
         """Answer one request (PEP 3333)."""
         started, request = time.perf_counter(), None
         try:
-            request = Request(environ)
+            request = Request(environ, self.limits)
             reply = self.answer(request, environ)
             if reply is None:
                 return self.router(environ, start_response)  # type: ignore[no-any-return]
         except Exception as error:
             reply = self.failure(request, environ, error)
+        finally:
+            if request and request.form:
+                request.form.close()
         if self.on_request:
             with contextlib.suppress(Exception):  # whatever becomes of the line, the request is answered
                 self.on_request(request, reply.status, time.perf_counter() - started)
@@ -11674,6 +13366,8 @@ class Application:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             with contextlib.suppress(sqlite3.Error):
                 error = storage_error(error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            error = fail("storage", reason="the disk is full")
         if not isinstance(error, ApiError):
             number = secrets.token_hex(8)
             log.error("request %s failed", number, exc_info=error)
@@ -11698,13 +13392,34 @@ class Application:
     ) -> Iterable[bytes]:
         """Hand a reply to the WSGI server."""
         has_body = reply.status not in (101, 204, 304)
-        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))] if has_body else []
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
         own = {name for name, _ in reply.headers}
         headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
         if request:
             headers += self.policy.cors_headers(request)
         start_response(f"{reply.status} {REASONS.get(reply.status, 'Unknown')}", headers)
-        return [b""] if environ.get("REQUEST_METHOD") == "HEAD" else [reply.body]
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            return [b""]
+        return reply.stream.pieces if reply.stream else [reply.body]
+
+    def action(self, table: str, name: str) -> Callable[[ActionFunction], ActionFunction]:
+        """Make a function an action of Qore on the records of a table: `@app.action("contacts", "send_invoice")`.
+
+        It gets the record's id (a number), the values of the request and who asks. The text that it returns is the
+        answer's message. An `ApiError` that it raises is answered as one. ValueError for a table that there is not and
+        for a name that is taken.
+        """
+        found = self.schema.tables.get(table.lower())
+        if found is None:
+            raise ValueError(f"there is no table {table!r}")
+        if not NAME.fullmatch(name) or name in QORE_ACTIONS or (found, name) in self.services.actions:
+            raise ValueError(f"{name!r} cannot be the name of another action on {found.name}")
+
+        def register(function: ActionFunction) -> ActionFunction:
+            self.services.actions[found, name] = function
+            return function
+
+        return register
 
     def close(self) -> None:
         """Close the database."""
@@ -11755,6 +13470,8 @@ class SettingsWords(TypedDict, total=False):
     clock: Callable[[], datetime]
     ping_interval: float
     ping_timeout: float
+    max_body: int
+    max_upload: int
 
 
 @dataclass(frozen=True)
@@ -11771,6 +13488,8 @@ class Settings:
     clock: Callable[[], datetime] = utc_now
     ping_interval: float = 25.0
     ping_timeout: float = 60.0
+    max_body: int = MAX_BODY_BYTES
+    max_upload: int = MAX_UPLOAD_BYTES
 
 
 def make_app(
@@ -11787,7 +13506,8 @@ def make_app(
     make themselves users, where a dialect has a way), `dialects` (names; None: all),
     `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
     (insert the schema's examples into new tables), `clock` (gives the time with a zone), `ping_interval` and
-    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed).
+    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
+    `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -11820,6 +13540,8 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise ValueError(f"unknown dialect {''.join(unknown[:1])!r}; there are {', '.join(DIALECTS)}")
     if min(settings.ping_interval, settings.ping_timeout) <= 0:
         raise ValueError("ping_interval and ping_timeout are seconds, above 0")
+    if min(settings.max_body, settings.max_upload) <= 0:
+        raise ValueError("max_body and max_upload are bytes, above 0")
     check_rules(schema)
     store = Store(schema, db, settings.clock, settings.examples)
     try:
@@ -11832,7 +13554,8 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
 
         hub = Hub(store, accounts, settings.ping_interval, settings.ping_timeout)
         words = (settings.strict, settings.sign_up, policy.may_write, authenticate)
-        return Application(Services(schema, store, accounts, hub, *words), policy, names)
+        limits = BodyLimits(settings.max_body, settings.max_upload)
+        return Application(Services(schema, store, accounts, hub, *words), policy, names, limits)
     except BaseException:
         store.close()
         raise
@@ -11892,6 +13615,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
     from waitress.server import create_server
 
     make: Any = create_server  # what it gives is one server or several, and here there is one socket
+    limits = app.limits if isinstance(app, Application) else BODY_LIMITS
+    buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     server = make(
         app,
         sockets=[bind_socket(host, port)],
@@ -11901,7 +13626,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         channel_timeout=30,
         cleanup_interval=5,
         max_request_header_size=MAX_HEADER_BYTES,
-        max_request_body_size=MAX_BUFFERED_BYTES,
+        max_request_body_size=buffered,
+        outbuf_high_watermark=buffered,  # on the disk: no worker waits until a slow client has its file
         ident=None,
         expose_tracebacks=False,
         clear_untrusted_proxy_headers=True,
@@ -12012,6 +13738,12 @@ def strict_channel() -> Any:
         def received(self, data: bytes) -> bool:
             return self.web_socket.received(data) if self.web_socket else super().received(data)
 
+        def write_soon(self, data: Any) -> int:
+            written, waiting = self.current_outbuf_count, self.outbufs[-1]
+            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
+            return int(super().write_soon(data))
+
         def handle_write(self) -> None:
             return self.web_socket.flush() if self.web_socket else super().handle_write()
 
@@ -12052,12 +13784,16 @@ def run_until(server: Any, ended: threading.Event) -> None:
 
 
 def close_slow(server: Any, started: dict[Any, float]) -> None:
-    """Close connections whose request has been arriving for too long; `started` remembers since when each does."""
+    """Close connections whose request has been arriving for too long; `started` remembers since when each does.
+
+    The longer a body is, the longer it may take, as long as it comes on.
+    """
     now, arriving = time.monotonic(), {}
     for channel in list(server.active_channels.values()):
         if channel.request is not None and not channel.requests and not channel.total_outbufs_len:
             arriving[channel] = started.get(channel, now)
-            if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS:
+            more = channel.request.body_bytes_received / MINIMUM_BYTES_PER_SECOND
+            if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS + more:
                 channel.handle_close()
     started.clear()
     started.update(arriving)
@@ -12076,7 +13812,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 28  Command line
+# 29  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
@@ -12208,6 +13944,10 @@ def server_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="answer for this host name too",
     )
+    size = str(MAX_BODY_BYTES)
+    add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
+    size = str(MAX_UPLOAD_BYTES)
+    add("--max-upload", default=_twin("MAX_UPLOAD", size), metavar="BYTES", help=f"of uploads (default: {size})")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
@@ -12309,6 +14049,13 @@ def port_of(text: str) -> int:
     return int(text)
 
 
+def bytes_of(text: str) -> int:
+    """The size that an option gives. UsageError when it is none."""
+    if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
+        raise UsageError(f"{text!r} is no size; write a number of bytes, above 0")
+    return int(text)
+
+
 def make_app_for(options: argparse.Namespace, places: Places) -> Application:
     """The application that the options ask for."""
     hosts = None
@@ -12324,6 +14071,8 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             cors=options.cors,
             hosts=hosts,
             examples=not options.no_examples,
+            max_body=bytes_of(options.max_body),
+            max_upload=bytes_of(options.max_upload),
         )
         return open_app(read_schema(places.schema), places.database, settings)
     except SchemaError:
@@ -12379,11 +14128,16 @@ def describe(app: Application) -> None:
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
 
+SECRET_PARAMETER = re.compile(r"\b(api_key|token|access_token|password)=[^&]*", re.IGNORECASE | re.ASCII)
+
+
 def print_request(request: Request | None, status: int, seconds: float) -> None:
-    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line."""
-    line = json.dumps(
-        f"{request.path}?{request.query}" if request and request.query else request.path if request else ""
-    )
+    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line.
+
+    The original servers take keys in the query too; ours does not, but clients send them.
+    """
+    query = SECRET_PARAMETER.sub(r"\1=...", request.query) if request else ""
+    line = json.dumps(f"{request.path}?{query}" if request and query else request.path if request else "")
     method = json.dumps(request.method)[1:-1] if request else "-"
     print(
         f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",

@@ -242,10 +242,14 @@ def in_scope(op: minirest.Select, spot: Spot) -> bool:
     return True
 
 
-def ordered(data: Data, spots: Sequence[Spot], terms: Sequence[minirest.Sort]) -> list[Spot]:
+def ordered(data: Data, spots: Sequence[Spot], terms: Sequence[minirest.Sort | minirest.Matching]) -> list[Spot]:
     """Records in an order; what is equal in all terms stays as it was."""
     result = list(spots)
     for term in reversed(terms):
+        if isinstance(term, minirest.Matching):
+            where = term.where
+            result.sort(key=lambda spot, where=where: truth(data, where, spot, {}) is not True)  # type: ignore[misc]
+            continue
         pairs = [(sort_value(data, term, spot), spot) for spot in result]
         nulls = [spot for value, spot in pairs if value is None]
         others = sorted((pair for pair in pairs if pair[0] is not None), key=lambda p: rank(p[0]), reverse=term.down)

@@ -6,13 +6,14 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Event, Request, TextMessage
 
 import minirest
+from tests.web import Answer
 
 WAIT_SECONDS = 20.0
 ADDRESS = "/socket.io/?EIO=3&transport=websocket"
@@ -142,16 +143,18 @@ def frame(
     return head + mask + (int.from_bytes(payload, "big") ^ int.from_bytes(keys, "big")).to_bytes(size, "big")
 
 
-def ask(
-    port: int, method: str, path: str, body: Any = None, headers: Iterable[tuple[str, str]] = ()
-) -> tuple[int, dict[str, str], Any]:
-    """Send one request over a connection of its own: status, headers, and the JSON of the body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
-    try:
+def fetch(port: int, method: str, path: str, body: Any = None, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    """Send one request over a connection of its own; a body is written as JSON."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)) as connection:
         data = None if body is None else json.dumps(body)
         connection.request(method, path, data, {"Content-Type": "application/json", **dict(headers)})
         answer = connection.getresponse()
-        content = answer.read()
-        return answer.status, dict(answer.headers), json.loads(content) if content else None
-    finally:
-        connection.close()
+        return Answer(answer.status, dict(answer.headers), answer.read())
+
+
+def ask(
+    port: int, method: str, path: str, body: Any = None, headers: Iterable[tuple[str, str]] = ()
+) -> tuple[int, dict[str, str], Any]:
+    """What `fetch` gives, with the value of the JSON in the body."""
+    answer = fetch(port, method, path, body, headers)
+    return answer.status, answer.headers, answer.json if answer.body else None

@@ -3,8 +3,9 @@
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path as FilePath
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import minirest
 from minirest import Actor, Change, Col, Compare, Item, Key, Obj, Origin, Parent, Path, Select, Sub
+from tests.sockets import Client, serving
 from tests.web import Answer, send
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -445,3 +447,255 @@ def test_notes_through_limbas_and_nocobase(app: minirest.Application) -> None:
     assert ask(app, "bert", "POST", "/api/notes:update/1", {"title": "read"}).json["data"][0]["title"] == "read"
     app.accounts.put_user("bert", groups=[])
     assert ask(app, "bert", "GET", "/notes/1").status == 404
+
+
+# ---- on the socket ----
+
+Entity = dict[str, Any]
+Told = tuple[str, Entity]
+PEOPLE = ("anna", "bert", "carl", "dora", "emil", "fred")
+TEAMS = {"crew": "bert", "ship": "carl", "guild": "emil", "fleet": "fred"}
+"""Each group and its member. Fred's group has Dora's number, which must not make him her."""
+LIVE: dict[str, Any] = {
+    "$defs": {
+        "notes": {
+            **table(title=TEXT, place=INTEGER, about=one("things"), things=many("things")),
+            "x-sort": {"field": "place"},
+            "x-archive": True,
+            "examples": [{"title": "nobody's"}],
+        },
+        "things": table(name=TEXT, notes=many("notes", **{"x-inverse": "about"})),
+        "board": {"type": "object", "properties": {"text": TEXT}},
+    }
+}
+REASONS: dict[str, tuple[list[str], dict[str, list[str]], tuple[str, ...]]] = {
+    "owner": ([], {}, ("anna",)),
+    "member of its group": (["crew"], {}, ("anna", "bert")),
+    "member of a group in its branch": ([], {"branch": ["ship"]}, ("anna", "carl")),
+    "user in its access": ([], {"access": ["dora"]}, ("anna", "dora")),
+    "member of a group in its access": ([], {"access": ["guild"]}, ("anna", "emil")),
+    "all at once": (["crew"], {"branch": ["ship"], "access": ["guild", "dora"]}, PEOPLE[:5]),
+}
+"""Anna's groups, the lists of the record that she makes, and who sees it."""
+
+
+class Crowd:
+    """An application with people, who write and listen under their names; `ids` are those of people and groups."""
+
+    def __init__(self, db: str) -> None:
+        self.app = minirest.make_app(LIVE, db, users={"anna": "open-sesame"}, clock=lambda: NOW)
+        accounts = self.app.accounts
+        groups = {name: accounts.put_group(name) for name in TEAMS}
+        members = {member: groups[name] for name, member in TEAMS.items()}
+        people = {name: accounts.put_user(name, groups=[members[name]] if name in members else []) for name in PEOPLE}
+        assert groups["fleet"] == people["dora"]
+        self.ids = {name: self.of("_groups", key) for name, key in groups.items()}
+        self.ids |= {name: self.of("_users", key) for name, key in people.items()}
+        self.credentials = {name: f"Bearer {accounts.add_token(name, 'test')}" for name in PEOPLE}
+
+    def of(self, table: str, key: int) -> str:
+        """The ObjectId of a record."""
+        return minirest.object_id(self.app.schema.all_tables[table].tag, key)
+
+    def write(self, user: str, method: str, address: str, body: Any = None) -> Any:
+        """What a user does, and its answer, without the member that an entity has only there."""
+        answer = send(self.app, method, address, body, HTTP_AUTHORIZATION=self.credentials[user])
+        assert answer.status == 200, answer.body
+        return {name: value for name, value in answer.json.items() if name != "success"}
+
+    @contextmanager
+    def listening(self, *people: str) -> Iterator[dict[str, Client]]:
+        """A socket for each."""
+        with serving(self.app) as port, ExitStack() as stack:
+            headers = {name: {"Authorization": self.credentials[name]} for name in people}
+            yield {name: stack.enter_context(Client(port, headers[name]).begin()) for name in people}
+
+    def event(self, name: str, entity: Entity) -> Told:
+        """The event that the newest row of history stands for."""
+        with self.app.store.database.reading() as connection:
+            (number,) = connection.execute("select max(id) from _history").fetchone()
+        time = int(NOW.timestamp() * 1000)
+        words = {"_msgid": self.of("_history", number), "_oid": entity["_id"], "event": name, "time": time}
+        return name, {**words, "data": entity}
+
+    def rest(self, clients: dict[str, Client]) -> dict[str, list[Told]]:
+        """What else everybody is told, up to a notice for all."""
+        self.write("anna", "POST", "/api/v1/board", {"text": "for all"})
+        found: dict[str, list[Told]] = {name: [] for name in clients}
+        for name, client in clients.items():
+            while (told := client.told())[0] != "board-create":
+                found[name].append(told)
+        return found
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    """Anna, who is in no group, and the others."""
+    made = Crowd(":memory:")
+    yield made
+    made.app.close()
+
+
+@pytest.mark.parametrize(("groups", "lists", "readers"), REASONS.values(), ids=REASONS)
+def test_events_go_to_those_who_see_the_record(
+    crowd: Crowd, groups: list[str], lists: dict[str, list[str]], readers: tuple[str, ...]
+) -> None:
+    """Whatever happens to a record is told to those whom the rule names, each for its own reason, and nobody else."""
+    crowd.app.accounts.put_user("anna", groups=[crowd.app.accounts.put_group(name) for name in groups])
+    whose: Entity = {
+        "owner": crowd.ids["anna"],
+        "group": crowd.ids[groups[0]] if groups else None,
+        "access": [],
+        "branch": [],
+    }
+    given = {word: [crowd.ids[name] for name in names] for word, names in lists.items()}
+    path = "/api/v1/notes/" + crowd.of("notes", 2)
+    with crowd.listening(*PEOPLE) as clients:
+        made = crowd.write("anna", "POST", "/api/v1/notes", {"title": "one", **given})
+        assert made == {**made, **whose, **given, "title": "one", "place": 2}
+        expected = [crowd.event("notes-create", made)]
+        expected.append(crowd.event("notes-update", crowd.write("anna", "PATCH", path, {"title": "two"})))
+        crowd.write("anna", "POST", "/api/notes:move?sourceId=2&method=prepend")
+        moved = {**made, "title": "two", "place": crowd.write("anna", "GET", path)["place"]}
+        assert moved["place"] < 2
+        expected.append(crowd.event("notes-update", moved))
+        crowd.write("anna", "PATCH", "/notes/2", {"$archived": True})
+        expected.append(crowd.event("notes-update", moved))
+        assert crowd.write("anna", "DELETE", path) == moved
+        expected.append(crowd.event("notes-delete", moved))
+        told = crowd.rest(clients)
+    assert told == {name: expected if name in readers else [] for name in PEOPLE}
+
+
+def test_links_of_an_event_lead_to_what_is_seen(crowd: Crowd) -> None:
+    """A linked record that somebody does not see is absent for them, in a link to one and in a link to many."""
+    things, notes = ([crowd.of(name, key) for key in range(4)] for name in ("things", "notes"))
+    shared = {"access": [crowd.ids["dora"]]}
+    crowd.write("anna", "POST", "/api/v1/things", {"name": "hers"})
+    crowd.write("anna", "POST", "/api/v1/things", {"name": "shared", **shared})
+    body: Entity = {"title": "x", "about": things[1], "things": things[1:3], **shared}
+    steps: list[tuple[str, str, Entity, Entity | None]] = [
+        # what Anna does, and what is different in what Dora is told of it; None: she is told nothing
+        ("POST", "notes", body, {"about": None, "things": [things[2]]}),
+        ("PATCH", f"notes/{notes[2]}", {"things": [things[1]]}, {"about": None, "things": []}),
+        ("PATCH", f"notes/{notes[2]}", {"about": things[2]}, {"things": []}),
+        ("POST", "notes", {"about": things[2], "things": [things[2]]}, None),
+        ("PATCH", f"things/{things[2]}", {"name": "x"}, {"notes": [notes[2]]}),
+        ("PATCH", f"things/{things[1]}", {"name": "x"}, None),
+    ]
+    with crowd.listening("anna", "dora") as clients:
+        for method, path, given, different in steps:
+            entity = crowd.write("anna", method, f"/api/v1/{path}", given)
+            assert entity == {**entity, **given}
+            name = f"{path.partition('/')[0]}-{'create' if method == 'POST' else 'update'}"
+            assert clients["anna"].told() == crowd.event(name, entity)
+            if different is not None:
+                assert all(entity[word] != value for word, value in different.items())
+                assert clients["dora"].told() == crowd.event(name, {**entity, **different})
+        assert crowd.rest(clients) == {"anna": [], "dora": []}
+
+
+def test_events_follow_the_groups_of_today(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is put into a group by the command line is told of its records from then on; who is taken out is not."""
+    monkeypatch.setattr(minirest, "SCRYPT_COST", minirest.SCRYPT_COST_IN_MEMORY)  # nobody signs in with a password
+    path = str(tmp_path / "crowd.db")
+    crowd = Crowd(path)
+    crowd.app.accounts.put_user("anna", groups=[crowd.app.accounts.put_group("crew")])
+    expected: dict[str, list[Told]] = {name: [] for name in PEOPLE}
+    with closing(crowd.app), crowd.listening(*PEOPLE) as clients:
+        made = crowd.write("anna", "POST", "/api/v1/notes", {"title": "", "access": [crowd.ids["guild"]]})
+        events = {name: crowd.event("notes-create", made) for name in ("anna", "bert", "emil")}
+        for user, groups, readers in (
+            ("dora", ["crew"], ("anna", "bert", "dora", "emil")),
+            ("emil", ["fleet"], ("anna", "bert", "dora")),
+            ("bert", [], ("anna", "dora")),
+        ):
+            for name, event in events.items():
+                assert clients[name].told() == event
+            options = [word for group in groups for word in ("--group", group)]
+            assert minirest.main(["user", "groups", user, *options, "--db", path]) == 0
+            changed = crowd.write("anna", "PATCH", f"/api/v1/notes/{made['_id']}", {"title": user})
+            events = {name: crowd.event("notes-update", changed) for name in readers}
+        expected |= {name: [event] for name, event in events.items()}
+        assert crowd.rest(clients) == expected
+
+
+# ---- hidden ends of links ----
+
+
+def linked_app() -> minirest.Application:
+    """Notes of anna alone, on a desk, in a drawer and with labels; the rows of labels are private too."""
+    document = {
+        "$defs": {
+            "notes": table(title=TEXT, desk=one("desks"), drawer=one("drawers", **{"x-delete": "restrict"})),
+            "desks": {
+                "type": "object",
+                "properties": {"note": one("notes", **{"x-inverse": "desk"}), "first": one("notes")},
+            },
+            "drawers": {
+                "type": "object",
+                "properties": {"name": TEXT, "labels": many("labels", **{"x-through": "labelled"})},
+            },
+            "labels": {"type": "object", "properties": {"name": TEXT}},
+            "labelled": table("drawer", "label", weight=INTEGER, drawer=one("drawers"), label=one("labels")),
+        }
+    }
+    users = dict.fromkeys(("anna", "bert"), "open-sesame")
+    app = minirest.make_app(document, users=users, clock=lambda: NOW)
+    for name, body in (
+        ("drawers", {"name": "top"}),
+        ("labels", {"name": "red"}),
+        ("desks", {}),
+        ("notes", {"title": "hush", "desk_id": 1, "drawer_id": 1}),
+        ("labelled", {"drawer_id": 1, "label_id": 1, "weight": 5}),
+    ):
+        assert ask(app, "anna", "POST", f"/api/{name}:create", body).status == 200
+    assert ask(app, "anna", "POST", "/api/desks:update/1", {"first_id": 1}).status == 200
+    return app
+
+
+def test_a_hidden_record_keeps_what_it_alone_may_have() -> None:
+    """Nobody takes the target of a hidden record's unique link, from either end, by key, link or a new record."""
+    with closing(linked_app()) as app:
+        holder = "select id, desk_id from notes where desk_id is not null"
+        for address, body in (
+            ("notes:create", {"title": "mine", "desk_id": 1}),
+            ("notes:create", {"title": "mine", "desk": {"id": 1}}),
+            ("desks/1/note:create", {"title": "mine"}),
+            ("desks:update/1", {"note": {"title": "mine"}}),
+        ):
+            answer = ask(app, "bert", "POST", f"/api/{address}", body)
+            assert (answer.status, [error["code"] for error in answer.json["errors"]]) == (400, ["unique"])
+        assert rows(app.store, holder) == [(1, 1)]
+
+
+def test_a_hidden_row_of_a_link_stays() -> None:
+    """Who replaces or removes linked records leaves those alone whose row is hidden, though they are seen."""
+    with closing(linked_app()) as app:
+        assert ask(app, "bert", "GET", "/api/drawers/1/labels:list").json["data"] == []
+        for address, body in (
+            ("drawers:update/1", {"labels": []}),
+            ("drawers/1/labels:set", []),
+            ("drawers/1/labels:remove", [1]),
+            ("drawers/1/labels:toggle", [1]),
+        ):
+            ask(app, "bert", "POST", f"/api/{address}", body)
+            assert rows(app.store, "select drawer_id, label_id, weight from labelled") == [(1, 1, 5)]
+
+
+def test_no_guess_finds_what_a_key_holds() -> None:
+    """To write the key of the hidden record that is linked is refused like the key of any other hidden record."""
+    with closing(linked_app()) as app:
+        assert ask(app, "anna", "POST", "/api/notes:create", {"title": "more"}).status == 200
+        answers = [ask(app, "bert", "POST", "/api/desks:update/1", {"first_id": key}) for key in (1, 2, 9)]
+        assert [answer.status for answer in answers] == [400, 400, 400]
+        assert {answer.json["errors"][0]["code"] for answer in answers} == {"link_missing"}
+        assert ask(app, "anna", "POST", "/api/desks:update/1", {"first_id": 1}).status == 200
+
+
+def test_how_many_hidden_records_need_one_is_not_told() -> None:
+    """A deletion that is refused for hidden records does not count them."""
+    with closing(linked_app()) as app:
+        answer = ask(app, "bert", "POST", "/api/drawers:destroy/1")
+        message = "The record cannot be deleted: some records of table 'notes' need it"
+        assert (answer.status, answer.json) == (400, {"errors": [{"code": "restricted", "message": message}]})

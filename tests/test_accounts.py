@@ -1,5 +1,6 @@
 """Section 11: users, tokens, and who a request comes from."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -34,6 +35,10 @@ OVERVIEW = {
         {"name": "nocobase", "addresses": ["/api/"]},
         {"name": "coredata", "addresses": ["/api/v2/"]},
         {"name": "platform", "addresses": ["/api/v1/", "/socket.io/"]},
+        {
+            "name": "qore",
+            "addresses": ["/api/resources/", "/api/me/", "/api/endpoints/", "/api/global-search/"],
+        },
     ],
 }
 
@@ -278,9 +283,10 @@ def test_actor(accounts: Accounts) -> None:
     """A request's actor is the user: id, names, roles and groups; without a display name the name stands for it."""
     plain = accounts.put_user("bert", password=PASSWORD)
     named = accounts.put_user("carla", password=PASSWORD, display_name="Carla C.", roles=["editor", "admin"])
-    assert accounts.authenticate(request(basic("bert", PASSWORD))) == minirest.Actor(plain, "bert", "bert")
-    carla = minirest.Actor(named, "carla", "Carla C.", ("editor", "admin"))
-    assert accounts.authenticate(request(basic("carla", PASSWORD))) == carla
+    bert, carla = (accounts.authenticate(request(basic(name, PASSWORD))) for name in ("bert", "carla"))
+    assert dataclasses.replace(bert, stamp="") == minirest.Actor(plain, "bert", "bert")
+    assert dataclasses.replace(carla, stamp="") == minirest.Actor(named, "carla", "Carla C.", ("editor", "admin"))
+    assert len({bert.stamp, carla.stamp, ""}) == 3
 
 
 # ---- what a sign-in costs ----
@@ -380,6 +386,16 @@ def test_almost_a_token(app: Application, change: Callable[[str], str]) -> None:
     assert ask(app, basic("anna", token)) == (401, UNAUTHORIZED)
 
 
+def test_token_in_laravels_form(app: Application) -> None:
+    """The id of the token may stand before it, and what comes behind a comma is cut off; another id is refused."""
+    app.accounts.add_token("anna", "laptop")
+    token = app.accounts.add_token("anna", "phone")
+    for credentials in (f"2|{token}", f"{token}, Basic x", f" 2|{token} ,x"):
+        assert ask(app, f"Bearer {credentials}") == (200, OVERVIEW), credentials
+    for credentials in (f"1|{token}", f"|{token}", f"02|{token}", f"2|2|{token}", f"{token}|", f"2,|{token}", "2|"):
+        assert ask(app, f"Bearer {credentials}") == (401, UNAUTHORIZED), credentials
+
+
 def test_the_hash_is_no_token(app: Application) -> None:
     """Who has read the database cannot sign in with what is there."""
     token = app.accounts.add_token("anna", "laptop")
@@ -401,6 +417,24 @@ def test_token_expires(app: Application, clock: Clock) -> None:
     assert ask(app, f"Bearer {token}") == (200, OVERVIEW)
     clock.forward(milliseconds=1)
     assert ask(app, f"Bearer {token}") == (401, UNAUTHORIZED)
+
+
+def test_tokens_of_signing_in(app: Application, clock: Clock) -> None:
+    """They end with a new password and are forgotten when they have expired; tokens of their own stay."""
+    account = app.accounts.sign_in("anna", PASSWORD)
+    own = app.accounts.add_token("anna", "laptop", minirest.moment_text(clock.now + timedelta(hours=1)))
+    first, made, expires = app.accounts.sign_in_token(account, "auth/token", 2)
+    assert (made, expires) == (clock.now, clock.now + timedelta(hours=2))
+    assert [token[2] for token in app.accounts.tokens()] == ["laptop", "auth/token"]
+    clock.forward(hours=3)
+    second, _, _ = app.accounts.sign_in_token(account, "auth:signIn", 2)
+    assert [token[2] for token in app.accounts.tokens()] == ["laptop", "auth:signIn"]
+    assert [ask(app, f"Bearer {text}")[0] for text in (own, first, second)] == [401, 401, 200]
+    app.accounts.put_user("anna", display_name="Anna")
+    assert ask(app, f"Bearer {second}")[0] == 200
+    app.accounts.put_user("anna", password="another horse")
+    assert [token[2] for token in app.accounts.tokens()] == ["laptop"]
+    assert ask(app, f"Bearer {second}")[0] == 401
 
 
 def test_token_revoked(app: Application) -> None:
@@ -466,6 +500,15 @@ def test_last_use_of_a_busy_database(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 # ---- what is kept ----
+
+
+def test_uses_are_not_remembered_for_ever(clock: Clock, accounts: Accounts) -> None:
+    """Sessions come and go; what is known of their use has a bound."""
+    account = accounts.sign_in("anna", PASSWORD)
+    texts = [accounts.open_session(account)[0] for _ in range(minirest.MAX_REMEMBERED + 1)]
+    clock.forward(minutes=1)
+    assert all(accounts.session(text) for text in texts)
+    assert 0 < len(accounts.used) <= minirest.MAX_REMEMBERED
 
 
 def test_secrets_are_not_in_the_file(tmp_path: Path) -> None:

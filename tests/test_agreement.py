@@ -44,6 +44,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {}),
             "coredata": ("kunden/", {}),
             "platform": ("kunden", {}),
+            "qore": ("kunden", {}),
         },
         [1, 2, 3, 4, 5],
     ),
@@ -54,6 +55,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"sort": "umsatz", "pageSize": "2", "page": "2"}),
             "coredata": None,  # null comes first there
             "platform": None,  # null comes first there too
+            "qore": None,  # null comes first there too
         },
         [3, 1],
     ),
@@ -64,6 +66,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"sort": "plz", "pageSize": "2", "page": "2"}),
             "coredata": ("kunden/", {"order_by": "plz", "limit": "2", "offset": "2"}),
             "platform": ("kunden", {"sortBy": "plz", "limit": "2", "offset": "2"}),
+            "qore": ("kunden", {"sort_column": "plz", "per_page": 2, "page": 2}),
         },
         [4, 1],
     ),
@@ -74,6 +77,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"umsatz": {"$gte": 10, "$lt": 5000}}, "sort": "-umsatz"}),
             "coredata": ("kunden/", {"umsatz__gte": "10", "umsatz__lt": "5000", "order_by": "-umsatz"}),
             "platform": None,  # it asks for equal values only
+            "qore": None,  # it has no bounds
         },
         [3, 2],
     ),
@@ -84,6 +88,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"umsatz.$not": 10}}),
             "coredata": None,  # no operator says "not"
             "platform": None,
+            "qore": None,
         },
         [1, 3, 5],
     ),
@@ -94,6 +99,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"seit": None}}),
             "coredata": ("kunden/", {"seit__isnull": "true"}),
             "platform": ("kunden", {"where.seit": "null"}),
+            "qore": ("kunden", {"search_columns": {"seit": None}}),
         },
         [4],
     ),
@@ -104,6 +110,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"name.$startsWith": "mEI"}}),
             "coredata": ("kunden/", {"name__istartswith": "mEI"}),
             "platform": None,
+            "qore": None,
         },
         [2, 3],
     ),
@@ -114,6 +121,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"$and": [{"name.$includes": "0% Ö"}, {"name.$includes": "o_h"}]}}),
             "coredata": ("kunden/", {"name__icontains": "0% ö", "name__contains": "o_H"}),
             "platform": ("kunden", {"search": "0% Ö"}),
+            "qore": ("kunden", {"search_columns": {"name": "0% Ö"}}),
         },
         [5],
     ),
@@ -124,6 +132,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"seit.$dateOn": "2024-05"}}),
             "coredata": ("kunden/", {"seit__year": "2024", "seit__month": "5"}),
             "platform": None,
+            "qore": ("kunden", {"search_columns": {"seit": "2024-05"}}),
         },
         [3],
     ),
@@ -134,6 +143,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"aktiv": False}}),
             "coredata": ("kunden/", {"aktiv": "false"}),
             "platform": ("kunden", {"where.aktiv": "false"}),
+            "qore": ("kunden", {"search_columns": {"aktiv": False}}),
         },
         [2],
     ),
@@ -144,6 +154,7 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"interessen.$anyOf": ["Web"]}}),
             "coredata": ("kunden/", {"interessen": "Web"}),
             "platform": ("kunden", {"where.interessen": "Web"}),
+            "qore": None,  # lists are no columns of this table
         },
         [1, 5],
     ),
@@ -154,8 +165,56 @@ QUESTIONS = [
             "nocobase": ("kunden:list", {"filter": {"boss.name.$includes": "meier"}}),
             "coredata": ("kunden/", {"boss__name__icontains": "meier"}),
             "platform": None,
+            "qore": None,  # it takes ids; see the next question
         },
         [2, 3],
+    ),
+    Question(
+        "led by one person",
+        {
+            "limbas": ("/kunden", {"boss": "#ID#7"}),
+            "nocobase": ("kunden:list", {"filter": {"boss.id": 7}}),
+            "coredata": ("kunden/", {"boss": uuid("personen", 7)}),
+            "platform": ("kunden", {"where.boss": object_id("personen", 7)}),
+            "qore": ("kunden", {"search_columns": {"boss": [7]}}),
+        },
+        [3],
+    ),
+    Question(
+        "a turnover of 10",
+        {
+            "limbas": ("/kunden", {"umsatz": "10"}),
+            "nocobase": ("kunden:list", {"filter": {"umsatz": 10}}),
+            "coredata": ("kunden/", {"umsatz": "10"}),
+            "platform": ("kunden", {"where.umsatz": "10"}),
+            "qore": ("kunden", {"search_columns": {"umsatz": 10}}),
+        },
+        [2],
+    ),
+    Question(
+        "posts of an author, in the order of their titles",
+        {
+            "limbas": ("/posts", {"author": "#ID#1", "$sort": "title"}),
+            "nocobase": ("posts:list", {"filter": {"author.id": 1}, "sort": "title"}),
+            "coredata": ("posts/", {"author": uuid("users", 1), "order_by": "title"}),
+            "platform": ("posts", {"where.author": object_id("users", 1), "sortBy": "title"}),
+            "qore": ("posts", {"search_columns": {"author": [1]}, "sort_column": "title"}),
+        },
+        [7, 3, 1],
+    ),
+    Question(
+        "posts with a status, the most views first",
+        {
+            "limbas": ("/posts", {"status": "published", "views[gte]": "0", "$sort": "-views"}),
+            "nocobase": ("posts:list", {"filter": {"status": "published", "views.$gte": 0}, "sort": "-views"}),
+            "coredata": ("posts/", {"status": "published", "views__gte": "0", "order_by": "-views"}),
+            "platform": ("posts", {"where.status": "published", "sortBy": "-views"}),
+            "qore": (
+                "posts",
+                {"search_columns": {"status": "published"}, "sort_column": "views", "sort_direction": "descending"},
+            ),
+        },
+        [3, 7, 1, 9, 2],
     ),
     Question(
         "with a linked record of many, each post once",
@@ -164,6 +223,7 @@ QUESTIONS = [
             "nocobase": ("posts:list", {"filter": {"tags.id": 2}}),
             "coredata": ("posts/", {"tags": uuid("tags", 2)}),
             "platform": ("posts", {"where.tags": object_id("tags", 2)}),
+            "qore": None,  # links to many are no columns of this table
         },
         [1, 4, 7],
     ),
@@ -174,6 +234,7 @@ QUESTIONS = [
             "nocobase": ("posts:list", {"filter": {"tags.$notExists": True}}),
             "coredata": ("posts/", {"tags__isnull": "true"}),
             "platform": ("posts", {"where.tags": "null"}),
+            "qore": None,
         },
         [5, 6, 8],
     ),
@@ -184,6 +245,7 @@ QUESTIONS = [
             "nocobase": ("posts:list", {"filter": {"publishedAt.$dateAfter": "2022-05-19"}, "sort": "-publishedAt"}),
             "coredata": ("posts/", {"publishedAt__gte": "2022-05-20", "order_by": "-publishedAt"}),
             "platform": None,
+            "qore": None,
         },
         [9, 7, 2],
     ),
@@ -194,6 +256,7 @@ QUESTIONS = [
             "nocobase": ("kunden/1/kontakte:list", {}),
             "coredata": (f"kunden/{uuid('kunden', 1)}/kontakte/", {}),
             "platform": (f"kunden/{object_id('kunden', 1)}/kontakte", {}),
+            "qore": None,  # there are no lists below a record
         },
         [1, 2],
     ),
@@ -204,6 +267,7 @@ QUESTIONS = [
             "nocobase": ("posts/1/comments:list", {"filter": {"likes": {"$gt": -1}}, "sort": "-likes"}),
             "coredata": (f"posts/{uuid('posts', 1)}/comments/", {"likes__gt": "-1", "order_by": "-likes"}),
             "platform": None,
+            "qore": None,
         },
         [2, 1, 4],
     ),
@@ -214,6 +278,7 @@ QUESTIONS = [
             "nocobase": ("kunden:get/6", {}),
             "coredata": (f"kunden/{uuid('kunden', 6)}/", {}),
             "platform": (f"kunden/{object_id('kunden', 6)}", {}),
+            "qore": ("kunden/6", {}),
         },
         [6],
     ),
@@ -264,11 +329,23 @@ def ask_platform(client: webtest.TestApp, address: str, parameters: dict[str, An
     return [int(entity["_id"][8:], 16) for entity in (answer if isinstance(answer, list) else [answer])]
 
 
+def ask_qore(client: webtest.TestApp, address: str, parameters: dict[str, Any]) -> list[int]:
+    """The ids that Qore answers, asked in a body; its total is that of all pages."""
+    if "/" in address:
+        return ids(client.get(f"/api/resources/{address}", headers={"Prefer": "return=minimal"}).json["data"])
+    path, body = f"/api/resources/{address}/table/{address}", json.dumps(parameters).encode()
+    answer = client.request(path, method="GET", body=body, headers={"Content-Type": "application/json"}).json
+    if "per_page" not in parameters:
+        assert answer["total"] == len(answer["data"])
+    return ids(answer["data"])
+
+
 ASK: dict[str, Callable[[webtest.TestApp, str, dict[str, Any]], list[int]]] = {
     "limbas": ask_limbas,
     "nocobase": ask_nocobase,
     "coredata": ask_coredata,
     "platform": ask_platform,
+    "qore": ask_qore,
 }
 """How a question is asked in each dialect."""
 

@@ -43,6 +43,10 @@ OVERVIEW = {
         {"name": "nocobase", "addresses": ["/api/"]},
         {"name": "coredata", "addresses": ["/api/v2/"]},
         {"name": "platform", "addresses": ["/api/v1/", "/socket.io/"]},
+        {
+            "name": "qore",
+            "addresses": ["/api/resources/", "/api/me/", "/api/endpoints/", "/api/global-search/"],
+        },
     ],
 }
 SECURITY = {
@@ -58,6 +62,7 @@ FIRST_PATHS = [
     "/api/kunden:list?pageSize=2",
     "/api/v2/kunden/?limit=2",
     "/api/v1/kunden?limit=2",
+    "/api/resources/kunden/table/kunden?per_page=2",
 ]
 FOREIGN = {"Origin": "https://evil.example"}
 
@@ -161,13 +166,13 @@ def test_schema_in_every_form(tmp_path: Path) -> None:
         ({"users": {}}, "authentication is on and there is no user: give users={name: password}, or auth=False"),
         (
             {"auth": False, "dialects": ["nope"]},
-            "unknown dialect 'nope'; there are limbas, nocobase, coredata, platform",
+            "unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore",
         ),
         (
             {"auth": False, "dialects": ["limbas", "nope"]},
-            "unknown dialect 'nope'; there are limbas, nocobase, coredata, platform",
+            "unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore",
         ),
-        ({"auth": False, "dialects": []}, "unknown dialect ''; there are limbas, nocobase, coredata, platform"),
+        ({"auth": False, "dialects": []}, "unknown dialect ''; there are limbas, nocobase, coredata, platform, qore"),
         ({"users": {"a": PASSWORD}, "cors": ["*"]}, "cors '*' goes without authentication only: name the origins"),
     ],
 )

@@ -480,6 +480,18 @@ def test_fields_that_are_never_shown(web: Web) -> None:
     assert web.numbers("/things/?pin=1234") == [1, 2, 3, 4, 5]
 
 
+def test_the_highest_id_that_can_be_given(web: Web) -> None:
+    """Behind the highest id that a client may give, new records are still found by theirs."""
+    highest = minirest.MAX_GIVEN_ID
+    answer = send(web.app, "POST", "/api/pieces:create", {"id": highest + 1, "name": "x"})
+    text = f"Invalid value {highest + 1} for field 'id': expected a record id, {highest} at the most"
+    assert (answer.status, answer.json) == (400, {"errors": [{"code": "bad_value", "message": text}]})
+    assert send(web.app, "POST", "/api/pieces:create", {"id": highest, "name": "x"}).status == 200
+    made = web("POST", "/pieces/", {"name": "next"})
+    assert made.headers["Location"] == web.uri("pieces", highest + 1)
+    assert web.get(web.at("pieces", highest + 1))["name"] == "next"
+
+
 def test_links_in_bodies(web: Web) -> None:
     """Links are addresses or UUIDs; null and the empty list take them away; what belongs to another record moves."""
     body = {"name": "three", "items": [web.uuid("pieces", 4), web.uri("pieces", 1)], "lid": web.uri("lids", 1)}
@@ -551,7 +563,7 @@ def test_files(web: Web) -> None:
     connection.execute("insert into _files (id, name) values (1, 'a.jpg')")
     connection.execute("update things set photo_id=1 where id=1")
     assert [found["photo"] for found in web.get("/things/")["objects"]] == ["a.jpg", None, None, None]
-    text = "The 'photo' field takes null only: files cannot be sent yet."
+    text = "The 'photo' field takes null only: JSON holds no file."
     web.refuse(400, text, "PATCH", web.at("things", 1), {"photo": "b.jpg"})
     assert web("GET", f"{web.at('things', 1)}photo/").status == 404
     assert web("PATCH", web.at("things", 1), {"photo": None}).json["photo"] is None
@@ -588,9 +600,11 @@ def test_versions(web: Web) -> None:
         assert (answer.status, answer.json) == (412, {"error": text})
     newer = web("GET", address).headers["ETag"]
     assert web("PUT", address, {"name": "y"}, HTTP_IF_MATCH=newer).status == 200
-    assert web("PUT", web.at("lids", 7), {"name": "y"}, HTTP_IF_MATCH=tag).status == 404
-    assert web("PUT", web.at("lids", 7), {"name": "y"}, HTTP_IF_MATCH="*").status == 404
-    assert web("PUT", web.at("lids", 7), {"name": "y"}).status == 201
+    gone = web("POST", "/lids/", {"name": "z"}).headers["Location"].removeprefix(BASE)
+    assert web("DELETE", gone).status == 204
+    assert web("PUT", gone, {"name": "y"}, HTTP_IF_MATCH=tag).status == 404
+    assert web("PUT", gone, {"name": "y"}, HTTP_IF_MATCH="*").status == 404
+    assert web("PUT", gone, {"name": "y"}).status == 201
 
 
 @pytest.mark.parametrize(

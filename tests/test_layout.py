@@ -1,6 +1,7 @@
 """The shape of minirest.py: its sections, their order and sizes, and what an import of it does."""
 
 import ast
+import doctest
 import inspect
 import json
 import re
@@ -319,6 +320,12 @@ def undocumented() -> Iterator[str]:
 def test_public_names_have_docstrings() -> None:
     """Every public function, class and method says what it is."""
     assert list(undocumented()) == []
+
+
+def test_examples_in_docstrings() -> None:
+    """Every example in a docstring gives what it says."""
+    failed, tried = doctest.testmod(minirest)
+    assert (failed, tried > 20) == (0, True)
 
 
 def test_all_exists() -> None:

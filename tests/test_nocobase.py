@@ -1319,6 +1319,18 @@ def test_sign_in(closed: Web, address: str, name: str) -> None:
     closed.refuse(401, INVALID, "GET", "/auth:check", **token)
 
 
+def test_a_session_signs_out(closed: Web) -> None:
+    """Who has signed in at another dialect, with a cookie, is known here too, until the sign-out."""
+    account = closed.app.accounts.sign_in("admin", "open sesame")
+    cookie = {"HTTP_COOKIE": f"sid={closed.app.accounts.open_session(account)[0]}"}
+    assert closed.get("/auth:check", **cookie)["username"] == "admin"
+    answer = closed("POST", "/auth:signOut", b"", **cookie, **CROSS[0])
+    assert (answer.status, [code for code, _ in answer.errors]) == (403, ["cross_site"])
+    assert closed.post("/auth:signOut", b"", **cookie) == {}
+    closed.refuse(401, INVALID, "GET", "/posts:list", **cookie)
+    closed.refuse(401, INVALID, "GET", "/auth:check", **cookie)
+
+
 def things_with(web: Web, headers: dict[str, str]) -> list[int]:
     """The ids of the posts that somebody sees."""
     return web("GET", "/posts:list", **headers).ids
@@ -1416,6 +1428,7 @@ def test_roles(closed: Web) -> None:
 
 CROSS = [
     {"HTTP_SEC_FETCH_SITE": "cross-site"},
+    {"HTTP_SEC_FETCH_SITE": "same-site"},
     {"HTTP_ORIGIN": "https://evil.example"},
     {"HTTP_ORIGIN": "null"},
 ]

@@ -334,7 +334,7 @@ def test_session_is_new_at_each_sign_in(site: Site) -> None:
     form["name"], form["password"] = "anna", PASSWORDS["anna"]
     answer = form.submit()
     assert re.fullmatch(
-        r"sid=[\w-]{43}; Path=/; Expires=Fri, 02 Mar 2096 12:00:00 GMT; HttpOnly; SameSite=Lax",
+        r"sid=[\w-]{43}; Path=/; Expires=Fri, 02 Mar 2096 12:00:00 GMT; HttpOnly; SameSite=Strict",
         answer.headers["Set-Cookie"],
     )
     assert browser.browser.cookies["sid"] != first
@@ -343,7 +343,7 @@ def test_session_is_new_at_each_sign_in(site: Site) -> None:
     stale.set_cookie("sid", first)
     assert stale.get("/api_tokens", headers=HTML, status=303).headers["Location"] == "/login?next=%2Fapi_tokens"
     secure = form.submit(extra_environ={"wsgi.url_scheme": "https"})
-    assert secure.headers["Set-Cookie"].endswith("; SameSite=Lax; Secure")
+    assert secure.headers["Set-Cookie"].endswith("; SameSite=Strict; Secure")
 
 
 def test_expired_session(admin: Site) -> None:
@@ -1174,6 +1174,14 @@ def test_file(admin: Site) -> None:
     page = admin.get("/browse/books/1")
     assert '<a href="/browse/books/1/file/cover">a &lt;b&gt;.png</a>' in page.text
     assert "cover" not in admin.edit().fields
+    form = admin.edit()
+    form["title"] = "Other"
+    form.submit()
+    with admin.app.store.database.writing() as connection:
+        connection.execute("update _history set field='cover', before=null, after='7' where action='updated'")
+    page = admin.get("/browse/books/1")
+    assert "cover - → a <b>.png" in timeline(page)[0]
+    assert "Undo" not in text(page)
 
 
 def test_archive_and_restore(admin: Site) -> None:

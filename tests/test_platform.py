@@ -930,8 +930,9 @@ def test_versions(web: Web) -> None:
 
 def test_errors_have_one_form(things: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each error of the program has a status and tags; a defect is 500 and says which request it was."""
+    platform = next(dialect for dialect in things.app.dialects if dialect.name == "platform")
     for code, rule in minirest.ERRORS.items():
-        reply = things.app.dialects[-1].error(minirest.fail(code, **dict.fromkeys(words_of(rule.message), "x")))
+        reply = platform.error(minirest.fail(code, **dict.fromkeys(words_of(rule.message), "x")))
         answer = Answer(reply.status, {"Content-Type": reply.content_type}, reply.body)
         assert answer.error[1][0].startswith("error_")
         assert answer.status == (404 if code == "unknown_table" else rule.status)
@@ -1066,7 +1067,7 @@ def test_rotation(house: House) -> None:
 def test_sign_out(house: House) -> None:
     """DELETE ends the session and takes the cookie away; without a session there is nothing to end."""
     first, other = house.cookie(), house.cookie()
-    gone = "sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax"
+    gone = "sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Strict"
     for cookie in (first, first, "sid=x", ""):
         answer = house("DELETE", "/auth", HTTP_COOKIE=cookie)
         assert (answer.status, answer.json) == (200, {"sucess": True, "success": True})
@@ -1079,7 +1080,7 @@ def test_secure_cookie(house: House) -> None:
     body = {"login": "anna", "password": PASSWORD}
     answer = house("POST", "/auth", body, **{"wsgi.url_scheme": "https"})
     assert answer.headers["Set-Cookie"].endswith(
-        "; Expires=Sun, 16 Jun 2024 12:00:00 GMT; HttpOnly; SameSite=Lax; Secure"
+        "; Expires=Sun, 16 Jun 2024 12:00:00 GMT; HttpOnly; SameSite=Strict; Secure"
     )
 
 

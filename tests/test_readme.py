@@ -468,6 +468,70 @@ def test_coredata_system_keys() -> None:
     assert sorted(firsts("Records and bodies")) == sorted(record)
 
 
+# ---- Qore ----
+
+
+def test_qore_requests() -> None:
+    """Every request of the table is answered with its status, and the table has each that there is."""
+    app = minirest.make_app(ROOT / "sample_schema.json", auth=False)
+    client = webtest.TestApp(app)
+    shown = []
+    for row in rows("Requests of Qore"):
+        method, path = names(row[0])[0].split()
+        body = json.dumps({"name": "x", "email": "x@y.example"} if method != "POST" or path.count("/") == 3 else {})
+        answer = client.request(path, method=method, body=body.encode(), expect_errors=True)
+        if method == "GET":
+            answer = client.get(path, expect_errors=True)
+        assert answer.status_int == int(row[2].split(",")[0]), row
+        assert ("the record" in row[2]) == (method != "GET" and "actions" not in path)
+        shown.append((method, path))
+    listed = client.get("/api/endpoints").json
+    words = {
+        "resource": "employees",
+        "table": "employees",
+        "field": "organization",
+        "action": "archive_resource",
+        "key": 1,
+    }
+    there = [(route["method"].split("|")[0], "/" + route["uri"].format_map(words)) for route in listed]
+    assert shown == [(method, path.replace("inline/organization", "inline/name")) for method, path in there]
+    app.close()
+
+
+def test_qore_parameters() -> None:
+    """All parameters are there, with what they belong to, no others."""
+    words = {"tables": "table", "options": "options", "forms": "form", "logs": "logs", "`/api/global-search`": "search"}
+    found: dict[str, set[str]] = {kind: set() for kind in minirest.QORE_PARAMETERS}
+    for row in (row for row in rows("Parameters of Qore") if len(row) == 3):
+        for word in row[1].split(", "):
+            found[words[word]] |= set(names(row[0]))
+    assert found == {kind: set(parameters) for kind, parameters in minirest.QORE_PARAMETERS.items()}
+    directions = next(row for row in rows("Parameters of Qore") if names(row[0]) == ["sort_direction"])
+    assert set(names(directions[2])) == set(minirest.QORE_DIRECTIONS)
+
+
+def test_qore_actions() -> None:
+    """All actions are there, no others."""
+    assert firsts("Actions of Qore") == list(minirest.QORE_ACTIONS)
+
+
+def test_qore_numbers() -> None:
+    """The sizes of pages and searches are the module's."""
+    meanings = {names(row[0])[0]: row[2] for row in rows("Parameters of Qore") if len(row) == 3}
+    for name, numbers in (
+        ("per_page", [minirest.LARAVEL_PER_PAGE, 0, minirest.LARAVEL_MAX_PER_PAGE, minirest.LARAVEL_MAX_PER_PAGE]),
+        ("limit", [minirest.LARAVEL_MAX_PER_PAGE]),
+        ("query", [minirest.QORE_SEARCH_RESULTS, minirest.QORE_SEARCH_TABLES, minirest.MAX_FILTER_TERMS]),
+    ):
+        assert list(map(int, re.findall(r"\d+", meanings[name]))) == numbers
+
+
+def test_qore_untrimmed() -> None:
+    """The keys whose texts are left alone are there, no others."""
+    (line,) = re.findall(r"but not in a top key (.*?)\. An empty", section("Bodies and errors of Qore"), re.DOTALL)
+    assert tuple(names(line)) == minirest.LARAVEL_UNTRIMMED
+
+
 def test_errors() -> None:
     """The table of errors has every code with its status."""
     assert {names(row[0])[0]: int(row[1]) for row in rows("Errors")} == {

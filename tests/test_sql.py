@@ -25,6 +25,7 @@ from minirest import (
     First,
     Key,
     Link,
+    Matching,
     Names,
     Not,
     Obj,
@@ -622,6 +623,7 @@ def test_wide_objects(worlds: Callable[[int], World], pairs: int) -> None:
     wide = Obj(tuple((f"k{n}'\"ä", Col(Path((), fields[n % len(fields)]))) for n in range(pairs)))
     worlds(1).check(Select(POSTS, Obj((("inner", wide), ("list", Sub(POSTS.links["children"], wide, True))))))
     worlds(1).check(Select(POSTS, wide))
+    worlds(1).check(Select(POSTS, Arr(tuple(shape for _, shape in wide.pairs))))
 
 
 # ---- corners that chance seldom meets ----
@@ -646,6 +648,14 @@ def test_corners(worlds: Callable[[int], World], where: Filter) -> None:
     """Filters whose meaning hangs on a detail."""
     for seed in range(WORLDS):
         worlds(seed).check(Select(POSTS, JUST_ID, where, total=True))
+
+
+@pytest.mark.parametrize("where", [*CORNERS.values(), IS_A, IS_RED], ids=[*CORNERS, "plain", "linked"])
+def test_matching_records_come_first(worlds: Callable[[int], World], where: Filter) -> None:
+    """An order may begin with the records for which a filter is true; false and unknown are the rest alike."""
+    by_title = Sort(Path((), POSTS.fields["title"]))
+    for seed in range(WORLDS):
+        worlds(seed).check(Select(POSTS, JUST_ID, sort=(Matching(where), by_title), page=Page(5), total=True))
 
 
 # ---- what a row of nulls gives ----

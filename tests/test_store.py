@@ -102,7 +102,7 @@ def test_a_new_file(tmp_path: Path) -> None:
         tags = {table.name: table.tag for table in store.schema.all_tables.values()}
     names = {name for (name,) in rows(path, "select name from sqlite_master where type='table'")}
     assert names - {"sqlite_sequence"} == {
-        *("_meta", "_sessions", "_users", "_groups", "_tokens", "_files", "_history"),
+        *("_meta", "_sessions", "_pieces", "_users", "_groups", "_tokens", "_files", "_history"),
         *("rooms", "doors", "keys", "rooms_doors"),
     }
     meta = {key: json.loads(value) for key, value in rows(path, "select key, value from _meta")}
@@ -189,11 +189,12 @@ def test_an_older_file_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     open_store(path).close()
     done: list[str] = []
     steps = (lambda connection: done.append("one"), lambda connection: done.append("two"))
-    monkeypatch.setattr(minirest, "UPGRADES", steps)
-    monkeypatch.setattr(minirest, "META_VERSION", 3)
+    version = minirest.META_VERSION + 2
+    monkeypatch.setattr(minirest, "UPGRADES", (*minirest.UPGRADES, *steps))
+    monkeypatch.setattr(minirest, "META_VERSION", version)
     for _ in range(2):
         open_store(path).close()
-    assert (done, rows(path, "select value from _meta where key='version'")) == (["one", "two"], [("3",)])
+    assert (done, rows(path, "select value from _meta where key='version'")) == (["one", "two"], [(str(version),)])
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 4080])

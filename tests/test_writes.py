@@ -1423,6 +1423,18 @@ def test_all_violations_of_an_update_at_once(world: World) -> None:
     assert world.refused(op) == [(("nmae",), "unknown_field"), (("name",), "required")]
 
 
+def test_made_again_under_its_id(world: World) -> None:
+    """A record that is made again is not the one that was seen before: its versions go on."""
+    world.run(world.update("tags", 2, {"name": "x"}))
+    (last,) = world.sql("select _version from tags where id=2")[0]
+    world.run(world.delete("tags", 2))
+    world.run(world.create("tags", {"name": "again"}, key=2))
+    (again,) = world.sql("select _version from tags where id=2")[0]
+    assert again == last + 2
+    assert [row["version"] for row in world.history() if (row["table"], row["record"]) == ("tags", 2)][-1] == again
+    assert world.refused(world.update("tags", 2, {"name": "y"}, expect=1)) == [((), "precondition")]
+
+
 def test_events_are_published_after_the_commit(world: World) -> None:
     """A listener sees the committed state, and transactions one after the other."""
     seen: list[tuple[bool, list[str], int]] = []

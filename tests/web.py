@@ -70,10 +70,10 @@ def served(app: minirest.Application) -> Iterator[str]:
     assert not thread.is_alive()
 
 
-class Lines(dict[int, Callable[[Any], None]]):
+class Lines(dict[int | str, Callable[[Any], None]]):
     """The scenarios of a conformance list by the numbers of their lines."""
 
-    def line(self, number: int) -> Callable[[Scenario], Scenario]:
+    def line(self, number: int | str) -> Callable[[Scenario], Scenario]:
         """Give a scenario the number of its line."""
 
         def register(scenario: Scenario) -> Scenario:

@@ -1202,18 +1202,19 @@ def put(web: Web) -> None:
         "PUT", address, {"associated_contacts": []}, project(1, 3, status="x", associated_contacts=[], **CHANGED), 200
     )
     assert web.send("DELETE", address).status == 204
-    answer = web.write("PUT", address, {"title": "again"}, {**project(6, title="again"), **ids(1)}, 201)
+    answer = web.write("PUT", address, {"title": "again"}, {**project(6, title="again"), **ids(1, 5)}, 201)
     assert answer.headers["Location"] == uri("projects", 1)
-    web.get(address, {**project(6, title="again"), **ids(1)})
+    web.get(address, {**project(6, title="again"), **ids(1, 5)})
     web.refuse(404, None, "PUT", "/projects/0b9d4c1e-52f6-1a35-9d0c-7f6e1b2a8c11/", {"title": "x"})
     web.refuse(404, None, "PUT", f"/projects/{C1}/", {"title": "x"})
+    web.refuse(404, None, "PUT", at("projects", 60), {"title": "x"})
 
 
-def ids(number: int) -> dict[str, str]:
+def ids(number: int, version: int) -> dict[str, str]:
     """What names a project."""
     return {
         "id": uuid("projects", number),
-        "snapshot_id": uuid("projects", number, 1),
+        "snapshot_id": uuid("projects", number, version),
         "resource_uri": uri("projects", number),
     }
 
@@ -1299,12 +1300,17 @@ def list_writes(web: Web) -> None:
     objects = [
         {"title": "new"},
         {"resource_uri": uri("projects", 2), "status": "x"},
-        {"resource_uri": uri("projects", 9), "title": "nine"},
+        {"resource_uri": uri("projects", 5), "title": "five"},
     ]
+    assert web.send("DELETE", at("projects", 5)).status == 204
     body = {"objects": objects, "deleted_objects": [uri("projects", 1), uri("projects", 8)]}
-    changed = [project(6, title="new"), project(2, 2, status="x", **CHANGED), project(9, title="nine")]
+    again = {**project(9, title="five"), **ids(5, 3)}
+    changed = [project(6, title="new"), project(2, 2, status="x", **CHANGED), again]
     web.write("PATCH", "/projects/", body, {"objects": changed}, 202)
-    web.all("/projects/", changed[1], P3, P4, P5, changed[0], changed[2])
+    web.all("/projects/", changed[1], P3, P4, again, changed[0])
+    unknown = uri("projects", 9)
+    text = f"Invalid value \"{unknown}\" for field 'objects.0.resource_uri': expected a resource URI of projects"
+    web.refuse(400, error(text), "PATCH", "/projects/", {"objects": [{"resource_uri": unknown, "title": "x"}]})
     web.refuse(400, error("Invalid data sent: missing 'objects'"), "PATCH", "/projects/", {"deleted_objects": []})
     body = {"objects": [{"title": "more"}, {"title": "x" * 21}], "deleted_objects": [uri("projects", 3)]}
     text = "Field 'title' must have at most 20 characters"
@@ -1312,7 +1318,7 @@ def list_writes(web: Web) -> None:
     for method in ("PUT", "DELETE"):
         answer = web.send(method, "/projects/", {"objects": []})
         web.html(405, answer, "GET,POST,PATCH")
-    web.all("/projects/", changed[1], P3, P4, P5, changed[0], changed[2])
+    web.all("/projects/", changed[1], P3, P4, again, changed[0])
 
 
 @line(84)
