@@ -11360,6 +11360,14 @@ Entered: TypeAlias = dict[str, list[str]]
 """The fields of a form, each with its values in order; lines end as on this side of the network."""
 
 
+def form_of(parameters: Iterable[Parameter]) -> Entered:
+    """Parameters by their names."""
+    form: Entered = {}
+    for parameter in parameters:
+        form.setdefault(parameter.name, []).append(parameter.value.replace("\r\n", "\n"))
+    return form
+
+
 class Pages(Dialect):
     """What all pages share. `bases` are the addresses below which an error is a page as well."""
 
@@ -11471,10 +11479,7 @@ class Pages(Dialect):
         self.services.may_write(request)
         if not request.is_form:
             raise fail("media_type", value=request.media_type, allowed="application/x-www-form-urlencoded")
-        form: Entered = {}
-        for field_ in request.read_form(MAX_FORM_FIELDS):
-            form.setdefault(field_.name, []).append(field_.value.replace("\r\n", "\n"))
-        return form
+        return form_of(request.read_form(MAX_FORM_FIELDS))
 
     def words_of(self, given: Iterable[tuple[str, str]], allowed: Iterable[str]) -> dict[str, str]:
         """The fields or parameters that are allowed, each once. ApiError names another one."""
@@ -11697,9 +11702,9 @@ class Door(Pages):
 # ======================================================================================================================
 # 24  Drawing
 #
-# The schema as a picture: SVG made by the server. Tables stand in columns, those that are linked to left of those that
-# have the links; a line that passes a column has a place of its own in it, so that it crosses no box. A line begins at
-# the row of its link and ends at the row of the other side, or at the head of the table where there is none.
+# The schema as a picture: SVG made by the server. Tables stand in columns, mostly right of those that they link to; a
+# line that passes a column has a place of its own in it, so that it crosses no box. A line begins at the row of its
+# link and ends at the row of the other side, or at the head of the table where there is none.
 # ======================================================================================================================
 
 BOX_WIDTH, HEAD_HEIGHT, ROW_HEIGHT = 220, 30, 20
@@ -11805,19 +11810,22 @@ def depths_of(targets: Mapping[Table, Sequence[Table]]) -> dict[Table, int]:
 
 
 def columns_of(tables: Sequence[Table], lines: Sequence[Line]) -> list[list[Table]]:
-    """The tables in columns: a table stands right of those that it links to, circles aside; tall columns are split."""
+    """The tables in columns: a table stands right of those that it links to, where that gives no endless row.
+
+    The smallest neighbours of too many columns become one; columns that are too tall are split.
+    """
     targets: dict[Table, list[Table]] = {table: [] for table in tables}
     for line in lines:
         if line.start.table is not line.end.table:
             targets[line.start.table].append(line.end.table)
-    depths = depths_of(targets)
-    tallest = max(5, math.ceil(1.3 * math.sqrt(len(tables))))
-    columns: list[list[Table]] = []
-    for number in range(max(depths.values(), default=-1) + 1):
-        layer = [table for table in tables if depths[table] == number]
-        parts = math.ceil(len(layer) / tallest)
-        columns += [layer[part::parts] for part in range(parts)]
-    return columns
+    depths, limit = depths_of(targets), max(5, math.ceil(1.3 * math.sqrt(len(tables))))
+    layers = [[table for table in tables if depths[table] == number] for number in sorted(set(depths.values()))]
+    while len(layers) > limit:
+        sums = [len(left) + len(right) for left, right in itertools.pairwise(layers)]
+        at = sums.index(min(sums))
+        layers[at : at + 2] = [layers[at] + layers[at + 1]]
+    parts = ((layer, math.ceil(len(layer) / limit)) for layer in layers)
+    return [layer[part::count] for layer, count in parts for part in range(count)]
 
 
 class Drawing:
@@ -11843,7 +11851,7 @@ class Drawing:
         for lane in lanes:
             self.columns[lane.column].append(lane)
         nodes = [first, *lanes, last]
-        for left, right in itertools.pairwise(nodes if first is not last else []):
+        for left, right in itertools.pairwise(nodes if first.column < last.column else []):
             ends = [next((end for end in line if end.table is node.table), None) for node in (left, right)]
             here, there = left.port(ends[0]), right.port(ends[1])
             left.near.append((here, right, there))
@@ -11938,7 +11946,7 @@ class Drawing:
         heights = [node.y for node in nodes]
         heights[0] += nodes[0].port(ends.start)
         heights[-1] += nodes[-1].port(ends.end)
-        first, is_loop = nodes[0].x + BOX_WIDTH, nodes[0] is nodes[-1]
+        first, is_loop = nodes[0].x + BOX_WIDTH, nodes[0].column == nodes[-1].column
         last = first if is_loop else nodes[-1].x
         path = f"M{_point(first, heights[0])}"
         for left, right, y, end_y in zip(nodes, nodes[1:], heights, heights[1:], strict=False):
@@ -11982,6 +11990,7 @@ def shortened(text: str, length: int) -> str:
 
 LIST_SIZE = 25
 LIST_FIELDS, LIST_LINKS = 6, 3
+LABEL_LENGTH = 120
 LONG_TEXT = 500
 STATUS_WORDS = ("active", "archived", "in the trash")
 DONE_WORDS: Mapping[str, str] = {
@@ -12100,7 +12109,7 @@ def plain_text(value: Json) -> str:
 
 def label_of(record: Mapping[str, Json]) -> str:
     """What names a record: its label, else its id."""
-    return plain_text(record["label"]) or f"#{record['id']}"
+    return shortened(plain_text(record["label"]), LABEL_LENGTH) or f"#{record['id']}"
 
 
 def by_number(table: Table, number: int) -> Filter:
@@ -12134,8 +12143,8 @@ def shape_of(member: Field | Link) -> Shape:
     return Sub(member, reference(member.target), many=False)
 
 
-def shown(member: Field | Link | None, value: Json) -> Html:
-    """The value of a member in a page."""
+def shown(member: Field | Link | None, value: Json, length: int = MAX_BODY_BYTES) -> Html:
+    """The value of a member in a page, cut to a length."""
     if isinstance(member, Link) and isinstance(value, Mapping) and not member.is_file:
         return element("a", label_of(value), href=record_address(member.target, value["id"]))
     if isinstance(member, Link) and isinstance(value, Mapping):
@@ -12144,7 +12153,7 @@ def shown(member: Field | Link | None, value: Json) -> Html:
         return element("span", "-", class_="quiet")
     if isinstance(member, Field) and member.kind.name == "moment":
         return shown_moment(str(value))
-    return fragment(plain_text(value))
+    return fragment(shortened(plain_text(value), length))
 
 
 def is_many(member: Field | Link) -> bool:
@@ -12261,12 +12270,11 @@ class _ListQuery:
         word = self.given["sort"].removeprefix("-")
         member = next((column for column in self.columns if column.name == word and self.is_sortable(column)), None)
         if member is None:
-            raise self.refuse("sort", f"the list has no such column to sort by{did_you_mean(word, self.words())}")
+            raise self.refuse(
+                "sort",
+                f"the list has no such column to sort by{did_you_mean(word, [column.name for column in self.columns])}",
+            )
         return (self.names.manner.sort(self.path(member), self.given["sort"].startswith("-")),)
-
-    def words(self) -> list[str]:
-        """The names of the columns."""
-        return [column.name for column in self.columns]
 
     def is_sortable(self, member: Field | Link) -> bool:
         """Whether records have an order by a column."""
@@ -12401,7 +12409,7 @@ class _ListQuery:
         cells = [element("td", element("span", name, " ", badge), data_label=label)]
         for column in self.columns:
             if column is not self.table.label:
-                value = element("span", shown(column, record["values"][column.name]))
+                value = element("span", shown(column, record["values"][column.name], LABEL_LENGTH))
                 cells.append(element("td", value, data_label=column.title))
         return element("tr", *cells)
 
@@ -12510,6 +12518,7 @@ class Lists(Pages):
 
 TIMELINE_SIZE = 100
 LINKED_SIZE = 10
+SHOWN_KEYS = 20
 
 
 class Entry(NamedTuple):
@@ -12559,17 +12568,19 @@ class _Timeline:
         values = Values()
         for entry in last:
             member = self.names.find(entry.field or "")
-            if member is None or member.read_only or entry.action != "updated" or len(last) > TIMELINE_SIZE:
+            if entry.action != "updated" or len(last) > TIMELINE_SIZE or member is None or member.read_only:
                 return None
             if isinstance(member, Field):
-                values.fields.setdefault(member, member.parse_json(entry.before))
+                values.fields[member] = member.parse_json(entry.before)
+            elif member.is_file:
+                return None  # a file that was replaced is gone
             else:
-                values.links.setdefault(member, self.undone_link(member, entry.before))
+                values.links[member] = self.undone_link(member, entry.before)
         return values if last else None
 
     def undone_link(self, link: Link, before: Json) -> Change:
         """The change that gives a link its former records; of many those that are still there."""
-        keys = before if isinstance(before, list) else [] if before is None else [before]
+        keys = [] if before is None else keys_of(before)
         missing: Literal["skip", "refuse"] = "skip" if link.many else "refuse"
         return Change("replace", tuple(Item(Key(link.target.id, key), missing=missing) for key in keys), "move")
 
@@ -12609,8 +12620,8 @@ class _Timeline:
             members = {entry.field: value} if entry.field else value if isinstance(value, Mapping) else EMPTY
             for name, part in members.items():
                 link = self.names.find(name)
-                if isinstance(link, Link):
-                    yield from ((link, key) for key in (part if isinstance(part, list) else [part]) if key is not None)
+                if isinstance(link, Link) and part is not None:
+                    yield from ((link, key) for key in keys_of(part)[:SHOWN_KEYS])
 
     def item(self, group: Sequence[Entry], button: Html | None) -> Html:
         """What was done in one moment."""
@@ -12659,12 +12670,19 @@ class _Timeline:
     def shown(self, member: Field | Link | None, value: Json) -> Html:
         """A value; of a link the labels of its records, as far as they are seen today."""
         if not isinstance(member, Link) or value is None:
-            return shown(member, value)
-        labels = self.labels.get(member.target, {})
+            return shown(member, value, LONG_TEXT)
+        labels, keys = self.labels.get(member.target, {}), keys_of(value)
         gone = element("span", "a record that is not there", class_="quiet")
-        keys = value if isinstance(value, list) else [value]
-        parts = [shown(member, {"id": key, "label": labels[key]}) if key in labels else gone for key in keys]
+        parts = [
+            shown(member, {"id": key, "label": labels[key]}) if key in labels else gone for key in keys[:SHOWN_KEYS]
+        ]
+        parts += [fragment(f"{len(keys) - SHOWN_KEYS} more")] if len(keys) > SHOWN_KEYS else []
         return Html(", ".join(parts)) if parts else shown(None, None)
+
+
+def keys_of(value: Json) -> list[int]:
+    """The ids that history keeps of a link, to one record or to many."""
+    return value if isinstance(value, list) else [value]
 
 
 class Records(Pages):
@@ -12731,14 +12749,10 @@ class Records(Pages):
 
     def origin(self, record: Mapping[str, Json]) -> Html:
         """Who made and changed a record, when, and whose it is."""
-        rows = [
-            (word, record[by], record.get(word.lower()))
-            for word, by in (("Created", "created_by"), ("Modified", "modified_by"))
-        ]
-        parts = [f"{word} by {maker}, " if maker else f"{word} " for word, maker, _ in rows]
-        owner = f", owned by {record['owner']}" if record["owner"] else ""
-        times = [shown_moment(moment) for _, _, moment in rows]
-        return element("p", parts[0], times[0], "; ", parts[1].lower(), times[1], owner, class_="quiet")
+        makers = [f" by {record[word]}, " if record[word] else " " for word in ("created_by", "modified_by")]
+        created, modified = shown_moment(record["created"]), shown_moment(record["modified"])
+        owner = f"; owned by {record['owner']}" if record["owner"] else ""
+        return element("p", "Created", makers[0], created, "; modified", makers[1], modified, owner, class_="quiet")
 
     def values(self, names: Names, record: Mapping[str, Json], number: int) -> Html:
         """The fields and unique links of a record."""
@@ -13066,7 +13080,7 @@ class Editor(Pages):
         form = RecordForm(names, self.choices(request, names, None), defaults)
         match request.method:
             case "GET" | "HEAD":
-                form.enter({parameter.name: [parameter.value] for parameter in request.parameters})
+                form.enter(form_of(request.parameters))
                 return self.show_new(request, form)
             case "POST":
                 form.enter(self.read_form(request))

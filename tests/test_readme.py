@@ -387,6 +387,15 @@ def test_nocobase_operators_on_null() -> None:
     app.close()
 
 
+def test_pages() -> None:
+    """All pages are there, no others."""
+    app = minirest.make_app(json.loads(shop()), auth=False)
+    rules = {route.rule.rstrip("/") or "/" for page in app.pages for route in page.routes()}
+    app.close()
+    others = {"/browse", "/browse/<rest:path>"}
+    assert set(firsts("Pages")) == {rule.replace("<key>", "<id>") for rule in rules - others}
+
+
 # ---- CoreData ----
 
 
