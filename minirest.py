@@ -5892,6 +5892,7 @@ def read_form(request: Request) -> Form:
             reader.read()
         except ApiError as error:
             reader.form.fault = error
+            reader.form.close()
     if request.form.fault:
         raise request.form.fault
     return request.form
