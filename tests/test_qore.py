@@ -1,6 +1,7 @@
 """The Qore dialect beyond its numbered lines: keys, links, validation, forms, hidden records, strictness, bad input."""
 
 import json
+import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
@@ -1078,10 +1079,12 @@ SHAPES += ["/{}/field/parent/options", "/{}/actions/archive_resource/1", "/api/g
 
 
 @pytest.fixture(scope="module")
-def open_door() -> Iterator[tuple[Web, bytes]]:
+def open_door() -> Iterator[tuple[Web, sqlite3.Connection]]:
     """A server that any request may change, and what was stored at first."""
     with closing(Web(dialects=["qore", "nocobase"])) as web:
-        yield web, web.app.store.database.writer.serialize()
+        with closing(sqlite3.connect(":memory:")) as stored:
+            web.app.store.database.writer.backup(stored)
+            yield web, stored
 
 
 @st.composite
@@ -1102,10 +1105,10 @@ def requests(draw: st.DrawFn) -> tuple[str, str, Any, str, dict[str, str]]:
 
 @settings(max_examples=800, deadline=None)
 @given(request=requests())
-def test_no_request_fails(open_door: tuple[Web, bytes], request: tuple[str, str, Any, str, dict[str, str]]) -> None:
+def test_no_request_fails(open_door: tuple[Web, sqlite3.Connection], request: tuple[str, str, Any, str, dict[str, str]]) -> None:
     """No request gives a 5xx; what is refused has a message, and a 422 for a field names it."""
     web, stored = open_door
-    web.app.store.database.writer.deserialize(stored)
+    stored.backup(web.app.store.database.writer)
     method, path, body, kind, headers = request
     answer = web(method, path, body, kind, **headers)
     assert answer.status < 500, answer.body
