@@ -1,6 +1,7 @@
 """The CoreData dialect beyond its numbered lines: names, filters, pages, states, writing, strictness, bad input."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -806,10 +807,12 @@ LOOKUPS = sorted({"", "nope", *minirest.EVERY_LOOKUP})
 
 
 @pytest.fixture(scope="module")
-def open_door() -> Iterator[tuple[Web, bytes]]:
+def open_door() -> Iterator[tuple[Web, sqlite3.Connection]]:
     """A server that any request may change, and what was stored at first."""
     with closing(Web(dialects=["coredata", "nocobase"])) as web:
-        yield web, web.app.store.database.writer.serialize()
+        with closing(sqlite3.connect(":memory:")) as stored:
+            web.app.store.database.writer.backup(stored)
+            yield web, stored
 
 
 @st.composite
@@ -829,11 +832,11 @@ def requests(draw: st.DrawFn) -> tuple[str, str, Any, str]:
 @settings(max_examples=600, deadline=None)
 @given(request=requests(), table=st.sampled_from(["things", "lids", "Boxes"]), number=st.integers(1, 5))
 def test_no_request_fails(
-    open_door: tuple[Web, bytes], request: tuple[str, str, Any, str], table: str, number: int
+    open_door: tuple[Web, sqlite3.Connection], request: tuple[str, str, Any, str], table: str, number: int
 ) -> None:
     """No request gives a 5xx but the 501 of the original; what is refused is said, or nothing but the status is."""
     web, stored = open_door
-    web.app.store.database.writer.deserialize(stored)
+    stored.backup(web.app.store.database.writer)
     method, path, body, kind = request
     answer = web(method, path.replace("{}", web.uuid(table, number)), body, kind)
     assert answer.status < 500 or (answer.status, method) == (501, "POST"), answer.body
