@@ -1081,10 +1081,9 @@ SHAPES += ["/{}/field/parent/options", "/{}/actions/archive_resource/1", "/api/g
 @pytest.fixture(scope="module")
 def open_door() -> Iterator[tuple[Web, sqlite3.Connection]]:
     """A server that any request may change, and what was stored at first."""
-    with closing(Web(dialects=["qore", "nocobase"])) as web:
-        with closing(sqlite3.connect(":memory:")) as stored:
-            web.app.store.database.writer.backup(stored)
-            yield web, stored
+    with closing(Web(dialects=["qore", "nocobase"])) as web, closing(sqlite3.connect(":memory:")) as stored:
+        web.app.store.database.writer.backup(stored)
+        yield web, stored
 
 
 @st.composite
@@ -1105,7 +1104,9 @@ def requests(draw: st.DrawFn) -> tuple[str, str, Any, str, dict[str, str]]:
 
 @settings(max_examples=800, deadline=None)
 @given(request=requests())
-def test_no_request_fails(open_door: tuple[Web, sqlite3.Connection], request: tuple[str, str, Any, str, dict[str, str]]) -> None:
+def test_no_request_fails(
+    open_door: tuple[Web, sqlite3.Connection], request: tuple[str, str, Any, str, dict[str, str]]
+) -> None:
     """No request gives a 5xx; what is refused has a message, and a 422 for a field names it."""
     web, stored = open_door
     stored.backup(web.app.store.database.writer)
