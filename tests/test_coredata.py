@@ -809,10 +809,9 @@ LOOKUPS = sorted({"", "nope", *minirest.EVERY_LOOKUP})
 @pytest.fixture(scope="module")
 def open_door() -> Iterator[tuple[Web, sqlite3.Connection]]:
     """A server that any request may change, and what was stored at first."""
-    with closing(Web(dialects=["coredata", "nocobase"])) as web:
-        with closing(sqlite3.connect(":memory:")) as stored:
-            web.app.store.database.writer.backup(stored)
-            yield web, stored
+    with closing(Web(dialects=["coredata", "nocobase"])) as web, closing(sqlite3.connect(":memory:")) as stored:
+        web.app.store.database.writer.backup(stored)
+        yield web, stored
 
 
 @st.composite
