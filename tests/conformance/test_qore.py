@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import webtest
 
 import minirest
 from tests.web import Answer, Lines, multipart, part, send
@@ -300,6 +301,43 @@ def bearer(web: Web) -> None:
     web.get(f"{API}/1", {"data": user(1)}, **LITTLE)
     for path in ("/api/me", "/api/endpoints", "/api/global-search?query=e", API, f"{API}/table/users", f"{API}/1"):
         web.refuse(401, {"message": "Unauthenticated."}, "GET", path, HTTP_AUTHORIZATION=None)
+
+
+def browser(web: Web) -> webtest.TestApp:
+    """A browser in which the user has signed in, at a time whose cookies have not ended on the day of any test."""
+    web.now = datetime(2096, 3, 1, 12, tzinfo=UTC)
+    made = webtest.TestApp(web.app, extra_environ={"HTTP_ACCEPT": "text/html", "HTTP_HOST": "localhost"})
+    form = made.get("/login").forms[0]
+    form["name"], form["password"] = "admin", "open-sesame"
+    assert form.submit().status_int == 303
+    return made
+
+
+def make_token(user: webtest.TestApp, name: str, day: str = "") -> tuple[webtest.TestResponse, str]:
+    """The page after a token was made, and the token."""
+    form = user.get("/api_tokens").forms[1]
+    form["device_name"], form["expiration_date"] = name, day
+    page = form.submit(status=201)
+    return page, str(page.html.find(id="token").text)
+
+
+@line(2)
+def page_of_tokens(web: Web) -> None:
+    """After signing in a page makes a token with a device's name, and a last day if one is wanted."""
+    user = browser(web)
+    assert set(user.get("/api_tokens").forms[1].fields) >= {"device_name", "expiration_date"}
+    for day in ("", "2096-03-02"):
+        _, token = make_token(user, "laptop", day)
+        assert web.send("GET", "/api/me", HTTP_AUTHORIZATION=f"Bearer {token}").json["name"] == "admin"
+
+
+@line(3)
+def shown_once(web: Web) -> None:
+    """A new token is on the page that follows, and never again."""
+    user = browser(web)
+    page, token = make_token(user, "laptop")
+    assert page.text.count(token) == 1
+    assert token not in user.get("/api_tokens").text
 
 
 @line(4)
@@ -1194,6 +1232,23 @@ def form_of_search(web: Web) -> None:
         web.get(f"/api/global-search{query}", [])
 
 
+@line("m")
+def list_of_tokens(web: Web) -> None:
+    """The page lists name, creation, last use and end, and revokes; a form without its secret does nothing."""
+    user = browser(web)
+    web.app.accounts.revoke_token(1)
+    _, token = make_token(user, "laptop", "2096-03-02")
+    (row,) = user.get("/api_tokens").html.select("tbody tr")
+    cells = [cell.get_text(" ", strip=True) for cell in row.select("td")]
+    made, end = "2096-03-01 12:00:00 UTC", "2096-03-02 00:00:00 UTC"
+    assert cells == [f"laptop {token[:8]}…", made, "never", end, "Revoke"]
+    assert user.post("/api_tokens", {"device_name": "forged"}, status=403).status_int == 403
+    assert len(user.get("/api_tokens").html.select("tbody tr")) == 1
+    user.get("/api_tokens").forms[2].submit(status=303)
+    assert user.get("/api_tokens").html.select("tbody tr") == []
+    web.refuse(401, {"message": "Unauthenticated."}, "GET", "/api/me", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
 @pytest.mark.parametrize("number", LINES)
 def test_line(web: Web, number: int | str) -> None:
     """The scenario of the line of that number."""
@@ -1201,6 +1256,6 @@ def test_line(web: Web, number: int | str) -> None:
 
 
 def test_every_line_has_a_scenario() -> None:
-    """All lines that hold a request are there, those of the page for tokens aside."""
-    numbers = [1, *range(4, 25), 30, 31, 33, 34, 35, *range(40, 62), 63]
-    assert list(LINES) == [*numbers, *"abcdefghijkl"]
+    """All lines that hold a request are there."""
+    numbers = [*range(1, 25), 30, 31, 33, 34, 35, *range(40, 62), 63]
+    assert list(LINES) == [*numbers, *"abcdefghijklm"]
