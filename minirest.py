@@ -10087,6 +10087,7 @@ LARAVEL_WORDS: Mapping[str, str] = {
     "pattern": "The {field} field format is invalid.",
     "format": "The {field} field must be a valid {format}.",
     "type": "The {field} field must be of type {types}.",
+    "contentMediaType": "The {field} field must be a file of type: {media_type}.",
     **dict.fromkeys(("enum", "const", "link_missing"), "The selected {field} is invalid."),
 }
 """What Laravel says of an error, by its rule; the rest are our own words."""

@@ -14,21 +14,11 @@ import pytest
 import minirest
 from minirest import Actor, Change, Col, Compare, Item, Key, Obj, Origin, Parent, Path, Select, Sub
 from tests.sockets import Client, serving
-from tests.web import Answer, send
+from tests.web import Answer, many, one, send
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TEXT = {"type": "string"}
 INTEGER = {"type": "integer"}
-
-
-def one(table: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{table}", **words}
-
-
-def many(table: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(table), **words}
 
 
 def table(*required: str, **properties: Any) -> dict[str, Any]:

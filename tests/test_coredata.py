@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import fail, record_uuid, singular
-from tests.web import Answer, send
+from tests.web import Answer, many, one, send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/v2"
@@ -22,16 +22,6 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 TEXT: dict[str, Any] = {"type": "string"}
 INTEGER: dict[str, Any] = {"type": "integer"}
 FOREIGN = {"HTTP_ORIGIN": "https://other.example"}
-
-
-def one(name: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{name}", **words}
-
-
-def many(name: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(name), **words}
 
 
 def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import minirest
 from minirest import And, Compare, Everything, Filter, From, Link, Not, On, Or, Scope, Select, Some, Sort, Span, To
 from tests import evaluator
-from tests.web import send
+from tests.web import many, one, send
 
 TODAY = "2024-06-15"
 NOW = datetime.datetime(2024, 6, 15, 12, 0, tzinfo=datetime.UTC)
@@ -35,14 +35,6 @@ JSON = "application/json; charset=utf-8"
 TEXT: dict[str, Any] = {"type": "string"}
 DATE: dict[str, Any] = {"type": "string", "format": "date"}
 COLORS = ["rot", "Grün", "ÄÖ", "100%"]
-
-
-def one(table: str, **words: Any) -> dict[str, Any]:
-    return {"$ref": f"#/$defs/{table}", **words}
-
-
-def many(table: str, **words: Any) -> dict[str, Any]:
-    return {"type": "array", "items": {"$ref": f"#/$defs/{table}"}, **words}
 
 
 DOCUMENT: dict[str, Any] = {

@@ -15,7 +15,7 @@ import minirest
 from minirest import And, Compare, Filter, Not, Or, Path, Select, Some, Span
 from tests import evaluator, test_sql
 from tests.web import Answer as WebAnswer
-from tests.web import send
+from tests.web import many, one, send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_TEXT = "2024-06-15T12:00:00.000Z"
@@ -56,16 +56,6 @@ THINGS: list[dict[str, Any]] = [
     {"text": "50%_\\'", "list": ["y"], "parent": 2},
     {},
 ]
-
-
-def one(name: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{name}", **words}
-
-
-def many(name: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(name), **words}
 
 
 def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import minirest
 from minirest import object_id, parse_instant, parse_literals
 from tests.web import Answer as WebAnswer
-from tests.web import send
+from tests.web import many, one, send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_MS = 1718452800000
@@ -27,16 +27,6 @@ INTEGER: dict[str, Any] = {"type": "integer"}
 NOT_FOUND = ("Not Found", ["error_not_found"])
 UNAUTHORIZED = ("Unauthorized", ["error_unauthorized"])
 BAD, WRONG = ["error_bad_request"], ["error_bad_request", "error_validation"]
-
-
-def one(name: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{name}", **words}
-
-
-def many(name: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(name), **words}
 
 
 def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import ERRORS, fail, laravel_attribute, laravel_input, laravel_model, laravel_pages
-from tests.web import Answer, multipart, part, send
+from tests.web import Answer, many, multipart, one, part, send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/resources"
@@ -24,16 +24,6 @@ LITTLE = {"HTTP_PREFER": "return=minimal"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 TEXT: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "number"}
-
-
-def one(name: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{name}", **words}
-
-
-def many(name: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(name), **words}
 
 
 def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
@@ -394,6 +384,15 @@ def test_bad_multiparts(web: Web, parts: list[bytes], status: int) -> None:
     answer = web("POST", "/things", multipart(*parts), MULTIPART)
     assert (answer.status, "message" in answer.json) == (status, True), answer.body
     assert web.dump() == before
+
+
+def test_type_of_a_file() -> None:
+    """A file of another type than the schema asks for is named in Laravel's words."""
+    photo = {**TEXT, "format": "binary", "contentMediaType": "image/jpeg"}
+    with closing(Web({"$defs": {"things": table(photo=photo)}})) as web:
+        answer = web("POST", "/things", multipart(part("photo", b"x", "a.png", "image/png")), MULTIPART)
+        text = "The photo field must be a file of type: image/jpeg."
+        assert (answer.status, answer.json) == (422, {"message": text, "errors": {"photo": [text]}})
 
 
 def test_links_are_cleared(web: Web) -> None:

@@ -49,20 +49,13 @@ from minirest import (
     guard,
     read_values,
 )
+from tests.web import many, one
 
 TEXT: dict[str, Any] = {"type": "string"}
 
 
 def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "examples": list(examples)}
-
-
-def one(name: str, **words: Any) -> dict[str, Any]:
-    return {"$ref": f"#/$defs/{name}", **words}
-
-
-def many(name: str, **words: Any) -> dict[str, Any]:
-    return {"type": "array", "items": {"$ref": f"#/$defs/{name}"}, **words}
 
 
 POST = {

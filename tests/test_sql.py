@@ -44,17 +44,10 @@ from minirest import (
 )
 from tests import evaluator
 from tests.evaluator import Data, Spot
+from tests.web import many, one
 
 TEXT: dict[str, Any] = {"type": "string"}
 DAY: dict[str, Any] = {"type": "string", "format": "date"}
-
-
-def one(table: str, **words: Any) -> dict[str, Any]:
-    return {"$ref": f"#/$defs/{table}", **words}
-
-
-def many(table: str, **words: Any) -> dict[str, Any]:
-    return {"type": "array", "items": {"$ref": f"#/$defs/{table}"}, **words}
 
 
 def table(**properties: Any) -> dict[str, Any]:

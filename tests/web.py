@@ -1,4 +1,4 @@
-"""What the tests of the dialects share: requests in process and to a port, the scenarios of a conformance list."""
+"""What tests share: links in schemas, requests in process and to a port, the scenarios of a conformance list."""
 
 import io
 import json
@@ -13,6 +13,16 @@ import minirest
 
 WAIT_SECONDS = 30.0
 Scenario = TypeVar("Scenario", bound=Callable[[Any], None])
+
+
+def one(table: str, **words: Any) -> dict[str, Any]:
+    """A link to one record, in a schema."""
+    return {"$ref": f"#/$defs/{table}", **words}
+
+
+def many(table: str, **words: Any) -> dict[str, Any]:
+    """A link to many records, in a schema."""
+    return {"type": "array", "items": one(table), **words}
 
 
 class Answer(NamedTuple):

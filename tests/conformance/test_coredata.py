@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import minirest
-from tests.web import Answer, Lines, send
+from tests.web import Answer, Lines, many, send
 
 OLD = datetime(2019, 8, 1, 12, 0, tzinfo=UTC)
 FIRST = datetime(2019, 9, 1, 15, 38, 32, 250_000, tzinfo=UTC)
@@ -67,11 +67,6 @@ TASKS: list[dict[str, Any]] = [
 ]
 TITLES = ["Board A", "Board B", "Car", "boat", "Bo_100%"]
 MEMBERS: list[list[int]] = [[1], [1, 2], [], [2], [1]]
-
-
-def many(table: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": {"$ref": f"#/$defs/{table}"}, **words}
 
 
 def table(examples: list[Any], properties: dict[str, Any], **words: Any) -> dict[str, Any]:

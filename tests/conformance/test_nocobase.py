@@ -10,7 +10,7 @@ import pytest
 from webtest import TestApp
 
 import minirest
-from tests.web import Lines
+from tests.web import Lines, many, one
 
 OLD = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NEW = datetime(2024, 6, 16, 12, 0, tzinfo=UTC)
@@ -75,16 +75,6 @@ LINKS: list[dict[str, Any]] = [
     {"post": 4, "tag": 1},
 ]
 PAIRS = [{"key": "a/b", "value": "slash"}, {"key": "k", "value": "plain"}]
-
-
-def one(table: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{table}", **words}
-
-
-def many(table: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(table), **words}
 
 
 def table(examples: Sequence[Any], *required: str, properties: dict[str, Any], **words: Any) -> dict[str, Any]:

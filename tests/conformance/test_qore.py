@@ -13,7 +13,7 @@ import pytest
 import webtest
 
 import minirest
-from tests.web import Answer, Lines, multipart, part, send
+from tests.web import Answer, Lines, many, multipart, one, part, send
 
 OLD = datetime(2026, 11, 22, 7, 38, 17, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 8, 0, 0, 250_000, tzinfo=UTC)
@@ -34,16 +34,6 @@ HOST = "http://localhost"
 TEXT: dict[str, Any] = {"type": "string"}
 LITTLE = {"HTTP_PREFER": "return:minimal"}
 APPLIED = {"Vary": "Prefer", "Preference-Applied": "return=minimal"}
-
-
-def one(table: str, **words: Any) -> dict[str, Any]:
-    """A link to one record."""
-    return {"$ref": f"#/$defs/{table}", **words}
-
-
-def many(table: str, **words: Any) -> dict[str, Any]:
-    """A link to many records."""
-    return {"type": "array", "items": one(table), **words}
 
 
 def table(title: str, examples: list[Any], properties: dict[str, Any], **words: Any) -> dict[str, Any]:
