@@ -5848,7 +5848,7 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 HTTP_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 MEDIA_TYPE = re.compile(rf"({HTTP_WORD}/{HTTP_WORD})[ \t]*(?:;|\Z)")
-BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")  # wider than RFC 2046: WebTest's ends with a `$`
 PART_HEADER = re.compile(rf"({HTTP_WORD}):[ \t]*([^\r\n]*)")
 HEADER_WORD = re.compile(rf';[ \t]*({HTTP_WORD})=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))[ \t]*')
 RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -11371,15 +11371,20 @@ def form_of(parameters: Iterable[Parameter]) -> Entered:
 
 
 class Pages(Dialect):
-    """What all pages share. `bases` are the addresses below which an error is a page as well."""
+    """What all pages share. `bases` are the addresses below which an error is a page as well.
+
+    `takes_files` says whether forms may bring files.
+    """
 
     name = "pages"
     bases: ClassVar[tuple[str, ...]] = ()
+    takes_files: ClassVar[bool] = False
     manner = Manner("pages", case="fold", order_case="ascii")
     words: ClassVar[Mapping[str, str]] = {
         "required": "This is needed",
         "unique": "Another record has this already",
         "bad_value": "Write {expected}",
+        "contentMediaType": "Choose a file of the type {media_type}",
         "minLength": "Write at least {limit} characters",
         "maxLength": "Write at most {limit} characters",
         "pattern": "This does not match the pattern {pattern}",
@@ -11479,6 +11484,8 @@ class Pages(Dialect):
     def read_open_form(self, request: Request) -> Entered:
         """What a form sends that strangers may send too, from pages of this server. ApiError `cross_site`."""
         self.services.may_write(request)
+        if request.is_multipart and self.takes_files:
+            return form_of(read_form(request).texts)
         if not request.is_form:
             raise fail("media_type", value=request.media_type, allowed="application/x-www-form-urlencoded")
         return form_of(request.read_form(MAX_FORM_FIELDS))
@@ -12895,19 +12902,22 @@ class RecordForm:
     def __init__(self, names: Names, choices: Mapping[Link, Choices], first: Mapping[str, list[str]]) -> None:
         self.names, self.choices, self.first = names, choices, dict(first)
         self.entered = dict(first)
+        self.uploads: dict[str, Upload] = {}
         self.version: int | None = None
         self.messages: dict[str, list[str]] = {}
         self.top: list[str] = []
 
     @functools.cached_property
     def members(self) -> dict[str, Field | Link]:
-        """What can be edited: all that can be set, files aside, and links of which too many are linked."""
+        """What can be edited: all that can be set, but for links of which too many are linked."""
         table = self.names.table
         found = {name: self.names.find(name, writing=True) for name in table.members}
         return {
             name: member
             for name, member in found.items()
-            if member and not member.read_only and (isinstance(member, Field) or member in self.choices)
+            if member
+            and not member.read_only
+            and (isinstance(member, Field) or member.is_file or member in self.choices)
         }
 
     def is_multiple(self, member: Field | Link) -> bool:
@@ -12929,13 +12939,23 @@ class RecordForm:
             kept = values if self.is_multiple(self.members[name]) else values[-1:]
             self.entered[name] = [value for value in kept if value]
 
+    def attach(self, files: Mapping[tuple[str, ...], Upload]) -> None:
+        """Take over the files that were sent. ApiError names one that the form has no place for."""
+        for keys, upload in files.items():
+            member = self.members.get(keys[0])
+            if len(keys) > 1 or not isinstance(member, Link) or not member.is_file:
+                name = format_brackets(keys)
+                raise fail("bad_parameter", name=name[:100], value=upload.name, reason="it takes no file")
+            self.uploads[member.name] = upload
+
     def changes(self) -> dict[str, Json]:
-        """What was sent and is not what was shown, as a body."""
-        return {
+        """What was sent and is not what was shown, as a body. A file is replaced by another one, or taken away."""
+        changed = {
             name: self.value(member)
             for name, member in self.members.items()
             if sorted(self.entered.get(name, [])) != sorted(self.first.get(name, []))
         }
+        return changed | self.uploads
 
     def value(self, member: Field | Link) -> Json:
         """What was entered for a member, as the reader of bodies takes it from forms."""
@@ -12943,6 +12963,8 @@ class RecordForm:
         if self.is_multiple(member):
             return values
         text = values[0] if values else None
+        if isinstance(member, Link) and member.is_file:
+            return None
         if isinstance(member, Link):
             return re.split(r"[\s,;]+", text.strip(" ,;")) if text and member.many else text
         if member.kind.name == "boolean" and not member.choices:
@@ -12977,10 +12999,11 @@ class RecordForm:
     def field(self, name: str, member: Field | Link) -> Html:
         """One control with its label, what is wrong with it, and what its schema says of it."""
         messages = self.messages.get(name, [])
+        has_file = isinstance(member, Link) and member.is_file and bool(self.first.get(name))
         state = {
             "aria_invalid": "true" if messages else None,
             "aria_describedby": f"wrong-{name}" if messages else None,
-            "required": (member.required and not self.is_multiple(member)) or None,
+            "required": (member.required and not self.is_multiple(member) and not has_file) or None,
         }
         control = self.link_control(member, state) if isinstance(member, Link) else self.control(member, state)
         wrong = element("p", sentence("; ".join(messages)), class_="wrong", id=f"wrong-{name}") if messages else None
@@ -13032,8 +13055,24 @@ class RecordForm:
         )
         return fragment(control, element("span", hint, class_="quiet") if hint else None)
 
+    def file_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
+        """A place for another file, and where there is one its name and a box that takes it away."""
+        name, there = link.name, self.first.get(link.name, [])
+        accept = link.schema.get("contentMediaType")
+        control = element("input", type="file", name=name, id=f"field-{name}", accept=accept, **state)
+        if not there:
+            return control
+        kept = element("span", "Now: ", *there, class_="quiet")
+        if link.required:
+            return fragment(kept, control)
+        stays = element("input", type="hidden", name=name, value=there[0])
+        box = element("input", type="checkbox", name=name, value="", id=f"clear-{name}")
+        return fragment(kept, stays, control, element("label", box, " Take it away"))
+
     def link_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
-        """A list of records to choose from, or their numbers where there are too many."""
+        """A list of records to choose from, or their numbers where there are too many; of a file another one."""
+        if link.is_file:
+            return self.file_control(link, state)
         name, entered, (linked, options) = link.name, self.entered.get(link.name, []), self.choices[link]
         if options is not None:
             rows = {**{value: f"#{value}" for value in entered}, **options, **linked}
@@ -13065,6 +13104,7 @@ class Editor(Pages):
     """The pages with the forms that make and change records."""
 
     bases = ("/browse",)
+    takes_files = True
 
     def routes(self) -> Iterator[Route]:
         for end in ("", "/"):
@@ -13085,10 +13125,15 @@ class Editor(Pages):
                 form.enter(form_of(request.parameters))
                 return self.show_new(request, form)
             case "POST":
-                form.enter(self.read_form(request))
+                self.enter(request, form, self.read_form(request))
                 return self.create(request, form)
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
+
+    def enter(self, request: Request, form: RecordForm, sent: Entered) -> None:
+        """Put what was sent into a form."""
+        form.enter(sent)
+        form.attach(request.form.files if request.form else {})
 
     def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
         """The form for a new record."""
@@ -13103,7 +13148,9 @@ class Editor(Pages):
         )
         version = None if form.version is None else self.hidden("_version", form.version)
         bar = element("div", *buttons, class_="bar")
-        content = self.form(request, request.path, version, form.fields(), bar, class_="sheet")
+        files = any(isinstance(member, Link) and member.is_file for member in form.members.values())
+        kind = "multipart/form-data" if files else "application/x-www-form-urlencoded"
+        content = self.form(request, request.path, version, form.fields(), bar, class_="sheet", enctype=kind)
         return self.show(request, title, content, status)
 
     def create(self, request: Request, form: RecordForm) -> Reply:
@@ -13144,7 +13191,7 @@ class Editor(Pages):
         sent = self.read_form(request)
         version = version_of("".join(sent.pop("_version", [])))
         form = self.form_of(request, names, number)
-        form.enter(sent)
+        self.enter(request, form, sent)
         if version != form.version:
             return self.show_conflict(request, form, number)
         values = read_values(names, form.changes(), read_choice, text=True)
@@ -13173,12 +13220,14 @@ class Editor(Pages):
         """The form with what a record holds. ApiError `not_found`."""
         table = names.table
         fields = {name: column for name, column in table.fields.items() if names.find(name)}
-        shape = Obj(tuple((name, Col(Path((), column))) for name, column in fields.items()))
-        rows = self.run(request, Select(table, shape, by_number(table, number))).rows
+        pairs: list[tuple[str, Shape]] = [(name, Col(Path((), column))) for name, column in fields.items()]
+        pairs += [(link.name, Col(Path((link,), link.target.fields["name"]))) for link in table.files]
+        rows = self.run(request, Select(table, Obj(tuple(pairs)), by_number(table, number))).rows
         if not rows:
             raise fail("not_found")
         record, choices = json.loads(rows[0].text), self.choices(request, names, number)
         first = {name: entries_of(column, record[name]) for name, column in fields.items()}
+        first |= {link.name: [record[link.name]] for link in table.files if record[link.name] is not None}
         for link, (linked, options) in choices.items():
             keys = list(linked)
             first[link.name] = [", ".join(keys)] if link.many and options is None and keys else keys
