@@ -12672,6 +12672,8 @@ class _Timeline:
         """A value; of a link the labels of its records, as far as they are seen today."""
         if not isinstance(member, Link) or value is None:
             return shown(member, value, LONG_TEXT)
+        if member.is_file:
+            return shown(None, noted_file(value), LONG_TEXT)
         labels, keys = self.labels.get(member.target, {}), keys_of(value)
         gone = element("span", "a record that is not there", class_="quiet")
         parts = [
@@ -12682,8 +12684,17 @@ class _Timeline:
 
 
 def keys_of(value: Json) -> list[int]:
-    """The ids that history keeps of a link, to one record or to many."""
-    return value if isinstance(value, list) else [value]
+    """The ids that history keeps of a link, to one record or to many; of what the field held as another kind, none."""
+    return [key for key in (value if isinstance(value, list) else [value]) if isinstance(key, int)]
+
+
+def noted_file(value: Json) -> Json:
+    """A file as history keeps it, for people."""
+    match value:
+        case {"name": str(name), "size": int(size)}:
+            return f"{name} ({size:,} bytes)"
+        case _:
+            return value
 
 
 class Records(Pages):

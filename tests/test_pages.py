@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minirest
+from tests.web import multipart, part, send
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORDS = {"admin": "open-sesame", "anna": "correct horse"}
@@ -560,8 +561,8 @@ def test_policy(admin: Site, path: str) -> None:
 
 def test_script_does_not_end_early() -> None:
     """Style and script hold nothing that would end them or reach another server."""
-    for part in (minirest.PAGE_STYLE, minirest.PAGE_SCRIPT):
-        assert not re.search(r"</|<!--|https?:|//|@import|url\(|innerHTML|eval", part)
+    for source in (minirest.PAGE_STYLE, minirest.PAGE_SCRIPT):
+        assert not re.search(r"</|<!--|https?:|//|@import|url\(|innerHTML|eval", source)
     assert len(minirest.PAGE_SCRIPT) < 2000
 
 
@@ -1174,13 +1175,21 @@ def test_file(admin: Site) -> None:
     page = admin.get("/browse/books/1")
     assert '<a href="/browse/books/1/file/cover">a &lt;b&gt;.png</a>' in page.text
     assert "cover" not in admin.edit().fields
-    form = admin.edit()
-    form["title"] = "Other"
-    form.submit()
-    with admin.app.store.database.writing() as connection:
-        connection.execute("update _history set field='cover', before=null, after='7' where action='updated'")
-    page = admin.get("/browse/books/1")
-    assert "cover - → a <b>.png" in timeline(page)[0]
+
+
+def test_history_of_a_file(admin: Site) -> None:
+    """History tells the names and sizes of files, which are gone; a file that was replaced does not come back."""
+    kind = "multipart/form-data; boundary=-x"
+    login = {"HTTP_AUTHORIZATION": "Basic " + b64encode(b"admin:open-sesame").decode()}
+    form = multipart(part("title", b"New"), part("cover", b"abc", "a <b>.png", "image/png"))
+    assert send(admin.app, "POST", "/api/resources/books", form, kind, **login).status == 201
+    (made,) = timeline(admin.get("/browse/books/5"))
+    assert "cover a <b>.png (3 bytes)" in made
+    for body in (multipart(part("cover", b"x" * 1234, "b.png", "image/png")), multipart(part("cover", b""))):
+        assert send(admin.app, "PUT", "/api/resources/books/5", body, kind, **login).status == 200
+    page = admin.get("/browse/books/5")
+    replaced, taken = "a <b>.png (3 bytes) → b.png (1,234 bytes)", "b.png (1,234 bytes) → -"
+    assert [entry.partition(" cover ")[2] for entry in timeline(page)[:2]] == [taken, replaced]
     assert "Undo" not in text(page)
 
 
