@@ -7118,6 +7118,16 @@ class Dialect:
         origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
         return store.run(guard(op, actor, moment), origin)
 
+    def history_of(self, request: Request, table: Table, number: int) -> Filter:
+        """The history of a record since it was made: what had its id before, and is deleted, had rights of its own."""
+        history = self.schema.all_tables["_history"]
+        wanted = {"tag": table.tag, "record": number}
+        same = tuple(Compare(Path((), history.fields[name]), "eq", value) for name, value in wanted.items())
+        ended = And((*same, Compare(Path((), history.fields["action"]), "eq", "deleted")))
+        last = Select(history, Const(None), ended, sort=(Sort(Path((), history.id), down=True),), page=Page(1))
+        rows = self.run(request, last).rows
+        return And((*same, *(Compare(Path((), history.id), "gt", row.key) for row in rows)))
+
     def look(self, event: Event, actor: Actor, shape: Shape) -> str | None:
         """A changed record in a shape, as an actor sees it; None when it does not."""
         return self.services.store.look(event, shape, sight_of(self.schema, actor))
@@ -10657,27 +10667,18 @@ class Qore(Dialect):
         found = self.run(request, Select(table, Const(None), self.by_key(table, key))).rows
         if not found:
             raise self.missing(table, key)
-        op, hidden = self.select_logs(table, found[0].key), self.hidden_links(request, table)
+        where, hidden = self.history_of(request, table, found[0].key), self.hidden_links(request, table)
         if hidden:
             path = Path((), self.history.fields["field"])
-            seen = or_null(Not(Compare(path, "in", tuple(hidden))), path)
-            op = dataclasses.replace(op, where=And((op.where, seen)))
-        op = dataclasses.replace(op, shape=self.log_shape(hidden), page=page)
+            where = And((where, or_null(Not(Compare(path, "in", hidden)), path)))
+        newest = (Sort(Path((), self.history.id), down=True),)
+        op = Select(self.history, self.log_shape(hidden), where, sort=newest, page=page, total=True)
         return self.paged(request, self.run(request, op), page, {})
 
     def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
         """The links of a table to records that are not for everybody: history keeps their ids, and may not tell."""
         rules = sight_of(self.schema, request.actor).rules
         return tuple(link.name for link in table.links.values() if link.target in rules)
-
-    def select_logs(self, table: Table, number: int) -> Select:
-        """The history of a record, the newest first."""
-        columns = self.history.fields
-        same = (
-            Compare(Path((), columns[name]), "eq", value) for name, value in (("tag", table.tag), ("record", number))
-        )
-        newest = (Sort(Path((), self.history.id), down=True),)
-        return Select(self.history, Const(None), And(tuple(same)), sort=newest, total=True)
 
     def log_shape(self, hidden: tuple[str, ...]) -> Shape:
         """One row of history, without what is hidden in the records that it keeps."""
@@ -12547,15 +12548,13 @@ class _Timeline:
     def read(self, before: int = 0) -> list[Entry]:
         """The newest entries, one more than is shown; of those before a number, when it is given."""
         table = self.pages.schema.all_tables["_history"]
-        wanted = {"tag": self.names.table.tag, "record": self.number}
-        parts: list[Filter] = [Compare(Path((), table.fields[name]), "eq", value) for name, value in wanted.items()]
-        parts += [Compare(Path((), table.id), "lt", before)] if before else []
+        where = self.pages.history_of(self.request, self.names.table, self.number)
+        if before:
+            where = And((where, Compare(Path((), table.id), "lt", before)))
         words = ("version", "action", "field", "before", "after", "user", "dialect", "time")
         shape = Obj(tuple((word, Col(Path((), table.fields[word]))) for word in words))
         order = (Sort(Path((), table.id), down=True),)
-        rows = self.pages.run(
-            self.request, Select(table, shape, And(tuple(parts)), sort=order, page=Page(TIMELINE_SIZE + 1))
-        )
+        rows = self.pages.run(self.request, Select(table, shape, where, sort=order, page=Page(TIMELINE_SIZE + 1)))
         return [Entry(row.key, **json.loads(row.text)) for row in rows.rows]
 
     def grouped(self, entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -1399,6 +1399,18 @@ def test_private_records(site: Site) -> None:
     assert admin.stored("books", 1)["diary_id"] == int(number), "a link to a hidden record stays"
 
 
+def test_history_begins_with_the_record(site: Site) -> None:
+    """An id can be given again; the page tells nothing of the record that had it before."""
+    admin, anna = site.sign_in("admin"), site.sign_in("anna")
+    address = anna.post("/browse/diaries/new", {"title": "Top secret"}).headers["Location"].partition("?")[0]
+    anna.do("delete", address)
+    login = {"HTTP_AUTHORIZATION": "Basic " + b64encode(b"admin:open-sesame").decode()}
+    body = {"id": int(address.rpartition("/")[2]), "title": "Mine"}
+    assert send(admin.app, "POST", "/api/diaries:create", body, **login).status == 200
+    (made,) = timeline(admin.get(address))
+    assert made == "admin made the record 2096-03-01 12:00:00 UTC, through nocobase title Mine"
+
+
 # ---- forms ----
 
 

@@ -922,7 +922,8 @@ def test_a_failing_action(web: Web, caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def house() -> Iterator[Web]:
     """Two users; each has a note, and they share a desk with both."""
-    with closing(Web(auth=True, users={"anna": "anna-secret", "bob": "bob-secret"})) as web:
+    users = {"anna": "anna-secret", "bob": "bob-secret"}
+    with closing(Web(auth=True, users=users, dialects=["limbas", "nocobase", "qore"])) as web:
         for number, name in enumerate(("anna", "bob"), 1):
             assert web("POST", "/notes", {"title": f"{name}'s note"}, **as_user(name)).json["data"]["id"] == number
         desk = {"name": "desk", "note": 1, "notes": [1]}
@@ -976,6 +977,19 @@ def test_logs_tell_nothing_of_hidden_records(house: Web) -> None:
     entry = house("GET", "/desks/logs/1", **as_user("anna")).json["data"][0]
     assert (entry["field"], entry["value_old"], entry["value_new"]) == ("name", "desk", "table")
     assert entry["user"] == {"id": 2, "title": "bob"}
+
+
+def test_logs_begin_with_the_record(house: Web) -> None:
+    """An id can be given again; the log tells nothing of the record that had it before."""
+    anna, bob = as_user("anna"), as_user("bob")
+    assert house("POST", "/notes/actions/delete_resource/1", **anna).status == 200
+    assert house("GET", "/notes/logs/1", **anna).status == 404
+    assert house("POST", "/api/notes:create", {"id": 1, "title": "bob's"}, **bob).status == 200
+    log = house("GET", "/notes/logs/1", **bob).json
+    assert [(entry["description"], entry["value_old"], entry["value_new"]) for entry in log["data"]] == [
+        ("created", None, {"title": "bob's"})
+    ]
+    assert log["total"] == 1
 
 
 # ---- strictness ----
