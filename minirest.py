@@ -12546,7 +12546,7 @@ class _Timeline:
         self.users: dict[int, str] = {}
 
     def read(self, before: int = 0) -> list[Entry]:
-        """The newest entries, one more than is shown; of those before a number, when it is given."""
+        """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
         table = self.pages.schema.all_tables["_history"]
         where = self.pages.history_of(self.request, self.names.table, self.number)
         if before:
@@ -12555,7 +12555,9 @@ class _Timeline:
         shape = Obj(tuple((word, Col(Path((), table.fields[word]))) for word in words))
         order = (Sort(Path((), table.id), down=True),)
         rows = self.pages.run(self.request, Select(table, shape, where, sort=order, page=Page(TIMELINE_SIZE + 1)))
-        return [Entry(row.key, **json.loads(row.text)) for row in rows.rows]
+        entries = [Entry(row.key, **json.loads(row.text)) for row in rows.rows]
+        self.look_up(entries[:TIMELINE_SIZE])
+        return entries
 
     def grouped(self, entries: Sequence[Entry]) -> list[list[Entry]]:
         """The entries that were written together."""
@@ -12564,31 +12566,37 @@ class _Timeline:
 
     def undo(self, entries: Sequence[Entry]) -> Values | None:
         """What takes the last change back, when it is an update of values that can be seen and set."""
-        last = next(iter(self.grouped(entries)), [])
-        values = Values()
-        for entry in last:
-            member = self.names.find(entry.field or "")
-            if entry.action != "updated" or len(last) > TIMELINE_SIZE or member is None or member.read_only:
-                return None
-            if isinstance(member, Field):
-                values.fields[member] = member.parse_json(entry.before)
-            elif member.is_file:
-                return None  # a file that was replaced is gone
-            else:
-                values.links[member] = self.undone_link(member, entry.before)
-        return values if last else None
+        last, values = next(iter(self.grouped(entries)), []), Values()
+        try:
+            for entry in last:
+                self.take_back(values, entry)
+        except BadValue:
+            return None
+        return values if 0 < len(last) <= TIMELINE_SIZE else None
+
+    def take_back(self, values: Values, entry: Entry) -> None:
+        """Add the former value of one entry. BadValue where it cannot be had again."""
+        member = self.names.find(entry.field or "")
+        if entry.action != "updated" or member is None or member.read_only:
+            raise BadValue("a value that was set")
+        if isinstance(member, Field):
+            values.fields[member] = member.parse_json(entry.before)
+        elif member.is_file:
+            raise BadValue("a file that is there")  # one that was replaced is gone
+        else:
+            values.links[member] = self.undone_link(member, entry.before)
 
     def undone_link(self, link: Link, before: Json) -> Change:
-        """The change that gives a link its former records; of many those that are still there."""
-        keys = [] if before is None else keys_of(before)
-        missing: Literal["skip", "refuse"] = "skip" if link.many else "refuse"
-        return Change("replace", tuple(Item(Key(link.target.id, key), missing=missing) for key in keys), "move")
+        """The change that gives a link its former records; of many those that are still there and seen."""
+        keys, seen = [] if before is None else keys_of(before), self.labels.get(link.target, EMPTY)
+        if not link.many and before is not None and not any(key in seen for key in keys):
+            raise BadValue("a record that is seen")
+        return Change("replace", tuple(Item(Key(link.target.id, key), missing="skip") for key in keys), "move")
 
     # -- the page --
 
     def show(self, entries: Sequence[Entry], button: Html | None) -> Html:
         """The timeline; the newest entry has the button that undoes it."""
-        self.look_up(entries[:TIMELINE_SIZE])
         groups = self.grouped(entries[:TIMELINE_SIZE])
         items = (self.item(group, None if number else button) for number, group in enumerate(groups))
         older = None
@@ -12669,17 +12677,18 @@ class _Timeline:
 
     def shown(self, member: Field | Link | None, value: Json) -> Html:
         """A value; of a link the labels of its records, as far as they are seen today."""
-        if not isinstance(member, Link) or value is None:
+        if isinstance(member, Field):
             return shown(member, value, LONG_TEXT)
-        if member.is_file:
+        keys = keys_of(value)
+        if member is None or member.is_file or not keys:
             return shown(None, noted_file(value), LONG_TEXT)
-        labels, keys = self.labels.get(member.target, {}), keys_of(value)
+        labels = self.labels.get(member.target, {})
         gone = element("span", "a record that is not there", class_="quiet")
         parts = [
             shown(member, {"id": key, "label": labels[key]}) if key in labels else gone for key in keys[:SHOWN_KEYS]
         ]
         parts += [fragment(f"{len(keys) - SHOWN_KEYS} more")] if len(keys) > SHOWN_KEYS else []
-        return Html(", ".join(parts)) if parts else shown(None, None)
+        return Html(", ".join(parts))
 
 
 def keys_of(value: Json) -> list[int]:

@@ -1334,7 +1334,46 @@ def test_undo_that_breaks_a_rule(admin: Site) -> None:
     form["book"] = "3"
     form.submit()
     admin.do("delete", "/browse/books/1")
-    assert notes(admin.do("undo", "/browse/reviews/1", 400)) == ["There is no record 1."]
+    assert "Undo" not in text(admin.get("/browse/reviews/1"))
+
+
+def test_undo_tells_nothing_of_hidden_records(site: Site) -> None:
+    """A change that took a link away from a hidden record is not undone by those who do not see that record."""
+    admin, anna = site.sign_in("admin"), site.sign_in("anna")
+    anna.post("/browse/diaries/new", {"title": "Top secret"})
+    for diary in ("2", ""):
+        form = anna.edit()
+        form["diary"] = diary
+        form.submit()
+    page = admin.get("/browse/books/1")
+    assert "diary a record that is not there → -" in timeline(page)[0]
+    assert "Undo" not in text(page)
+    fields = {"_do": "undo", "_version": page.forms[1]["_version"].value}
+    said = ["The last change of this record cannot be undone."]
+    assert notes(admin.post("/browse/books/1", fields, 400)) == said
+    anna.do("undo")
+    assert anna.stored("books", 1)["diary_id"] == 2
+
+
+def test_history_of_another_kind(clock: Clock, tmp_path: Path) -> None:
+    """What a field held before it got another kind is shown as it was, and is not put back."""
+    path, undo = str(tmp_path / "db"), list[bool]()
+    for kind in ({"type": "string"}, {"type": "integer"}, {"$ref": "#/$defs/things"}):
+        schema = {"$defs": {"things": {"type": "object", "properties": {"a": kind}}}}
+        if undo:
+            minirest.migrate(minirest.load_schema(schema), path, ["things.a"], apply=True)
+        with closing(minirest.make_app(schema, path, users=PASSWORDS, clock=clock)) as app:
+            admin = Site(app, clock).sign_in()
+            if not undo:
+                admin.post("/browse/things/new", {"a": "x"})
+                admin.post("/browse/things/1/edit", {"a": "7", "_version": "1"})
+            page = admin.get("/browse/things/1")
+            undo.append("Undo" in text(page))
+            assert [entry.partition(" a ")[2] for entry in timeline(page)] == [
+                "x → 7" + " Undo this change" * undo[-1],
+                "x",
+            ]
+    assert undo == [True, False, False]
 
 
 def test_long_timeline(admin: Site) -> None:
