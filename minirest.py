@@ -11670,7 +11670,9 @@ class Door(Pages):
         return Compare(Path((), owner), "eq", request.actor.id)
 
     def add_token(self, request: Request, given: Mapping[str, str]) -> Reply:
-        """A new token, shown this once."""
+        """A new token, shown this once. A token makes no other: it would outlive its own end."""
+        if request.actor.token is not None:
+            raise fail("refused", text="A token makes no other tokens; sign in")
         name, text = given.get("device_name", "").strip(), given.get("expiration_date", "").strip()
         faults = []
         if not 0 < len(name) <= 255:

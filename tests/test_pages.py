@@ -729,6 +729,16 @@ def test_token_form_is_checked(admin: Site, fields: dict[str, str], notes_: list
     assert rows(admin.get("/api_tokens")) == []
 
 
+def test_a_token_makes_no_other(site: Site) -> None:
+    """Else one that ends could make one that does not."""
+    token = site.app.accounts.add_token("anna", "short", "2096-03-02T00:00:00.000Z")
+    headers = {"Authorization": f"Bearer {token}"}
+    form = site.get("/api_tokens", **headers).forms[0]
+    form["device_name"] = "long"
+    assert notes(form.submit(headers=headers, status=400)) == ["A token makes no other tokens; sign in."]
+    assert len(site.app.accounts.tokens()) == 1
+
+
 def test_tokens_are_ones_own(site: Site) -> None:
     """Nobody sees another's tokens, and nobody can revoke them."""
     anna, admin = site.sign_in("anna"), site.sign_in("admin")
