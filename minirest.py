@@ -10676,9 +10676,9 @@ class Qore(Dialect):
         return self.paged(request, self.run(request, op), page, {})
 
     def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
-        """The links of a table to records that are not for everybody: history keeps their ids, and may not tell."""
+        """The links of a table to, or through, records that are not for everybody: history may not tell their ids."""
         rules = sight_of(self.schema, request.actor).rules
-        return tuple(link.name for link in table.links.values() if link.target in rules)
+        return tuple(link.name for link in table.links.values() if link.target in rules or link.through in rules)
 
     def log_shape(self, hidden: tuple[str, ...]) -> Shape:
         """One row of history, without what is hidden in the records that it keeps."""
@@ -12546,6 +12546,8 @@ class _Timeline:
         self.pages, self.request, self.names, self.number = pages, request, names, number
         self.labels: dict[Table, dict[int, str]] = {}
         self.users: dict[int, str] = {}
+        rules = sight_of(pages.schema, request.actor).rules
+        self.hidden = {link.name for link in names.table.links.values() if link.through in rules}
 
     def read(self, before: int = 0) -> list[Entry]:
         """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
@@ -12657,10 +12659,10 @@ class _Timeline:
         return deeds.get(group[-1].action, "changed")
 
     def members(self, entry: Entry) -> Iterable[str]:
-        """The names of what an entry shows."""
+        """The names of what an entry shows; whom a link's own row is hidden from does not see what it links."""
         if entry.field:
             return (entry.field,)
-        return entry.after if isinstance(entry.after, Mapping) else ()
+        return [name for name in entry.after if name not in self.hidden] if isinstance(entry.after, Mapping) else ()
 
     def row(self, name: str, entry: Entry) -> Html:
         """One value, before and after."""

@@ -979,6 +979,28 @@ def test_logs_tell_nothing_of_hidden_records(house: Web) -> None:
     assert entry["user"] == {"id": 2, "title": "bob"}
 
 
+def test_history_tells_nothing_of_hidden_rows_of_links() -> None:
+    """Who may not see the row of a link does not learn of the link, neither from a log nor from the record's page."""
+    schema = {
+        "$defs": {
+            "clubs": table(name=TEXT, people=many("people", **{"x-through": "members"})),
+            "members": table(
+                club=one("clubs"), person=one("people"), required=["club", "person"], **{"x-access": True}
+            ),
+            "people": table({"name": "Zoë"}, name=TEXT, **{"x-label": "name"}),
+        }
+    }
+    seen = []
+    with closing(Web(schema, auth=True, users={"anna": "anna-secret", "bob": "bob-secret"})) as web:
+        assert web.data("POST", "/clubs", {"name": "c", "people": [1]}, **as_user("anna"))["people"]
+        for user in (as_user("anna"), as_user("bob")):
+            (entry,) = web("GET", "/clubs/logs/1", **user).json["data"]
+            assert entry["value_new"] == {"name": "c"}
+            page = send(web.app, "GET", "/browse/clubs/1", HTTP_ACCEPT="text/html", **user).body.decode()
+            seen.append("Zoë" in page)
+    assert seen == [True, False]
+
+
 def test_logs_begin_with_the_record(house: Web) -> None:
     """An id can be given again; the log tells nothing of the record that had it before."""
     anna, bob = as_user("anna"), as_user("bob")
