@@ -7118,6 +7118,16 @@ class Dialect:
         origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
         return store.run(guard(op, actor, moment), origin)
 
+    def history_of(self, request: Request, table: Table, number: int) -> Filter:
+        """The history of a record since it was made: what had its id before, and is deleted, had rights of its own."""
+        history = self.schema.all_tables["_history"]
+        wanted = {"tag": table.tag, "record": number}
+        same = tuple(Compare(Path((), history.fields[name]), "eq", value) for name, value in wanted.items())
+        ended = And((*same, Compare(Path((), history.fields["action"]), "eq", "deleted")))
+        last = Select(history, Const(None), ended, sort=(Sort(Path((), history.id), down=True),), page=Page(1))
+        rows = self.run(request, last).rows
+        return And((*same, *(Compare(Path((), history.id), "gt", row.key) for row in rows)))
+
     def look(self, event: Event, actor: Actor, shape: Shape) -> str | None:
         """A changed record in a shape, as an actor sees it; None when it does not."""
         return self.services.store.look(event, shape, sight_of(self.schema, actor))
@@ -10658,27 +10668,18 @@ class Qore(Dialect):
         found = self.run(request, Select(table, Const(None), self.by_key(table, key))).rows
         if not found:
             raise self.missing(table, key)
-        op, hidden = self.select_logs(table, found[0].key), self.hidden_links(request, table)
+        where, hidden = self.history_of(request, table, found[0].key), self.hidden_links(request, table)
         if hidden:
             path = Path((), self.history.fields["field"])
-            seen = or_null(Not(Compare(path, "in", tuple(hidden))), path)
-            op = dataclasses.replace(op, where=And((op.where, seen)))
-        op = dataclasses.replace(op, shape=self.log_shape(hidden), page=page)
+            where = And((where, or_null(Not(Compare(path, "in", hidden)), path)))
+        newest = (Sort(Path((), self.history.id), down=True),)
+        op = Select(self.history, self.log_shape(hidden), where, sort=newest, page=page, total=True)
         return self.paged(request, self.run(request, op), page, {})
 
     def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
-        """The links of a table to records that are not for everybody: history keeps their ids, and may not tell."""
+        """The links of a table to, or through, records that are not for everybody: history may not tell their ids."""
         rules = sight_of(self.schema, request.actor).rules
-        return tuple(link.name for link in table.links.values() if link.target in rules)
-
-    def select_logs(self, table: Table, number: int) -> Select:
-        """The history of a record, the newest first."""
-        columns = self.history.fields
-        same = (
-            Compare(Path((), columns[name]), "eq", value) for name, value in (("tag", table.tag), ("record", number))
-        )
-        newest = (Sort(Path((), self.history.id), down=True),)
-        return Select(self.history, Const(None), And(tuple(same)), sort=newest, total=True)
+        return tuple(link.name for link in table.links.values() if link.target in rules or link.through in rules)
 
     def log_shape(self, hidden: tuple[str, ...]) -> Shape:
         """One row of history, without what is hidden in the records that it keeps."""
@@ -11677,7 +11678,9 @@ class Door(Pages):
         return Compare(Path((), owner), "eq", request.actor.id)
 
     def add_token(self, request: Request, given: Mapping[str, str]) -> Reply:
-        """A new token, shown this once."""
+        """A new token, shown this once. A token makes no other: it would outlive its own end."""
+        if request.actor.token is not None:
+            raise fail("refused", text="A token makes no other tokens; sign in")
         name, text = given.get("device_name", "").strip(), given.get("expiration_date", "").strip()
         faults = []
         if not 0 < len(name) <= 255:
@@ -12551,20 +12554,22 @@ class _Timeline:
         self.pages, self.request, self.names, self.number = pages, request, names, number
         self.labels: dict[Table, dict[int, str]] = {}
         self.users: dict[int, str] = {}
+        rules = sight_of(pages.schema, request.actor).rules
+        self.hidden = {link.name for link in names.table.links.values() if link.through in rules}
 
     def read(self, before: int = 0) -> list[Entry]:
-        """The newest entries, one more than is shown; of those before a number, when it is given."""
+        """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
         table = self.pages.schema.all_tables["_history"]
-        wanted = {"tag": self.names.table.tag, "record": self.number}
-        parts: list[Filter] = [Compare(Path((), table.fields[name]), "eq", value) for name, value in wanted.items()]
-        parts += [Compare(Path((), table.id), "lt", before)] if before else []
+        where = self.pages.history_of(self.request, self.names.table, self.number)
+        if before:
+            where = And((where, Compare(Path((), table.id), "lt", before)))
         words = ("version", "action", "field", "before", "after", "user", "dialect", "time")
         shape = Obj(tuple((word, Col(Path((), table.fields[word]))) for word in words))
         order = (Sort(Path((), table.id), down=True),)
-        rows = self.pages.run(
-            self.request, Select(table, shape, And(tuple(parts)), sort=order, page=Page(TIMELINE_SIZE + 1))
-        )
-        return [Entry(row.key, **json.loads(row.text)) for row in rows.rows]
+        rows = self.pages.run(self.request, Select(table, shape, where, sort=order, page=Page(TIMELINE_SIZE + 1)))
+        entries = [Entry(row.key, **json.loads(row.text)) for row in rows.rows]
+        self.look_up(entries[:TIMELINE_SIZE])
+        return entries
 
     def grouped(self, entries: Sequence[Entry]) -> list[list[Entry]]:
         """The entries that were written together."""
@@ -12573,31 +12578,37 @@ class _Timeline:
 
     def undo(self, entries: Sequence[Entry]) -> Values | None:
         """What takes the last change back, when it is an update of values that can be seen and set."""
-        last = next(iter(self.grouped(entries)), [])
-        values = Values()
-        for entry in last:
-            member = self.names.find(entry.field or "")
-            if entry.action != "updated" or len(last) > TIMELINE_SIZE or member is None or member.read_only:
-                return None
-            if isinstance(member, Field):
-                values.fields[member] = member.parse_json(entry.before)
-            elif member.is_file:
-                return None  # a file that was replaced is gone
-            else:
-                values.links[member] = self.undone_link(member, entry.before)
-        return values if last else None
+        last, values = next(iter(self.grouped(entries)), []), Values()
+        try:
+            for entry in last:
+                self.take_back(values, entry)
+        except BadValue:
+            return None
+        return values if 0 < len(last) <= TIMELINE_SIZE else None
+
+    def take_back(self, values: Values, entry: Entry) -> None:
+        """Add the former value of one entry. BadValue where it cannot be had again."""
+        member = self.names.find(entry.field or "")
+        if entry.action != "updated" or member is None or member.read_only:
+            raise BadValue("a value that was set")
+        if isinstance(member, Field):
+            values.fields[member] = member.parse_json(entry.before)
+        elif member.is_file:
+            raise BadValue("a file that is there")  # one that was replaced is gone
+        else:
+            values.links[member] = self.undone_link(member, entry.before)
 
     def undone_link(self, link: Link, before: Json) -> Change:
-        """The change that gives a link its former records; of many those that are still there."""
-        keys = [] if before is None else keys_of(before)
-        missing: Literal["skip", "refuse"] = "skip" if link.many else "refuse"
-        return Change("replace", tuple(Item(Key(link.target.id, key), missing=missing) for key in keys), "move")
+        """The change that gives a link its former records; of many those that are still there and seen."""
+        keys, seen = [] if before is None else keys_of(before), self.labels.get(link.target, EMPTY)
+        if not link.many and before is not None and not any(key in seen for key in keys):
+            raise BadValue("a record that is seen")
+        return Change("replace", tuple(Item(Key(link.target.id, key), missing="skip") for key in keys), "move")
 
     # -- the page --
 
     def show(self, entries: Sequence[Entry], button: Html | None) -> Html:
         """The timeline; the newest entry has the button that undoes it."""
-        self.look_up(entries[:TIMELINE_SIZE])
         groups = self.grouped(entries[:TIMELINE_SIZE])
         items = (self.item(group, None if number else button) for number, group in enumerate(groups))
         older = None
@@ -12656,10 +12667,10 @@ class _Timeline:
         return deeds.get(group[-1].action, "changed")
 
     def members(self, entry: Entry) -> Iterable[str]:
-        """The names of what an entry shows."""
+        """The names of what an entry shows; whom a link's own row is hidden from does not see what it links."""
         if entry.field:
             return (entry.field,)
-        return entry.after if isinstance(entry.after, Mapping) else ()
+        return [name for name in entry.after if name not in self.hidden] if isinstance(entry.after, Mapping) else ()
 
     def row(self, name: str, entry: Entry) -> Html:
         """One value, before and after."""
@@ -12678,20 +12689,32 @@ class _Timeline:
 
     def shown(self, member: Field | Link | None, value: Json) -> Html:
         """A value; of a link the labels of its records, as far as they are seen today."""
-        if not isinstance(member, Link) or value is None:
+        if isinstance(member, Field):
             return shown(member, value, LONG_TEXT)
-        labels, keys = self.labels.get(member.target, {}), keys_of(value)
+        keys = keys_of(value)
+        if member is None or member.is_file or not keys:
+            return shown(None, noted_file(value), LONG_TEXT)
+        labels = self.labels.get(member.target, {})
         gone = element("span", "a record that is not there", class_="quiet")
         parts = [
             shown(member, {"id": key, "label": labels[key]}) if key in labels else gone for key in keys[:SHOWN_KEYS]
         ]
         parts += [fragment(f"{len(keys) - SHOWN_KEYS} more")] if len(keys) > SHOWN_KEYS else []
-        return Html(", ".join(parts)) if parts else shown(None, None)
+        return Html(", ".join(parts))
 
 
 def keys_of(value: Json) -> list[int]:
-    """The ids that history keeps of a link, to one record or to many."""
-    return value if isinstance(value, list) else [value]
+    """The ids that history keeps of a link, to one record or to many; of what the field held as another kind, none."""
+    return [key for key in (value if isinstance(value, list) else [value]) if isinstance(key, int)]
+
+
+def noted_file(value: Json) -> Json:
+    """A file as history keeps it, for people."""
+    match value:
+        case {"name": str(name), "size": int(size)}:
+            return f"{name} ({size:,} bytes)"
+        case _:
+            return value
 
 
 class Records(Pages):

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minirest
+from tests.web import multipart, part, send
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORDS = {"admin": "open-sesame", "anna": "correct horse"}
@@ -562,8 +563,8 @@ def test_policy(admin: Site, path: str) -> None:
 
 def test_script_does_not_end_early() -> None:
     """Style and script hold nothing that would end them or reach another server."""
-    for part in (minirest.PAGE_STYLE, minirest.PAGE_SCRIPT):
-        assert not re.search(r"</|<!--|https?:|//|@import|url\(|innerHTML|eval", part)
+    for source in (minirest.PAGE_STYLE, minirest.PAGE_SCRIPT):
+        assert not re.search(r"</|<!--|https?:|//|@import|url\(|innerHTML|eval", source)
     assert len(minirest.PAGE_SCRIPT) < 2000
 
 
@@ -728,6 +729,16 @@ def test_token_form_is_checked(admin: Site, fields: dict[str, str], notes_: list
     assert page.forms[1]["device_name"].value == fields.get("device_name", "")
     assert page.forms[1]["expiration_date"].value == fields.get("expiration_date", "")
     assert rows(admin.get("/api_tokens")) == []
+
+
+def test_a_token_makes_no_other(site: Site) -> None:
+    """Else one that ends could make one that does not."""
+    token = site.app.accounts.add_token("anna", "short", "2096-03-02T00:00:00.000Z")
+    headers = {"Authorization": f"Bearer {token}"}
+    form = site.get("/api_tokens", **headers).forms[0]
+    form["device_name"] = "long"
+    assert notes(form.submit(headers=headers, status=400)) == ["A token makes no other tokens; sign in."]
+    assert len(site.app.accounts.tokens()) == 1
 
 
 def test_tokens_are_ones_own(site: Site) -> None:
@@ -1177,9 +1188,8 @@ def test_file(admin: Site) -> None:
     assert '<a href="/browse/books/1/file/cover">a &lt;b&gt;.png</a>' in page.text
     got = admin.get("/browse/books/1/file/cover")
     assert (got.body, got.content_type) == (b"\x89PNG", "image/png")
-    assert "Undo" not in text(page)
-    form = admin.edit()
     assert "Now: a <b>.png" in text(admin.get("/browse/books/1/edit"))
+    form = admin.edit()
     form["title"] = "Other"  # what is left as it is stays
     form.submit(status=303)
     assert admin.get("/browse/books/1/file/cover").body == b"\x89PNG"
@@ -1189,6 +1199,10 @@ def test_file(admin: Site) -> None:
     assert admin.get("/browse/books/1/file/cover").body == b"two"
     admin.post("/browse/books/1/edit", {"cover": "", "_version": str(admin.stored("books", 1)["_version"])})
     admin.get("/browse/books/1/file/cover", 404)
+    page = admin.get("/browse/books/1")
+    replaced, taken = "a <b>.png (4 bytes) → b.png (3 bytes)", "b.png (3 bytes) → -"
+    assert [entry.partition(" cover ")[2] for entry in timeline(page)[:2]] == [taken, replaced]
+    assert "Undo" not in text(page)
 
 
 def test_files_in_the_wrong_place(admin: Site) -> None:
@@ -1347,7 +1361,46 @@ def test_undo_that_breaks_a_rule(admin: Site) -> None:
     form["book"] = "3"
     form.submit()
     admin.do("delete", "/browse/books/1")
-    assert notes(admin.do("undo", "/browse/reviews/1", 400)) == ["There is no record 1."]
+    assert "Undo" not in text(admin.get("/browse/reviews/1"))
+
+
+def test_undo_tells_nothing_of_hidden_records(site: Site) -> None:
+    """A change that took a link away from a hidden record is not undone by those who do not see that record."""
+    admin, anna = site.sign_in("admin"), site.sign_in("anna")
+    anna.post("/browse/diaries/new", {"title": "Top secret"})
+    for diary in ("2", ""):
+        form = anna.edit()
+        form["diary"] = diary
+        form.submit()
+    page = admin.get("/browse/books/1")
+    assert "diary a record that is not there → -" in timeline(page)[0]
+    assert "Undo" not in text(page)
+    fields = {"_do": "undo", "_version": page.forms[1]["_version"].value}
+    said = ["The last change of this record cannot be undone."]
+    assert notes(admin.post("/browse/books/1", fields, 400)) == said
+    anna.do("undo")
+    assert anna.stored("books", 1)["diary_id"] == 2
+
+
+def test_history_of_another_kind(clock: Clock, tmp_path: Path) -> None:
+    """What a field held before it got another kind is shown as it was, and is not put back."""
+    path, undo = str(tmp_path / "db"), list[bool]()
+    for kind in ({"type": "string"}, {"type": "integer"}, {"$ref": "#/$defs/things"}):
+        schema = {"$defs": {"things": {"type": "object", "properties": {"a": kind}}}}
+        if undo:
+            minirest.migrate(minirest.load_schema(schema), path, ["things.a"], apply=True)
+        with closing(minirest.make_app(schema, path, users=PASSWORDS, clock=clock)) as app:
+            admin = Site(app, clock).sign_in()
+            if not undo:
+                admin.post("/browse/things/new", {"a": "x"})
+                admin.post("/browse/things/1/edit", {"a": "7", "_version": "1"})
+            page = admin.get("/browse/things/1")
+            undo.append("Undo" in text(page))
+            assert [entry.partition(" a ")[2] for entry in timeline(page)] == [
+                "x → 7" + " Undo this change" * undo[-1],
+                "x",
+            ]
+    assert undo == [True, False, False]
 
 
 def test_long_timeline(admin: Site) -> None:
@@ -1410,6 +1463,18 @@ def test_private_records(site: Site) -> None:
     form["title"] = "Changed"
     form.submit()
     assert admin.stored("books", 1)["diary_id"] == int(number), "a link to a hidden record stays"
+
+
+def test_history_begins_with_the_record(site: Site) -> None:
+    """An id can be given again; the page tells nothing of the record that had it before."""
+    admin, anna = site.sign_in("admin"), site.sign_in("anna")
+    address = anna.post("/browse/diaries/new", {"title": "Top secret"}).headers["Location"].partition("?")[0]
+    anna.do("delete", address)
+    login = {"HTTP_AUTHORIZATION": "Basic " + b64encode(b"admin:open-sesame").decode()}
+    body = {"id": int(address.rpartition("/")[2]), "title": "Mine"}
+    assert send(admin.app, "POST", "/api/diaries:create", body, **login).status == 200
+    (made,) = timeline(admin.get(address))
+    assert made == "admin made the record 2096-03-01 12:00:00 UTC, through nocobase title Mine"
 
 
 # ---- forms ----

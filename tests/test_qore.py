@@ -921,7 +921,8 @@ def test_a_failing_action(web: Web, caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def house() -> Iterator[Web]:
     """Two users; each has a note, and they share a desk with both."""
-    with closing(Web(auth=True, users={"anna": "anna-secret", "bob": "bob-secret"})) as web:
+    users = {"anna": "anna-secret", "bob": "bob-secret"}
+    with closing(Web(auth=True, users=users, dialects=["limbas", "nocobase", "qore"])) as web:
         for number, name in enumerate(("anna", "bob"), 1):
             assert web("POST", "/notes", {"title": f"{name}'s note"}, **as_user(name)).json["data"]["id"] == number
         desk = {"name": "desk", "note": 1, "notes": [1]}
@@ -975,6 +976,41 @@ def test_logs_tell_nothing_of_hidden_records(house: Web) -> None:
     entry = house("GET", "/desks/logs/1", **as_user("anna")).json["data"][0]
     assert (entry["field"], entry["value_old"], entry["value_new"]) == ("name", "desk", "table")
     assert entry["user"] == {"id": 2, "title": "bob"}
+
+
+def test_history_tells_nothing_of_hidden_rows_of_links() -> None:
+    """Who may not see the row of a link does not learn of the link, neither from a log nor from the record's page."""
+    schema = {
+        "$defs": {
+            "clubs": table(name=TEXT, people=many("people", **{"x-through": "members"})),
+            "members": table(
+                club=one("clubs"), person=one("people"), required=["club", "person"], **{"x-access": True}
+            ),
+            "people": table({"name": "Zoë"}, name=TEXT, **{"x-label": "name"}),
+        }
+    }
+    seen = []
+    with closing(Web(schema, auth=True, users={"anna": "anna-secret", "bob": "bob-secret"})) as web:
+        assert web.data("POST", "/clubs", {"name": "c", "people": [1]}, **as_user("anna"))["people"]
+        for user in (as_user("anna"), as_user("bob")):
+            (entry,) = web("GET", "/clubs/logs/1", **user).json["data"]
+            assert entry["value_new"] == {"name": "c"}
+            page = send(web.app, "GET", "/browse/clubs/1", HTTP_ACCEPT="text/html", **user).body.decode()
+            seen.append("Zoë" in page)
+    assert seen == [True, False]
+
+
+def test_logs_begin_with_the_record(house: Web) -> None:
+    """An id can be given again; the log tells nothing of the record that had it before."""
+    anna, bob = as_user("anna"), as_user("bob")
+    assert house("POST", "/notes/actions/delete_resource/1", **anna).status == 200
+    assert house("GET", "/notes/logs/1", **anna).status == 404
+    assert house("POST", "/api/notes:create", {"id": 1, "title": "bob's"}, **bob).status == 200
+    log = house("GET", "/notes/logs/1", **bob).json
+    assert [(entry["description"], entry["value_old"], entry["value_new"]) for entry in log["data"]] == [
+        ("created", None, {"title": "bob's"})
+    ]
+    assert log["total"] == 1
 
 
 # ---- strictness ----
