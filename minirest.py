@@ -12957,19 +12957,30 @@ class RecordForm:
     def enter(self, form: Entered) -> None:
         """Take over what was sent. ApiError names a field that the form does not have."""
         for name, values in form.items():
-            if name not in self.members:
+            if name not in self.members or self.is_file(name):
                 raise fail("unknown_parameter", name=name[:100], hint=did_you_mean(name, self.members))
             kept = values if self.is_multiple(self.members[name]) else values[-1:]
             self.entered[name] = [value for value in kept if value]
 
+    def is_file(self, name: str) -> bool:
+        """Whether a member is a file."""
+        member = self.members.get(name)
+        return isinstance(member, Link) and member.is_file
+
     def attach(self, files: Mapping[tuple[str, ...], Upload]) -> None:
         """Take over the files that were sent. ApiError names one that the form has no place for."""
         for keys, upload in files.items():
-            member = self.members.get(keys[0])
-            if len(keys) > 1 or not isinstance(member, Link) or not member.is_file:
-                name = format_brackets(keys)
+            name = format_brackets(keys)
+            if not self.is_file(name):
                 raise fail("bad_parameter", name=name[:100], value=upload.name, reason="it takes no file")
-            self.uploads[member.name] = upload
+            self.uploads[name] = upload
+
+    def clear(self, names: Iterable[str]) -> None:
+        """Take files away. ApiError names what is none."""
+        for name in names:
+            if not self.is_file(name):
+                raise fail("bad_parameter", name="_clear", value=name[:100], reason="it is no file")
+            self.entered[name] = []
 
     def changes(self) -> dict[str, Json]:
         """What was sent and is not what was shown, as a body. A file is replaced by another one, or taken away."""
@@ -12986,8 +12997,6 @@ class RecordForm:
         if self.is_multiple(member):
             return values
         text = values[0] if values else None
-        if isinstance(member, Link) and member.is_file:
-            return None
         if isinstance(member, Link):
             return re.split(r"[\s,;]+", text.strip(" ,;")) if text and member.many else text
         if member.kind.name == "boolean" and not member.choices:
@@ -13022,7 +13031,7 @@ class RecordForm:
     def field(self, name: str, member: Field | Link) -> Html:
         """One control with its label, what is wrong with it, and what its schema says of it."""
         messages = self.messages.get(name, [])
-        has_file = isinstance(member, Link) and member.is_file and bool(self.first.get(name))
+        has_file = self.is_file(name) and bool(self.first.get(name))
         state = {
             "aria_invalid": "true" if messages else None,
             "aria_describedby": f"wrong-{name}" if messages else None,
@@ -13088,9 +13097,8 @@ class RecordForm:
         kept = element("span", "Now: ", *there, class_="quiet")
         if link.required:
             return fragment(kept, control)
-        stays = element("input", type="hidden", name=name, value=there[0])
-        box = element("input", type="checkbox", name=name, value="", id=f"clear-{name}")
-        return fragment(kept, stays, control, element("label", box, " Take it away"))
+        box = element("input", type="checkbox", name="_clear", value=name, id=f"clear-{name}")
+        return fragment(kept, control, element("label", box, " Take it away"))
 
     def link_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
         """A list of records to choose from, or their numbers where there are too many; of a file another one."""
@@ -13155,7 +13163,9 @@ class Editor(Pages):
 
     def enter(self, request: Request, form: RecordForm, sent: Entered) -> None:
         """Put what was sent into a form."""
+        cleared = sent.pop("_clear", [])
         form.enter(sent)
+        form.clear(cleared)
         form.attach(request.form.files if request.form else {})
 
     def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
@@ -13171,8 +13181,7 @@ class Editor(Pages):
         )
         version = None if form.version is None else self.hidden("_version", form.version)
         bar = element("div", *buttons, class_="bar")
-        files = any(isinstance(member, Link) and member.is_file for member in form.members.values())
-        kind = "multipart/form-data" if files else "application/x-www-form-urlencoded"
+        kind = "multipart/form-data" if any(map(form.is_file, form.members)) else "application/x-www-form-urlencoded"
         content = self.form(request, request.path, version, form.fields(), bar, class_="sheet", enctype=kind)
         return self.show(request, title, content, status)
 

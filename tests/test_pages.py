@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minirest
-from tests.web import multipart, part, send
+from tests.web import send
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORDS = {"admin": "open-sesame", "anna": "correct horse"}
@@ -1197,7 +1197,9 @@ def test_file(admin: Site) -> None:
     form["cover"] = webtest.Upload("b.png", b"two", "image/png")
     form.submit(status=303)
     assert admin.get("/browse/books/1/file/cover").body == b"two"
-    admin.post("/browse/books/1/edit", {"cover": "", "_version": str(admin.stored("books", 1)["_version"])})
+    form = admin.edit()
+    form["_clear"] = True
+    form.submit(status=303)
     admin.get("/browse/books/1/file/cover", 404)
     page = admin.get("/browse/books/1")
     replaced, taken = "a <b>.png (4 bytes) → b.png (3 bytes)", "b.png (3 bytes) → -"
@@ -1208,6 +1210,8 @@ def test_file(admin: Site) -> None:
 def test_files_in_the_wrong_place(admin: Site) -> None:
     """A file goes to a field for files, and to no other page."""
     before = admin.everything()
+    page = admin.post("/browse/books/1/edit", {"_clear": "title", "_version": "1"}, 400)
+    assert notes(page) == ["Invalid value 'title' for parameter '_clear': it is no file."]
     token = [("_token", admin.token()), ("_version", "1")]
     for name in ("title", "nope", "cover[x]"):
         files = [(name, "a.png", b"x")]
@@ -1645,7 +1649,7 @@ def test_messages_at_the_fields(admin: Site, fields: dict[str, Any], messages: d
     assert admin.everything() == before
 
 
-@pytest.mark.parametrize("name", ["nope", "id", "code", "_status", "_owner", "_created", "_do"])
+@pytest.mark.parametrize("name", ["nope", "id", "code", "cover", "_status", "_owner", "_created", "_do"])
 def test_fields_that_a_form_does_not_have(admin: Site, name: str) -> None:
     """What a form does not show cannot be sent with it."""
     for path in ("/browse/books/1/edit", "/browse/books/new"):
