@@ -14118,6 +14118,7 @@ def serve_command(arguments: Sequence[str]) -> int:
     if options.reload:
         return reload_on_change(places.schema, arguments)
     app = make_app_for(options, places)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
     try:
         if options.log or sys.stderr.isatty():
             app.on_request = print_request
