@@ -10668,18 +10668,28 @@ class Qore(Dialect):
         found = self.run(request, Select(table, Const(None), self.by_key(table, key))).rows
         if not found:
             raise self.missing(table, key)
-        where, hidden = self.history_of(request, table, found[0].key), self.hidden_links(request, table)
-        if hidden:
-            path = Path((), self.history.fields["field"])
-            where = And((where, or_null(Not(Compare(path, "in", hidden)), path)))
+        links, secrets = self.hidden_links(request, table), self.secrets(table)
+        where = And((self.history_of(request, table, found[0].key), self.of_others(links), self.of_others(secrets)))
         newest = (Sort(Path((), self.history.id), down=True),)
-        op = Select(self.history, self.log_shape(hidden), where, sort=newest, page=page, total=True)
+        op = Select(self.history, self.log_shape((*links, *secrets)), where, sort=newest, page=page, total=True)
         return self.paged(request, self.run(request, op), page, {})
 
     def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
         """The links of a table to, or through, records that are not for everybody: history may not tell their ids."""
         rules = sight_of(self.schema, request.actor).rules
         return tuple(link.name for link in table.links.values() if link.target in rules or link.through in rules)
+
+    def secrets(self, table: Table) -> tuple[str, ...]:
+        """The fields that are never shown; history has values of them from before they were made so."""
+        return tuple(column.name for column in table.fields.values() if column.write_only)
+
+    def of_others(self, hidden: tuple[str, ...]) -> Filter:
+        """History without what some fields and links held; that a value was changed may be told."""
+        if not hidden:
+            return TRUE
+        field_, *values = (Path((), self.history.fields[name]) for name in ("field", "before", "after"))
+        empty = And(tuple(Compare(path, "null") for path in values))
+        return Or((or_null(Not(Compare(field_, "in", hidden)), field_), empty))
 
     def log_shape(self, hidden: tuple[str, ...]) -> Shape:
         """One row of history, without what is hidden in the records that it keeps."""
@@ -12556,6 +12566,7 @@ class _Timeline:
         self.users: dict[int, str] = {}
         rules = sight_of(pages.schema, request.actor).rules
         self.hidden = {link.name for link in names.table.links.values() if link.through in rules}
+        self.hidden |= {column.name for column in names.table.fields.values() if column.write_only}
 
     def read(self, before: int = 0) -> list[Entry]:
         """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
@@ -12667,7 +12678,7 @@ class _Timeline:
         return deeds.get(group[-1].action, "changed")
 
     def members(self, entry: Entry) -> Iterable[str]:
-        """The names of what an entry shows; whom a link's own row is hidden from does not see what it links."""
+        """The names of what an entry shows, without values that are never shown and links whose rows are hidden."""
         if entry.field:
             return (entry.field,)
         return [name for name in entry.after if name not in self.hidden] if isinstance(entry.after, Mapping) else ()
@@ -12678,7 +12689,7 @@ class _Timeline:
         title = element("dt", member.title if member else name)
         if entry.field is None:
             return fragment(title, element("dd", element("ins", self.shown(member, entry.after[name]))))
-        if member is None and entry.before is None and entry.after is None:
+        if name in self.hidden:
             return fragment(title, element("dd", "a value that is never shown"))
         if entry.action == "archived":
             title, words = element("dt", "State"), (STATUS_WORDS[value or 0] for value in (entry.before, entry.after))

@@ -1,11 +1,13 @@
 """The Qore dialect beyond its numbered lines: keys, links, validation, forms, hidden records, strictness, bad input."""
 
 import json
+import re
 import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -998,6 +1000,25 @@ def test_history_tells_nothing_of_hidden_rows_of_links() -> None:
             page = send(web.app, "GET", "/browse/clubs/1", HTTP_ACCEPT="text/html", **user).body.decode()
             seen.append("Zoë" in page)
     assert seen == [True, False]
+
+
+def test_history_of_what_became_a_secret(tmp_path: Path) -> None:
+    """Of a field that is never shown from now on, neither a log nor a page tells what it held; others stay."""
+    anna, log, page = as_user("anna"), list[Any](), b""
+    for word in ({}, {"writeOnly": True}):
+        schema = {"$defs": {"things": table(name=TEXT, pin={**TEXT, **word})}}
+        with closing(Web(schema, db=str(tmp_path / "db"), auth=True, users={"anna": "anna-secret"})) as web:
+            if not word:
+                web("POST", "/things", {"name": "one", "pin": "1234"}, **anna)
+            web("PUT", "/things/1", {"pin": "5678" if word else "4321"}, **anna)
+            log = web("GET", "/things/logs/1", **anna).json["data"]
+            page = send(web.app, "GET", "/browse/things/1", HTTP_ACCEPT="text/html", **anna).body
+    assert [(entry["field"], entry["value_old"], entry["value_new"]) for entry in log] == [
+        ("pin", None, None),
+        (None, None, {"name": "one"}),
+    ]
+    assert not re.findall(rb"1234|5678|4321", page)
+    assert page.count(b"a value that is never shown") == 2
 
 
 def test_logs_begin_with_the_record(house: Web) -> None:
