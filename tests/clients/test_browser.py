@@ -135,7 +135,8 @@ class Visitor:
 
     def refused(self, status: int) -> None:
         """Take an answer as meant that a browser writes to its console."""
-        assert self.trouble
+        if not self.trouble:  # the console may come after the page
+            self.page.wait_for_event("console")
         assert re.fullmatch(rf"Failed to load resource: .* status of {status} \(.*\)", self.trouble.pop())
 
 
