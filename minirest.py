@@ -2925,6 +2925,17 @@ def _read_upload(result: Values, member: Field | Link, upload: Upload) -> None:
     result.links[member] = Change("replace", (Item(upload=upload),))
 
 
+def read_items(parts: Iterable[Json], read_item: Callable[[Json], Item]) -> tuple[Item, ...]:
+    """The linked records that a list of a body names; an ApiError says at which place of the list it is."""
+    items = []
+    for number, part in enumerate(parts):
+        try:
+            items.append(read_item(part))
+        except ApiError as error:
+            raise error.below(number) from None
+    return tuple(items)
+
+
 def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -> None:
     try:
         result.links[link] = read_link(link, value)
@@ -5438,6 +5449,12 @@ class Store:
         """The writes of one transaction."""
         return Writer(connection, origin, self.password_cost)
 
+    def run_for(self, actor: Actor, op: Operation, dialect: str) -> Outcome:
+        """Run an operation as an actor may, now: the one way in for whatever comes from outside."""
+        moment = self.moment()
+        origin = Origin(actor, dialect, moment, sight_of(self.schema, actor))
+        return self.run(guard(op, actor, moment), origin)
+
     def run(self, op: Operation, origin: Origin | None = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
         if not is_write(op):
@@ -6106,9 +6123,7 @@ class Downloads:
         columns = (link.target.id, *link.target.fields.values(), link.target.system["_created"])
         shape = Sub(link, Obj(tuple((column.name, Col(Path((), column))) for column in columns)), many=False)
         op = Select(found, shape, Compare(Path((), found.id), "eq", int(key)))
-        actor, moment = request.actor, self.store.moment()
-        origin = Origin(actor, "", moment, sight_of(self.store.schema, actor))
-        rows = self.store.run(guard(op, actor, moment), origin).rows
+        rows = self.store.run_for(request.actor, op, "").rows
         if not rows or not rows[0].text:  # null where the record holds none
             raise fail("not_found")
         return rows[0].text
@@ -7111,12 +7126,9 @@ class Dialect:
 
     def run(self, request: Request, op: Operation) -> Outcome:
         """Run an operation for the request's actor."""
-        store = self.services.store
         if is_write(op):
             self.services.may_write(request)
-        actor, moment = request.actor, store.moment()
-        origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
-        return store.run(guard(op, actor, moment), origin)
+        return self.services.store.run_for(request.actor, op, self.name)
 
     def history_of(self, request: Request, table: Table, number: int) -> Filter:
         """The history of a record since it was made: what had its id before, and is deleted, had rights of its own."""
@@ -8580,13 +8592,7 @@ class _LinkValues:
                 raise fail("refused", text=f"The value of '{link.name}' cannot be in array format")
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         parts = value if isinstance(value, list) else [] if value is None else [value]
-        return Change("replace", tuple(self.numbered(link, number, part) for number, part in enumerate(parts)), "move")
-
-    def numbered(self, link: Link, number: int, value: Json) -> Item:
-        try:
-            return self.item(link, value)
-        except ApiError as error:
-            raise error.below(number) from None
+        return Change("replace", read_items(parts, functools.partial(self.item, link)), "move")
 
     def item(self, link: Link, value: Json) -> Item:
         key = link.target.address
@@ -9157,14 +9163,7 @@ class CoreData(Dialect):
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
             raise fail("refused", text=f"The '{link.name}' field takes a list of resource URIs.")
-        return Change("replace", tuple(self.numbered(link, *pair) for pair in enumerate(value or ())), "move")
-
-    def numbered(self, link: Link, number: int, value: Json) -> Item:
-        """One record of a list."""
-        try:
-            return self.item(link, value)
-        except ApiError as error:
-            raise error.below(number) from None
+        return Change("replace", read_items(value or (), functools.partial(self.item, link)), "move")
 
     def item(self, link: Link, value: Json) -> Item:
         """The record with an address or an id. ApiError `link_missing` for what is none of the link's target."""
@@ -12054,11 +12053,9 @@ class Overview(Pages):
 
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
         """Each table with the number of its active records that are valid today and seen, in one snapshot."""
-        tables, moment = list(self.schema.tables.values()), self.services.store.moment()
-        scope = Scope("no", On(moment[:10]))
+        tables, scope = list(self.schema.tables.values()), Scope("no", On(self.today()))
         selects = tuple(Select(table, Const(None), scope=scope, page=Page(0), total=True) for table in tables)
-        origin = Origin(actor, self.name, moment, sight_of(self.schema, actor))
-        parts = self.services.store.run(guard(Batch(selects), actor, moment), origin).parts
+        parts = self.services.store.run_for(actor, Batch(selects), self.name).parts
         return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
 
     def data(self, counts: Sequence[tuple[Table, int]]) -> Json:
