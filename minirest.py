@@ -48,8 +48,9 @@ Map of the sections; each uses only earlier ones:
 25  Browsing           the overview at /, lists of records at /browse/<table>
 26  Records            one record, its links and its history
 27  Forms              the forms that make and change records
-28  App and server     make_app, waitress, the graceful stop
-29  Command line       main
+28  App                make_app: the parts put together, the policy of hosts and origins
+29  Server             waitress with settings that hold in the open, the graceful stop
+30  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -13306,11 +13307,11 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 28  App and server
+# 28  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
-# objects are left out. `serve` runs it on waitress, bound to one address, and stops gracefully. Who may write from
-# another origin and which host names are answered is decided here, before any dialect.
+# objects are left out. Who may write from another origin and which host names are answered is decided here, before
+# any dialect.
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
@@ -13660,6 +13661,14 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise
 
 
+# ======================================================================================================================
+# 29  Server
+#
+# `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
+# made to be: its parser, its task and its channel have subclasses of ours, made when they are first needed.
+# ======================================================================================================================
+
+
 def serve(
     app: Callable[..., Iterable[bytes]],
     host: str = "127.0.0.1",
@@ -13911,7 +13920,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 29  Command line
+# 30  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while

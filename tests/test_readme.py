@@ -29,13 +29,13 @@ FIRST = (
 )
 SECOND = (
     "python3 -m venv --without-pip .venv && python3 -m pip --python .venv/bin/python install -e '.[test]'"
-    " && .venv/bin/python -m pytest"
+    " && .venv/bin/python -m pytest -n auto"
 )
 NOT_RUN = [
     *(FIRST, SECOND),
     *("uv run minirest.py", "pipx run --path minirest.py"),
-    *(".venv/bin/ruff format", ".venv/bin/ruff check", ".venv/bin/mypy", ".venv/bin/python -m pytest"),
-    *(".venv/bin/coverage run -m pytest", ".venv/bin/coverage report"),
+    *(".venv/bin/ruff format", ".venv/bin/ruff check", ".venv/bin/mypy", ".venv/bin/python -m pytest -n auto"),
+    *(".venv/bin/coverage run -m pytest tests/test_sql.py", ".venv/bin/coverage report"),
     "npm install --prefix tests/clients --no-package-lock --ignore-scripts",
 ]
 """Commands that fetch packages or run these tests: `.ci/run` takes the same steps."""
