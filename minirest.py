@@ -3784,8 +3784,9 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
-    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `stamp`
-    is another one after each change of the password.
+    `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `scopes`
+    narrow what the token may do: `read`, and `table:` with a name; none narrow nothing. `stamp` is another one after
+    each change of the password.
     """
 
     id: int | None = None
@@ -3795,6 +3796,7 @@ class Actor:
     groups: tuple[int, ...] = ()
     token: int | None = None
     session: str | None = None
+    scopes: tuple[str, ...] = ()
     stamp: str = field(default="", repr=False)
 
 
@@ -6205,7 +6207,8 @@ class Account(NamedTuple):
         """The user as the rest of the program knows it."""
         roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
         stamp = (self.password or "")[-16:]  # a part of the hash, which never leaves the process
-        return Actor(self.id, self.name, self.display_name or self.name, roles, groups, self.token, self.session, stamp)
+        names = (self.name, self.display_name or self.name)
+        return Actor(self.id, *names, roles, groups, self.token, self.session, stamp=stamp)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "

@@ -892,7 +892,8 @@ def test_refresh(closed_app: minirest.Application) -> None:
     ]
     accounts.put_user("anna", display_name="Anna", roles=["boss"], groups=[3])
     stamp = anna.actor().stamp
-    expected = [minirest.Actor(anna.id, "anna", "Anna", ("boss",), (3,), it.token, it.session, stamp) for it in actors]
+    parts = (("boss",), (3,))
+    expected = [minirest.Actor(anna.id, "anna", "Anna", *parts, it.token, it.session, stamp=stamp) for it in actors]
     assert [accounts.refresh(actor) for actor in actors] == expected
     accounts.end_session(digest)
     assert [accounts.refresh(actor) for actor in actors] == [*expected[:2], None]
