@@ -67,6 +67,7 @@ import argparse
 import base64
 import binascii
 import contextlib
+import copy
 import dataclasses
 import enum
 import errno
@@ -95,7 +96,7 @@ import threading
 import time
 import unicodedata
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
@@ -111,6 +112,7 @@ from typing import (
     Literal,
     NamedTuple,
     NoReturn,
+    Self,
     TypeAlias,
     TypedDict,
     TypeVar,
@@ -249,6 +251,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "no_condition": ErrorRule(400, "Neither a key nor a filter says which records are meant"),
     "unauthenticated": ErrorRule(401, "Unauthorized"),
     "sign_in": ErrorRule(401, "The account or the password is wrong"),
+    "forbidden": ErrorRule(403, "Forbidden"),
     "forged": ErrorRule(403, "The form does not belong to this session; open its page again"),
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
@@ -267,6 +270,10 @@ ERRORS: Mapping[str, ErrorRule] = {
     "too_expensive": ErrorRule(503, "The request took longer than {seconds} seconds of database time"),
     "storage": ErrorRule(507, "The database cannot be written: {reason}"),
 }
+
+
+Trail: TypeAlias = tuple[str | int, ...]
+"""The path of a violation so far: where in the body the record stands that is being written."""
 
 
 class Violation(NamedTuple):
@@ -1045,11 +1052,33 @@ def make_validator(schema: Mapping[str, Json]) -> jsonschema_rs.Draft202012Valid
     return jsonschema_rs.Draft202012Validator(dict(schema), validate_formats=True, formats=formats, retriever=refuse)
 
 
+def schema_violations(
+    table: Table, record: dict[str, Json], path: Trail, silent: tuple[set[str], set[Trail]]
+) -> list[Violation]:
+    """What the validator says of a record; `silent` about some fields, and about paths that are known to be wrong."""
+    found, (kept, known) = list[Violation](), silent
+    for error in table.validator.iter_errors(record):
+        rule, params = error.kind.name, error.kind.as_dict()
+        where = (*path, *error.instance_path)
+        if rule == "required":
+            where = (*where, params["property"])
+        if where[: len(path) + 1] in known or (error.instance_path and error.instance_path[0] in kept):
+            continue
+        if rule not in ERRORS:
+            rule, params = "schema", {"keyword": rule}
+        if "options" in params:
+            params["options"] = ", ".join(map(dump_json, params["options"]))
+        if "types" in params:
+            params["types"] = " or ".join(params["types"])
+        found.append(Violation(where, rule, params))
+    return found
+
+
 @dataclass(eq=False)
 class Schema:
     """The tables of one schema file and the system tables, by name in lower case.
 
-    `sights` remembers what each actor sees.
+    `sights` remembers what each actor sees, `rights` what each set of roles may do.
     """
 
     title: str = ""
@@ -1057,18 +1086,24 @@ class Schema:
     tables: dict[str, Table] = field(default_factory=dict)
     all_tables: dict[str, Table] = field(default_factory=dict)
     sights: dict[Any, Any] = field(default_factory=dict)
+    rights: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def guarded(self) -> tuple[Table, ...]:
         """The tables whose records are not for everybody."""
         return tuple(table for table in self.tables.values() if table.access)
 
-    def find(self, name: str) -> Table:
-        """The user's table of that name, in any case. ApiError `unknown_table`."""
+    @functools.cached_property
+    def restricted(self) -> tuple[Table, ...]:
+        """The tables in which not everybody may do everything."""
+        return tuple(table for table in self.tables.values() if "x-rights" in table.schema)
+
+    def find(self, name: str, known: Iterable[Table] | None = None) -> Table:
+        """The user's table of that name, in any case. ApiError `unknown_table`, which hints at the `known` ones."""
         table = self.tables.get(name.lower())
         if table is None:
-            known = (table.name for table in self.tables.values())
-            raise fail("unknown_table", name=name, hint=did_you_mean(name, known))
+            names = (table.name for table in known or self.tables.values())
+            raise fail("unknown_table", name=name, hint=did_you_mean(name, names))
         return table
 
     def by_tag(self, tag: int) -> Table | None:
@@ -1155,7 +1190,8 @@ STANDARD_WORDS = ANNOTATIONS | frozenset(
     "if then else allOf anyOf oneOf not readOnly writeOnly".split()
 )
 TABLE_WORDS = frozenset(
-    "x-archive x-validity x-sort x-label x-key x-alias x-columns x-tabs x-options x-access x-unique x-index".split()
+    """x-archive x-validity x-sort x-label x-key x-alias x-columns x-tabs x-options x-access x-rights
+    x-unique x-index""".split()
 )
 FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete".split())
 OWN_LINK_WORDS = frozenset({"x-column", "x-delete"})
@@ -1845,7 +1881,7 @@ def refuse_words(schema: Mapping[str, Json], words: frozenset[str], path: str, r
 
 
 def check_table_words(table: Table, path: str) -> None:
-    """Check x-alias, x-columns, x-options and the form of x-tabs, which later dialects read from `Table.schema`."""
+    """Check x-alias, x-columns, x-options and the form of x-tabs and x-rights, which are read from `Table.schema`."""
     for dialect in _mapping(table.schema, "x-alias", path):
         for alias, name in _mapping(table.schema["x-alias"], dialect, f"{path}/x-alias").items():
             check_member(table, name, f"{path}/x-alias/{dialect}/{alias}")
@@ -1857,6 +1893,7 @@ def check_table_words(table: Table, path: str) -> None:
     for name in _mapping(table.schema, "x-options", path):
         check_options(table, name, f"{path}/x-options")
     _mapping(table.schema, "x-tabs", path)
+    _mapping(table.schema, "x-rights", path)
 
 
 def check_options(table: Table, name: str, path: str) -> None:
@@ -2079,10 +2116,16 @@ class Sight:
     """What an actor may see: of a table in `rules` the records for which its filter is true, of any other all.
 
     What is not seen is not there: it is in no list, count, embedded link or order, and a key that leads to it is null.
-    The filters have no variables any more.
+    `single` has the rules for a record that is asked for by its key. The filters have no variables any more.
     """
 
     rules: Mapping[Table, Filter] = field(default_factory=dict)
+    single: Mapping[Table, Filter] = field(default_factory=dict)
+
+    def also(self, table: Table, keys: Iterable[int]) -> Sight:
+        """The same, and the records with these ids when they are asked for by them."""
+        found = Or((self.single.get(table, TRUE), Compare(Path((), table.id), "in", tuple(keys))))
+        return Sight(self.rules, {**self.single, table: found})
 
 
 FULL_SIGHT = Sight()
@@ -2312,7 +2355,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Read records: those of `table`, or with `parent` those linked to it, whose existence is then required."""
+    """Read records: those of `table`, or with `parent` those linked to it, whose existence is then required.
+
+    `single` says that `where` names one record by its key, which other rights may hold for than for lists.
+    """
 
     table: Table
     shape: Shape
@@ -2323,6 +2369,7 @@ class Select:
     total: bool = False
     parent: Parent | None = None
     mark: Path | None = None
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -2476,14 +2523,15 @@ RULE_MANNER = Manner(
 class Names:
     """One table as one dialect and one actor see it: from words to fields and links.
 
-    `hidden` holds what this actor may not see; it is unknown to it. `row` is the link through which the table was
-    reached: the columns of that link's own row are reached by the name of its table.
+    `hidden` holds what this actor may not see; it is unknown to it. What is `locked` it cannot set. `row` is the link
+    through which the table was reached: the columns of that link's own row are reached by the name of its table.
     """
 
     table: Table
     manner: Manner
     hidden: frozenset[Field | Link] = frozenset()
     row: Link | None = None
+    locked: frozenset[Field | Link] = frozenset()
 
     def find(self, word: str, writing: bool = False) -> Field | Link | None:
         """The field or link of that name. Fields that are never shown are found for writing only."""
@@ -2512,13 +2560,18 @@ class Names:
 
     def at(self, link: Link) -> Names:
         """The names at the other end of a link."""
-        return Names(link.target, self.manner, self.hidden, link)
+        return Names(link.target, self.manner, self.hidden, link, self.locked)
 
     def of_row(self, word: str) -> Names | None:
         """The names of the link's own row, when `word` is the name of its table."""
         if self.row and self.row.through and self.row.through.name == word:
-            return Names(self.row.through, self.manner, self.hidden)
+            return Names(self.row.through, self.manner, self.hidden, locked=self.locked)
         return None
+
+    def may_set(self, member: Field | Link) -> bool:
+        """Whether a body may set a field or a link."""
+        is_system = isinstance(member, Field) and member.is_system
+        return not (member.read_only or is_system or member in self.locked)
 
     def path(self, words: Sequence[str]) -> Path:
         """The path that the words spell. ApiError `unknown_field` or `filter_too_large`."""
@@ -2594,6 +2647,20 @@ def paths_of(where: Filter) -> Iterator[Path]:
                 yield from paths_of(part)
         case Not(part) | Some(part):
             yield from paths_of(part)
+        case _:
+            assert_never(where)
+
+
+def operands_of(where: Filter) -> Iterator[Operand]:
+    """Every value in a filter."""
+    match where:
+        case Compare(value=value):
+            yield value
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from operands_of(part)
+        case Not(part) | Some(part):
+            yield from operands_of(part)
         case _:
             assert_never(where)
 
@@ -2901,7 +2968,7 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
                 result.faults.append(
                     Violation((name,), "unknown_field", {"name": name, "table": names.table.name, "hint": hint})
                 )
-        elif member.read_only or (isinstance(member, Field) and member.is_system):
+        elif not names.may_set(member):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
         elif member in result.fields or member in result.links:
@@ -3208,6 +3275,10 @@ class Frame(NamedTuple):
         return self.column(self.table.id)
 
 
+Joined: TypeAlias = Mapping[tuple[Link, ...], Frame]
+"""The records that one choice of linked rows has taken, by the links that led to them."""
+
+
 class Source(NamedTuple):
     """Where the records of a link come from: `from` and `where` of a sub-select, and their order."""
 
@@ -3236,22 +3307,44 @@ class Compiler:
 
     # -- what may be seen --
 
-    def rule(self, frame: Frame) -> Sql | None:
-        """The condition that the record of a frame is seen; None when all of its table are."""
-        rule = self.sight.rules.get(frame.table)
-        if rule is None:
+    def rule(self, frame: Frame, single: bool = False) -> Sql | None:
+        """The condition that the record of a frame is seen, with the row of the link that led to it; None for always.
+
+        `single` is a record that is asked for by its key.
+        """
+        rules = self.sight.single if single else self.sight.rules
+        frames = (frame, Frame(frame.row, frame.row_alias)) if frame.row else (frame,)
+        found = [(rules[it.table], it) for it in frames if it.table in rules]
+        if not found:
             return None
         self.sees_all = False
         sight, self.sight = self.sight, FULL_SIGHT  # a rule itself looks at everything
         try:
-            return self.filter(rule, frame)
+            return join(" and ", [self.filter(rule, it) for rule, it in found])
         finally:
             self.sight = sight
 
-    def seen(self, frame: Frame, where: Sql) -> Sql:
+    def seen(self, frame: Frame, where: Sql, single: bool = False) -> Sql:
         """A condition, and that the record of a frame is seen, and the row of the link that led to it."""
-        rules = (self.rule(frame), self.rule(Frame(frame.row, frame.row_alias)) if frame.row else None)
-        return join(" and ", [where, *(rule for rule in rules if rule)])
+        rule = self.rule(frame, single)
+        return sql("{} and {}", where, rule) if rule else where
+
+    def behind(self, rule: Sql | None, where: Filter, frame: Frame, joined: Joined | None = None) -> Sql:
+        """A rule and a filter.
+
+        Of a record that is not seen no more is computed than what takes the same time for every value, so that nobody
+        can tell by the time a request takes what a hidden record holds. An index is used as without a rule.
+        """
+        if rule is None:
+            return self.filter(where, frame, joined)
+        links = next(iter(joined)) if joined else ()
+        quick = [part for part in _conjuncts(where) if _is_quick(part, links)]
+        others = [part for part in _conjuncts(where) if not _is_quick(part, links)]
+        parts = [rule, *(self.filter(part, frame, joined) for part in quick)]
+        if others:
+            inner = join(" and ", [self.filter(part, frame, joined) for part in others])
+            parts.append(sql("case when {} then {} end", rule, inner))
+        return join(" and ", parts)
 
     def seen_id(self, table: Table, key: Sql) -> Sql:
         """The id of a record that is seen; null for any other."""
@@ -3262,7 +3355,7 @@ class Compiler:
 
     # -- filters --
 
-    def filter(self, where: Filter, frame: Frame, joined: Mapping[tuple[Link, ...], Frame] | None = None) -> Sql:
+    def filter(self, where: Filter, frame: Frame, joined: Joined | None = None) -> Sql:
         """A filter on the record of `frame`; `joined` are the choices of the `Some` around it."""
         match where:
             case Compare(path):
@@ -3317,8 +3410,7 @@ class Compiler:
 
     def group(self, links: set[Link], where: Filter, frame: Frame) -> Sql:
         """One group: from the target's side where no record of nulls and no outer field can matter, else by joins."""
-        own_fields = any(not path.links for path in _direct_paths(where)) or _has_some(where)
-        if len(links) == 1 and not own_fields and true_on_nulls(where) is not True:
+        if _from_target(links, where):
             return self.member(next(iter(links)), where, frame)
         joined: dict[tuple[Link, ...], Frame] = {}
         tables = sql("(select 1) {}", self.joins(where, frame, joined))
@@ -3338,7 +3430,7 @@ class Compiler:
             mine, theirs = frame.column(link.source.id), inner.column(link.near)
             tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
-        condition = self.seen(inner, self.filter(where, frame, joined))
+        condition = self.behind(self.rule(inner), where, frame, joined)
         found = sql("select {0} from {1} where {2} and {0} is not null", theirs, tables, condition)
         return sql("({0} is not null and {0} in ({1}))", mine, found) if link.key else sql("{} in ({})", mine, found)
 
@@ -3536,8 +3628,8 @@ class Compiler:
             assert link.far
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), frame.id, frame.column(link.far))
         parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
-        parts += [self.filter(op.where, frame)] if op.where != TRUE else []
-        parts += [self.rule(frame), self.rule(Frame(frame.row, frame.row_alias)) if frame.row else None]
+        rule = self.rule(frame, op.single)
+        parts.append(self.behind(rule, op.where, frame) if op.where != TRUE else rule)
         return frame, tables, join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
@@ -3557,14 +3649,14 @@ class Compiler:
     def key(self, parent: Parent) -> Sql:
         """The id of a Select's parent; null when it is not seen."""
         table = parent.link.source
-        if parent.key.field is table.id and table not in self.sight.rules:
+        if parent.key.field is table.id and table not in self.sight.single:
             return bind(parent.key.value)
         return sql("({})", self.find(table, parent.key))
 
     def find(self, table: Table, key: Key) -> Sql:
         """The statement for the id of the record with a key."""
         frame = self.frame(table)
-        where = self.seen(frame, sql("{}={}", frame.column(key.field), bind(key.value)))
+        where = self.seen(frame, sql("{}={}", frame.column(key.field), bind(key.value)), single=True)
         return sql("select {} from {} where {}", frame.id, _table(frame), where)
 
     def scope(self, scope: Scope, frame: Frame) -> Iterator[Sql]:
@@ -3684,6 +3776,25 @@ def _has_some(where: Filter) -> bool:
             return isinstance(where, Some)
 
 
+def _is_quick(where: Filter, links: tuple[Link, ...] = ()) -> bool:
+    """Whether a filter on the record behind some links takes as long for every value; such ones may use an index."""
+    match where:
+        case Compare(path, op):
+            plain = op in ("eq", "lt", "lte", "gt", "gte", "in", "null") and where.case != "fold"
+            return plain and path.links == links and not path.within
+        case Some(part):
+            own = (not _first_links(inner) and not _is_quick(inner) for inner in _conjuncts(part))
+            return not any(own) and all(_from_target(links, And(tuple(parts))) for links, parts in _groups(part))
+        case _:
+            return False
+
+
+def _from_target(links: set[Link], where: Filter) -> bool:
+    """Whether a group can be found from the target's side: no record of nulls and no outer field can matter."""
+    own_fields = any(not path.links for path in _direct_paths(where)) or _has_some(where)
+    return len(links) == 1 and not own_fields and true_on_nulls(where) is not True
+
+
 def _first_links(where: Filter) -> set[Link]:
     return {path.links[0] for path in _direct_paths(where) if path.links}
 
@@ -3773,10 +3884,12 @@ def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate
 # ======================================================================================================================
 # 8  Access
 #
-# Who asks, and what that allows. `guard` is the one gate between a dialect and the Store: it binds the variables of
-# filters to the actor and the moment, and holds the limits that are the same for all dialects. What the actor may see
-# is a filter for each table (`Sight`); the compiler puts it wherever a record of that table comes into a statement, so
-# that no part after this one has to know about rights.
+# Who asks, and what that allows. The rights of a schema file (`x-rights`) become `Rights`: for each table and verb a
+# filter, and the fields that are hidden or locked. `guard` is the one gate between a dialect and the Store: it refuses
+# a verb that is allowed on no record, takes hidden fields out of shapes, binds the variables of filters to the actor
+# and the moment, and holds the limits that are the same for all dialects. What the actor may see is one filter for each
+# table (`Sight`); the compiler puts it wherever a record of that table comes into a statement. What a write does to a
+# record is held against the verb's filter by the Writer, before and after.
 # ======================================================================================================================
 
 
@@ -3801,26 +3914,234 @@ class Actor:
 
 
 NOBODY = Actor()
+"""The actor of a server without authentication, and of the program itself: it may do everything."""
+ANONYMOUS = Actor(roles=("anonymous",))
+"""Who sends no credentials."""
+
+Verb: TypeAlias = Literal["list", "get", "create", "update", "delete", "archive", "link"]
+VERBS: tuple[Verb, ...] = ("list", "get", "create", "update", "delete", "archive", "link")
+READING: tuple[Verb, ...] = ("list", "get")
+
+
+class Grant(NamedTuple):
+    """What one role may do in one table: a filter for each verb, and the fields that it does not see or cannot set."""
+
+    rules: Mapping[Verb, Filter]
+    hidden: frozenset[Field | Link] = frozenset()
+    locked: frozenset[Field | Link] = frozenset()
+
+
+EVERYTHING = Grant(dict.fromkeys(VERBS, TRUE))
+
+
+@dataclass(frozen=True, eq=False)
+class Rights:
+    """What some roles may do: by table and verb the filter of the records concerned, where these are not all.
+
+    `shapes` remembers shapes without what is hidden.
+    """
+
+    rules: Mapping[tuple[Table, Verb], Filter] = field(default_factory=dict)
+    hidden: frozenset[Field | Link] = frozenset()
+    locked: frozenset[Field | Link] = frozenset()
+    shapes: dict[Shape, Shape] = field(default_factory=dict)
+
+    def rule(self, table: Table, verb: Verb) -> Filter:
+        """The filter of the records that a verb may be done to."""
+        return self.rules.get((table, verb), TRUE)
+
+    def allows(self, table: Table, *verbs: Verb) -> bool:
+        """Whether one of the verbs may be done to any record of a table."""
+        return any(self.rule(table, verb) != FALSE for verb in verbs)
+
+    @functools.cached_property
+    def variables(self) -> frozenset[str]:
+        """The names of the variables in the rules."""
+        operands = itertools.chain.from_iterable(map(operands_of, self.rules.values()))
+        return frozenset(value.name for value in operands if isinstance(value, Variable))
+
+    def time(self, moment: str) -> str:
+        """So much of a moment as the rules speak of: nothing, its day, or the whole."""
+        return moment if "now" in self.variables else moment[:10] if self.variables & {"today", "day"} else ""
+
+    def shown(self, shape: Shape) -> Shape:
+        """A shape without what is hidden."""
+        if not self.hidden:
+            return shape
+        found = self.shapes.get(shape)
+        if found is None:
+            found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
+        return found
+
+
+ALL_RIGHTS = Rights()
+
+
+def read_grants(table: Table) -> dict[str, Grant]:
+    """The rights that a table gives, by role. SchemaError says where they are wrong."""
+    path = f"{table.path}/x-rights"
+    given: Mapping[str, Json] = table.schema.get("x-rights", EMPTY)
+    return {role: read_grant(table, rights, f"{path}/{role}") for role, rights in given.items()}
+
+
+def read_grant(table: Table, given: Json, path: str) -> Grant:
+    """The rights of one role. SchemaError."""
+    if not isinstance(given, Mapping):
+        raise SchemaError(path, "must be an object: verbs, hide, readonly")
+    known = (*VERBS, "*", "hide", "readonly")
+    for word in given:
+        if word not in known:
+            raise SchemaError(path, f"{word!r} is no right; there are {', '.join(known)}{did_you_mean(word, known)}")
+    rest = read_rule(table, given.get("*", False), f"{path}/*")
+    rules = {verb: read_rule(table, given[verb], f"{path}/{verb}") if verb in given else rest for verb in VERBS}
+    hidden, locked = (read_members(table, given.get(word, []), f"{path}/{word}") for word in ("hide", "readonly"))
+    for member in hidden:
+        if member in (table.label, table.key):
+            raise SchemaError(f"{path}/hide", f"{member.name!r} names the records; see x-label and x-key")
+    return Grant(rules, hidden, locked)
+
+
+def read_rule(table: Table, given: Json, path: str) -> Filter:
+    """The rule of one verb: all records, none, or those of a filter. SchemaError."""
+    if isinstance(given, bool):
+        return TRUE if given else FALSE
+    try:
+        return filter_from_json(Names(table, RULE_MANNER), given, variables=True)
+    except ApiError as error:
+        raise SchemaError(path, error.violations[0].message()) from None
+
+
+def read_members(table: Table, given: Json, path: str) -> frozenset[Field | Link]:
+    """Fields and links by name; with a link goes its column. SchemaError."""
+    if not isinstance(given, list):
+        raise SchemaError(path, "must be a list of fields")
+    for name in given:
+        if not isinstance(name, str) or name not in table.members:
+            raise SchemaError(path, f"{name!r} is no field of {table.name!r}{did_you_mean(str(name), table.members)}")
+    found = [table.members[name] for name in given]
+    return frozenset((*found, *(member.key for member in found if isinstance(member, Link) and member.key)))
+
+
+def rights_of(schema: Schema, actor: Actor) -> Rights:
+    """What an actor may do, whatever the record. A server without authentication forbids nothing."""
+    if actor is NOBODY or not (schema.restricted or actor.scopes or actor is ANONYMOUS):
+        return ALL_RIGHTS
+    place = (actor is ANONYMOUS, actor.roles, actor.scopes)
+    found: Rights | None = schema.rights.get(place)
+    if found is None:
+        grants = {table: granted(table, actor) for table in schema.tables.values()}
+        rules = {(table, verb): added(it.rules[verb] for it in grants[table]) for table in grants for verb in VERBS}
+        rules = {key: rule for key, rule in rules.items() if rule != TRUE} | outside(schema, actor.scopes)
+        nothing = frozenset[Field | Link]()
+        hidden = nothing.union(*(common(allowing(of, READING), "hidden") for of in grants.values()))
+        locked = nothing.union(
+            *(common(allowing(of, ("create", "update", "link")), "locked") for of in grants.values())
+        )
+        found = bounded(schema.rights)[place] = Rights(rules, hidden, locked)
+    return found
+
+
+def granted(table: Table, actor: Actor) -> list[Grant]:
+    """The rights that an actor's roles have in a table.
+
+    Without `x-rights` everybody who has signed in may do everything. `*` is every role but `anonymous`; `admin` may do
+    everything where the table does not name it.
+    """
+    if "x-rights" not in table.schema:
+        return [] if actor is ANONYMOUS else [EVERYTHING]
+    grants = {"admin": EVERYTHING} | read_grants(table)
+    roles = actor.roles if actor is ANONYMOUS else (*actor.roles, "*")
+    return [grants[role] for role in dict.fromkeys(roles) if role in grants]
+
+
+def added(rules: Iterable[Filter]) -> Filter:
+    """What several roles may do together."""
+    found = [rule for rule in rules if rule != FALSE]
+    return TRUE if TRUE in found else found[0] if len(found) == 1 else Or(tuple(found))
+
+
+def allowing(grants: list[Grant], verbs: tuple[Verb, ...]) -> list[Grant]:
+    """The grants that allow one of the verbs; all when none does. Only they can show a field, or let it be set."""
+    return [grant for grant in grants if any(grant.rules[verb] != FALSE for verb in verbs)] or grants
+
+
+def common(grants: list[Grant], word: Literal["hidden", "locked"]) -> frozenset[Field | Link]:
+    """What all of the grants hide or lock."""
+    found: list[frozenset[Field | Link]] = [getattr(grant, word) for grant in grants]
+    return found[0].intersection(*found[1:]) if found else frozenset()
+
+
+def outside(schema: Schema, scopes: tuple[str, ...]) -> dict[tuple[Table, Verb], Filter]:
+    """What the scopes of a token forbid: `read` all that writes, `table:` and a name all in other tables."""
+    names = {scope.removeprefix("table:").lower() for scope in scopes if scope.startswith("table:")}
+    return {
+        (table, verb): FALSE
+        for name, table in schema.tables.items()
+        for verb in VERBS
+        if (names and name not in names) or ("read" in scopes and verb not in READING)
+    }
+
+
+def without(shape: Shape, hidden: frozenset[Field | Link]) -> Shape | None:
+    """A shape without some fields and links; None when nothing of it is left."""
+    match shape:
+        case Col(path):
+            return None if hidden & {*path.links, path.field} else shape
+        case Const():
+            return shape
+        case Text(parts):
+            kept = [part if isinstance(part, str) else without(part, hidden) for part in parts]
+            return None if None in kept else shape
+        case First(parts):
+            found = tuple(part for part in (without(part, hidden) for part in parts) if part)
+            return First(found) if found else None
+        case Arr(items):
+            return Arr(tuple(without(item, hidden) or Const(None) for item in items))
+        case Obj(pairs):
+            return Obj(tuple((name, part) for name, inner in pairs if (part := without(inner, hidden))))
+        case Sub(link, inner):
+            return None if link in hidden else dataclasses.replace(shape, shape=without(inner, hidden) or Const(None))
+        case _:
+            assert_never(shape)
 
 
 class Origin(NamedTuple):
-    """On whose behalf an operation runs, through which dialect, when (stored form, UTC), and what that actor sees."""
+    """On whose behalf an operation runs, through which dialect, when (stored form, UTC), and what that actor may."""
 
     actor: Actor
     dialect: str
     moment: str
     sight: Sight = FULL_SIGHT
+    rights: Rights = ALL_RIGHTS
 
 
-def sight_of(schema: Schema, actor: Actor) -> Sight:
-    """What an actor sees. A server without authentication has nobody to hide a record from."""
-    if actor.id is None or not schema.guarded:
+def origin_of(schema: Schema, actor: Actor, dialect: str, moment: str) -> Origin:
+    """The origin of what an actor asks for at a moment."""
+    rights = rights_of(schema, actor)
+    return Origin(actor, dialect, moment, sight_of(schema, actor, moment), rights)
+
+
+def sight_of(schema: Schema, actor: Actor, moment: str) -> Sight:
+    """What an actor sees at a moment. A server without authentication has nobody to hide a record from."""
+    rights = rights_of(schema, actor)
+    if actor is NOBODY or not (schema.guarded or rights.rules):
         return FULL_SIGHT
-    found: Sight | None = schema.sights.get((actor.id, actor.groups))
+    place = (actor.id, actor.groups, rights, rights.time(moment))
+    found: Sight | None = schema.sights.get(place)
     if found is None:
-        found = Sight({table: access_rule(table, actor) for table in schema.guarded})
-        bounded(schema.sights)[actor.id, actor.groups] = found
+        found = bounded(schema.sights)[place] = Sight(*(seen_rules(schema, actor, verb, moment) for verb in READING))
     return found
+
+
+def seen_rules(schema: Schema, actor: Actor, verb: Verb, moment: str) -> dict[Table, Filter]:
+    """The filters of the records that an actor sees by one of the verbs that read, where these are not all."""
+    rules, rights = dict[Table, Filter](), rights_of(schema, actor)
+    for table in schema.tables.values():
+        parts = [access_rule(table, actor)] if table.access else []
+        parts += [bind_variables(rights.rule(table, verb), actor, moment)] if (table, verb) in rights.rules else []
+        if parts:
+            rules[table] = _all(parts)
+    return rules
 
 
 def access_rule(table: Table, actor: Actor) -> Filter:
@@ -3839,23 +4160,64 @@ def access_rule(table: Table, actor: Actor) -> Filter:
     )
 
 
-def guard(op: Operation, actor: Actor, moment: str) -> Operation:
-    """The operation as this actor may run it at this moment (stored form, UTC)."""
+def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS) -> Operation:
+    """The operation as this actor may run it at this moment (stored form, UTC).
+
+    ApiError `forbidden` for what its rights allow on no record, `filter_too_large` for an order of too many terms.
+    """
+    if not isinstance(op, Upsert | Batch):
+        check_verb(op, actor, rights)
     match op:
         case Select(sort=sort) if len(sort) > MAX_SORT_TERMS:
             raise fail("filter_too_large", reason=f"more than {MAX_SORT_TERMS} terms in the order")
-        case Select() | Update() | Delete() | Archive():
+        case Select() | Update():
+            where, shape = bind_variables(op.where, actor, moment), rights.shown(op.shape)
+            return dataclasses.replace(op, where=where, shape=shape)
+        case Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
+        case Create() | Relink():
+            return dataclasses.replace(op, shape=rights.shown(op.shape))
         case Upsert(where, create, update):
-            found = guard(update, actor, moment)
-            assert isinstance(found, Update | Select)
-            return dataclasses.replace(op, where=bind_variables(where, actor, moment), create=create, update=found)
+            made, found = (guard(part, actor, moment, rights) for part in (create, update))
+            assert isinstance(made, Create) and isinstance(found, Update | Select)
+            return Upsert(bind_variables(where, actor, moment), made, found)
         case Batch(operations):
-            return Batch(tuple(guard(part, actor, moment) for part in operations))
-        case Create() | Relink() | Move():
+            return Batch(tuple(guard(part, actor, moment, rights) for part in operations))
+        case Move():
             return op
         case _:
             assert_never(op)
+
+
+def check_verb(op: Select | Create | Update | Delete | Archive | Relink | Move, actor: Actor, rights: Rights) -> None:
+    """ApiError `forbidden`, or `unauthenticated` for strangers, when the rights allow an operation on no record."""
+    table = op.parent.link.source if isinstance(op, Relink) else op.table
+    if not rights.allows(table, verb_of(op)):
+        raise refusal(actor)
+
+
+def verb_of(op: Select | Create | Update | Delete | Archive | Relink | Move) -> Verb:
+    """The right that an operation needs."""
+    match op:
+        case Select():
+            return "get" if op.single else "list"
+        case Create():
+            return "create"
+        case Update() | Move():
+            return "update"
+        case Delete():
+            return "delete"
+        case Archive():
+            return "archive"
+        case Relink():
+            return "link"
+        case _:
+            assert_never(op)
+
+
+def refusal(actor: Actor) -> ApiError:
+    """The error for what an actor may not do; who sends no credentials is asked for some."""
+    return fail("unauthenticated", reason="empty") if actor is ANONYMOUS else fail("forbidden")
 
 
 def bind_variables(where: Filter, actor: Actor, moment: str) -> Filter:
@@ -4070,8 +4432,6 @@ class Event(NamedTuple):
 
 
 Stored: TypeAlias = dict[Field, SqlValue]
-Trail: TypeAlias = tuple[str | int, ...]
-"""The path of a violation so far: where in the body the record stands that is being written."""
 
 
 class Spot(NamedTuple):
@@ -4112,6 +4472,7 @@ class Writer:
         self.restricted: list[tuple[Link, int]] = []
         self.uploads: list[tuple[Table, int, Upload]] = []
         self.faults: list[Violation] = []
+        self.owed: set[tuple[Verb, Table, int]] = set()
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.trusting = False  # examples may link to records that come later
 
@@ -4153,8 +4514,41 @@ class Writer:
     def refuse_faults(self) -> None:
         """Raise all violations found so far."""
         if self.faults:
-            unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in self.faults}
-            raise ApiError(self.faults[0].rule, *unique.values())
+            faults = [self.told(fault) for fault in self.faults]
+            unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in faults}
+            raise ApiError(faults[0].rule, *unique.values())
+
+    def told(self, fault: Violation) -> Violation:
+        """A violation as the actor may know it: of a hidden field not even the name."""
+        hidden = {member.name for member in self.origin.rights.hidden}
+        names = (*map(str, fault.path), *str(fault.params.get("fields", "")).split(", "))
+        if fault.rule == "unknown_field" or not hidden.intersection(names):  # the first is the caller's own word
+            return fault
+        return Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
+
+    # -- rights --
+
+    def permit(self, verb: Verb, table: Table, key: int, later: bool = False) -> None:
+        """ApiError `forbidden` unless the rights allow a verb on a record as it is, and `later` as it will be."""
+        if (table, verb) not in self.origin.rights.rules:
+            return
+        if later:
+            self.owed.add((verb, table, key))
+        rule = bind_variables(self.origin.rights.rule(table, verb), self.origin.actor, self.origin.moment)
+        wanted = And((Compare(Path((), table.id), "eq", key), rule))
+        if not self.ids(Compiler().keys(Select(table, Const(None), wanted))):
+            raise refusal(self.origin.actor)
+
+    def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
+        """What the rights lock, or hide, cannot be set."""
+        for member in (self.origin.rights.locked | self.origin.rights.hidden).intersection(values):
+            self.faults.append(Violation((*trail, member.name), "read_only"))
+
+    def settle(self) -> None:
+        """Hold the records as they are now against the rights that were used."""
+        for verb, table, key in self.owed:
+            if (table, key) not in self.removed:
+                self.permit(verb, table, key)
 
     # -- the operations --
 
@@ -4178,7 +4572,7 @@ class Writer:
     def create_unseen(self, op: Create) -> Outcome:
         """A record that the actor did not find. ApiError `not_found` when its id is that of one it may not see."""
         key = Compare(Path((), op.table.id), "eq", op.key)
-        if op.table in self.origin.sight.rules and self.ids(Compiler().keys(Select(op.table, op.shape, key))):
+        if op.table in self.origin.sight.single and self.ids(Compiler().keys(Select(op.table, op.shape, key))):
             raise fail("not_found")
         return self.create(op)
 
@@ -4198,6 +4592,7 @@ class Writer:
         """The chosen records, gone; refused when others need one of them."""
         keys = self.chosen(Select(op.table, Const(None), op.where, op.scope, parent=op.parent))
         for key in keys:
+            self.permit("delete", op.table, key)
             self.remove(op.table, key, op.expect)
         for link, target in self.restricted:
             held = len(self.holders(link, target))
@@ -4216,6 +4611,7 @@ class Writer:
         changed = 0
         for key in keys:
             before = self.record(op.table, key)
+            self.permit("archive", op.table, key)
             self.expect(op.table, before, op.expect)
             if before[status] != op.status:
                 self.set(Spot(op.table, key, (), op.expect), before, {status: op.status}, "archived")
@@ -4238,6 +4634,7 @@ class Writer:
             raise fail("not_sortable", table=op.table.name)
         column, scope = op.table.sort
         record = self.record(op.table, self.key_id(op.table, op.key))
+        self.permit("update", op.table, int(record[op.table.id] or 0), later=True)
         target = self.record(op.table, self.key_id(op.table, op.target)) if op.target else None
         values: Stored = {}
         if scope and op.scope_value != "keep":
@@ -4254,7 +4651,7 @@ class Writer:
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
-        keys = self.ids(Compiler(self.origin.sight).keys(op))
+        keys = self.ids(Compiler(self.origin.sight).keys(dataclasses.replace(op, single=True)))
         if not keys and op.parent:
             self.parent_id(op.parent)
         return keys
@@ -4287,7 +4684,10 @@ class Writer:
         if parent and not parent.link.through:
             parent = None
         where = Compare(Path((), table.id), "in", tuple(keys))
-        found = read(self.connection, Select(table, shape, where, parent=parent), self.origin.sight)
+        op = Select(table, shape, where, parent=parent, single=True)
+        found = read(self.connection, op, self.origin.sight)
+        if len(found.rows) < len(keys):  # what somebody has written it may see once, whatever its rights
+            found = read(self.connection, op, self.origin.sight.also(table, keys))
         rows = {row.key: row for row in found.rows}
         return Outcome([rows[key] for key in keys if key in rows], changed=len(keys))
 
@@ -4305,6 +4705,7 @@ class Writer:
         if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
+        self.permit_values((*values, *links), trail)
         stored = self.defaults(table) | dict(values)
         self.check_keys(spot, stored, None)
         for link, change in links.items():
@@ -4322,6 +4723,7 @@ class Writer:
             self.validate(spot, stored, lists={link.name: [it.key for it in items] for link, items in found.items()})
             return 0
         stored[table.id] = number
+        self.owed.add(("create", table, number))
         self.touched.add((table, number))
         self.created.add((table, number))
         for link, change in others.items():
@@ -4350,7 +4752,7 @@ class Writer:
             target = values.get(link.key) if link.key else None
             if self.trusting or not link.key or not isinstance(target, int) or not target:
                 continue
-            if before and before[link.key] == target and link.target not in self.origin.sight.rules:
+            if before and before[link.key] == target and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
             if link.is_file or self.find(link.target, Key(link.target.id, target)) is None:  # no file of another
@@ -4403,6 +4805,8 @@ class Writer:
     def change(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
         """Change a record and its links; 1 when anything is different now."""
         before = self.record(spot.table, spot.key)
+        self.permit("update", spot.table, spot.key, later=True)
+        self.permit_values((*values, *links), spot.trail)
         self.expect(spot.table, before, spot.expect)
         wanted = self.without_unseen(spot.table, values, before)
         self.check_keys(spot, wanted, before)
@@ -4410,6 +4814,8 @@ class Writer:
             if link.key:
                 wanted[link.key] = self.only_target(link, change, (*spot.trail, link.name), before)
         changes = {column: value for column, value in wanted.items() if before[column] != value}
+        if changes.keys() & set(spot.table.keys):
+            self.permit("link", spot.table, spot.key, later=True)
         self.set(spot, before, self.hashed(changes))
         moved = sum(
             self.change_link(link, spot.key, change, (*spot.trail, link.name))
@@ -4492,6 +4898,8 @@ class Writer:
 
     def change_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
         """Change one link of one record; gives the number of links that are different now."""
+        if (link.source, source) not in self.created:
+            self.permit("link", link.source, source, later=True)
         if link.key:
             return self.change_own_link(link, source, change, trail)
         current = self.seen(link, source)
@@ -4549,7 +4957,7 @@ class Writer:
 
     def sees(self, table: Table, key: int) -> bool:
         """Whether the actor sees a record that is there."""
-        return table not in self.origin.sight.rules or self.find(table, Key(table.id, key)) is not None
+        return table not in self.origin.sight.single or self.find(table, Key(table.id, key)) is not None
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
@@ -4620,6 +5028,7 @@ class Writer:
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
             elif self.sees(link.source, holder):
+                self.permit("link", link.source, holder, later=True)
                 self.clear(link, holder)
 
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
@@ -4629,6 +5038,7 @@ class Writer:
             if child[link.back.key] not in (None, source) and taken == "refuse":
                 self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
             elif child[link.back.key] != source:
+                self.permit("link", link.target, it.key, later=True)
                 self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
         elif link.through and link.near and link.far:
             self.insert(Spot(link.through, 0, it.trail), {link.near: source, link.far: it.key, **it.row}, {})
@@ -4636,10 +5046,13 @@ class Writer:
     def disconnect(self, link: Link, source: int, target: int, trail: Trail) -> None:
         """Unlink a record."""
         if link.through:
-            self.remove(link.through, self.row_id(link, source, target))
+            row = self.row_id(link, source, target)
+            self.permit("delete", link.through, row)
+            self.remove(link.through, row)
         elif link.back and link.back.required:
             self.faults.append(Violation((*trail, link.back.name), "required"))
         elif link.back:
+            self.permit("link", link.target, target, later=True)
             self.clear(link.back, target)
 
     def row_id(self, link: Link, source: int, target: int) -> int:
@@ -4733,7 +5146,7 @@ class Writer:
         if not spot.table.tracked:
             return
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
-        actor, dialect, moment, _ = self.origin
+        actor, dialect, moment = self.origin[:3]
         cursor = self.connection.execute(
             "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -4797,6 +5210,7 @@ class Writer:
     def finish(self) -> None:
         """The last look before the commit: records at the other ends of links may have rules about them too."""
         self.refuse_faults()
+        self.settle()
         for table, key in self.touched - self.removed.keys():
             if table.restrained_links:
                 stored = self.record(table, key)
@@ -4881,28 +5295,6 @@ def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -
     names |= {column.column: column.name for column in table.fields.values()}
     found = [names.get(column, column) for column in columns] or ["id"]
     return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
-
-
-def schema_violations(
-    table: Table, record: dict[str, Json], path: Trail, silent: tuple[set[str], set[Trail]]
-) -> list[Violation]:
-    """What the validator says of a record; `silent` about some fields, and about paths that are known to be wrong."""
-    found, (kept, known) = list[Violation](), silent
-    for error in table.validator.iter_errors(record):
-        rule, params = error.kind.name, error.kind.as_dict()
-        where = (*path, *error.instance_path)
-        if rule == "required":
-            where = (*where, params["property"])
-        if where[: len(path) + 1] in known or (error.instance_path and error.instance_path[0] in kept):
-            continue
-        if rule not in ERRORS:
-            rule, params = "schema", {"keyword": rule}
-        if "options" in params:
-            params["options"] = ", ".join(map(dump_json, params["options"]))
-        if "types" in params:
-            params["types"] = " or ".join(params["types"])
-        found.append(Violation(where, rule, params))
-    return found
 
 
 # ======================================================================================================================
@@ -5454,9 +5846,8 @@ class Store:
 
     def run_for(self, actor: Actor, op: Operation, dialect: str) -> Outcome:
         """Run an operation as an actor may, now: the one way in for whatever comes from outside."""
-        moment = self.moment()
-        origin = Origin(actor, dialect, moment, sight_of(self.schema, actor))
-        return self.run(guard(op, actor, moment), origin)
+        origin = origin_of(self.schema, actor, dialect, self.moment())
+        return self.run(guard(op, actor, origin.moment, origin.rights), origin)
 
     def run(self, op: Operation, origin: Origin | None = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
@@ -5479,10 +5870,13 @@ class Store:
             finally:
                 connection.execute("commit")
 
-    def look(self, event: Event, shape: Shape, sight: Sight) -> str | None:
-        """A record as an event left it, or found it when it was deleted, in a shape; None when it is not seen."""
+    def look(self, event: Event, shape: Shape, actor: Actor) -> str | None:
+        """A record as an event left it, or found it when it was deleted, in a shape; None when the actor may not."""
+        origin = origin_of(self.schema, actor, event.dialect, event.moment)
+        if not origin.rights.allows(event.table, "list"):
+            return None
         with self.database.reading() as connection:
-            statement = Compiler(sight).past(event.table, event.record, shape)
+            statement = Compiler(origin.sight).past(event.table, event.record, origin.rights.shown(shape))
             row = connection.execute(*statement).fetchone()
             return row[0] if row else None
 
@@ -5565,6 +5959,7 @@ def copy_database(source: str, target: str) -> None:
 # ======================================================================================================================
 
 JSON_TYPE = "application/json; charset=utf-8"
+SESSION_COOKIE = "sid"
 BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
@@ -5702,6 +6097,11 @@ class Request:
         """The value of a cookie; of several with the name the first, which is the one with the longest path."""
         pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the request says who asks, rightly or not."""
+        return self.header("Authorization") is not None or self.cookie(SESSION_COOKIE) is not None
 
     @functools.cached_property
     def parameters(self) -> list[Parameter]:
@@ -6125,7 +6525,7 @@ class Downloads:
             raise fail("not_found")
         columns = (link.target.id, *link.target.fields.values(), link.target.system["_created"])
         shape = Sub(link, Obj(tuple((column.name, Col(Path((), column))) for column in columns)), many=False)
-        op = Select(found, shape, Compare(Path((), found.id), "eq", int(key)))
+        op = Select(found, shape, Compare(Path((), found.id), "eq", int(key)), single=True)
         rows = self.store.run_for(request.actor, op, "").rows
         if not rows or not rows[0].text:  # null where the record holds none
             raise fail("not_found")
@@ -6187,7 +6587,6 @@ TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks fo
 SIGN_IN_TOKENS = ("auth:signIn", "auth/token")
 """The names of the tokens that NocoBase and Platform give to somebody who signs in."""
 TOKEN_LETTERS = string.digits + string.ascii_letters
-SESSION_COOKIE = "sid"
 
 
 class Account(NamedTuple):
@@ -7104,10 +7503,12 @@ class Dialect:
     manner: ClassVar[Manner]
     words: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str]
+    rights: Rights = ALL_RIGHTS
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.schema = services.schema
+        self.views: dict[Rights, Self] = {}
         self.names_manner = self.manner
         if services.strict:
             self.names_manner = dataclasses.replace(self.manner, unknown_key="refuse", read_only_key="refuse")
@@ -7124,9 +7525,30 @@ class Dialect:
         """A violation in this dialect's words."""
         return word(self.words.get(violation.rule, ERRORS[violation.rule].message), violation)
 
+    def seen_by(self, actor: Actor) -> Self:
+        """This dialect for one actor: what its rights hide is unknown to every name that is resolved."""
+        rights = rights_of(self.schema, actor)
+        if rights is self.rights:
+            return self
+        found = self.views.get(rights)
+        if found is None:
+            found = bounded(self.views)[rights] = copy.copy(self)
+            found.rights = rights
+        return found
+
     def names(self, table: Table, row: Link | None = None) -> Names:
-        """A table as this dialect's clients see it."""
-        return Names(table, self.names_manner, row=row)
+        """A table as the actor sees it."""
+        return Names(table, self.names_manner, self.rights.hidden, row, self.rights.locked)
+
+    def find_table(self, name: str) -> Table:
+        """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
+        tables = self.schema.tables.values()
+        return self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS)))
+
+    @property
+    def listed_tables(self) -> list[Table]:
+        """The tables whose records the actor may list."""
+        return [table for table in self.schema.tables.values() if self.rights.allows(table, "list")]
 
     def run(self, request: Request, op: Operation) -> Outcome:
         """Run an operation for the request's actor."""
@@ -7144,13 +7566,42 @@ class Dialect:
         rows = self.run(request, last).rows
         return And((*same, *(Compare(Path((), history.id), "gt", row.key) for row in rows)))
 
+    def look_up(self, request: Request, selects: Iterable[Select]) -> list[Outcome]:
+        """What goes with the records of an answer; of a table that the actor may not list there is nothing."""
+        wanted = [op if self.rights.allows(op.table, "list") else None for op in selects]
+        found = iter(self.run(request, Batch(tuple(op for op in wanted if op))).parts)
+        return [next(found) if op else Outcome(total=0) for op in wanted]
+
+    def need_user(self, request: Request) -> None:
+        """ApiError `unauthenticated` for a stranger, where only users have something."""
+        if request.actor is ANONYMOUS:
+            raise refusal(ANONYMOUS)
+
     def look(self, event: Event, actor: Actor, shape: Shape) -> str | None:
         """A changed record in a shape, as an actor sees it; None when it does not."""
-        return self.services.store.look(event, shape, sight_of(self.schema, actor))
+        return self.services.store.look(event, shape, actor)
+
+    def ruled(self, actor: Actor) -> Collection[Table]:
+        """The tables of which an actor does not see all records."""
+        return sight_of(self.schema, actor, self.services.store.moment()).rules.keys()
+
+    def kept_back(self, table: Table) -> frozenset[str]:
+        """The fields and links of a table whose history is not shown: it has values from before they were hidden."""
+        secret = {name for name, column in table.fields.items() if column.write_only}
+        return frozenset(secret | {member.name for member in self.rights.hidden if member in table.members.values()})
 
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
         return self.services.store.moment()[:10]
+
+
+def as_seen(handler: Callable[..., Reply], actor: Actor) -> Callable[..., Reply]:
+    """A handler of a dialect as a handler of that dialect for one actor; any other as it is."""
+    owner = getattr(handler, "__self__", None)
+    if not isinstance(owner, Dialect):
+        return handler
+    found: Callable[..., Reply] = getattr(owner.seen_by(actor), handler.__name__)
+    return found
 
 
 SINGULARS = (
@@ -7300,12 +7751,12 @@ class Limbas(Dialect):
 
     def too_deep(self, request: Request, **parts: str) -> Reply:
         """More parts than an address has."""
-        self.schema.find(parts["table"])
+        self.find_table(parts["table"])
         raise LimbasError("Too many request parts")
 
     def of_table(self, request: Request, table: str) -> Reply:
         """The whole table."""
-        found = self.schema.find(table)
+        found = self.find_table(table)
         match request.method:
             case "GET" | "HEAD":
                 return self.show_list(request, _LimbasQuery(self, request, self.names(found)))
@@ -7319,7 +7770,7 @@ class Limbas(Dialect):
 
     def of_record(self, request: Request, table: str, key: str) -> Reply:
         """One record, in any state."""
-        found = self.schema.find(table)
+        found = self.find_table(table)
         number = self.record_id(key)
         match request.method:
             case "GET" | "HEAD":
@@ -7335,7 +7786,7 @@ class Limbas(Dialect):
 
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """The records that a record is linked to."""
-        source = self.schema.find(table)
+        source = self.find_table(table)
         number = self.record_id(key)
         member = self.names(source).find(link)
         if member is None:
@@ -7382,7 +7833,7 @@ class Limbas(Dialect):
     def one(self, request: Request, table: Table, number: int, members: Sequence[tuple[str, Field | Link]]) -> Row:
         """One record in any state. ApiError `not_found`."""
         where = Compare(Path((), table.id), "eq", number)
-        rows = self.run(request, Select(table, self.record_shape(table, members), where)).rows
+        rows = self.run(request, Select(table, self.record_shape(table, members), where, single=True)).rows
         if not rows:
             raise fail("not_found")
         return rows[0]
@@ -7437,18 +7888,23 @@ class Limbas(Dialect):
         """Change a record. `$archived` beside `data` archives, restores or trashes it: an extension of ours."""
         body, expect = dict(self.body(request, "data")), request.expected_version
         status = self.status(body.pop("$archived")) if "$archived" in body else None
-        if status is not None:
-            body.setdefault("data", {})
-        values = self.values(request, table, self.data(body, "missing!"))
         shape = self.whole_shape(table)
         where = Compare(Path((), table.id), "eq", number)
         steps: list[Operation] = []
         if status is not None:
             steps.append(Archive(table, where, status, expect))
+        if status is not None and not body:
+            steps.append(Select(table, shape, where, single=True))
+            return self.answer_update(request, table, steps)
+        values = self.values(request, table, self.data(body, "missing!"))
         expect = None if steps else expect  # the first step has held the version against it
         steps.append(
             Update(table, where, values.fields, values.links, shape, expect=expect, faults=tuple(values.faults))
         )
+        return self.answer_update(request, table, steps)
+
+    def answer_update(self, request: Request, table: Table, steps: Sequence[Operation]) -> Reply:
+        """Take the steps in one transaction; the last one has the record."""
         rows = self.run(request, Batch(tuple(steps))).parts[-1].rows
         if not rows:
             raise fail("not_found")
@@ -7624,11 +8080,12 @@ class _LimbasFields:
         if named.lower() == self.names.table.name.lower():
             names = self.names
         elif self.row and named.lower() == self.row.name.lower():
-            names = Names(self.row, self.names.manner)
+            names = dataclasses.replace(self.names, table=self.row, row=None)
         else:
             raise LimbasError(f"Invalid table {named}")
         if parameter.value == "*":
-            yield from self.all() if names is self.names else names.table.fields.items()
+            row = ((name, column) for name, column in names.table.fields.items() if names.find(name))
+            yield from self.all() if names is self.names else row
             return
         for name in parameter.value.split(","):
             member = names.find(name)
@@ -8060,6 +8517,7 @@ class NocoBase(Dialect):
         "required": "{field} cannot be null",
         "not_found": "Not Found",
         "unknown_table": "Not Found",
+        "forbidden": "No permissions",
     }
     example = "/api/{table}:list?pageSize=2"
 
@@ -8092,7 +8550,7 @@ class NocoBase(Dialect):
     def of_collection(self, request: Request, name: str, action: str = "", index: str | None = None) -> Reply:
         """`/api/<collection>:<action>/<index>`, or without an action by the method."""
         self.check_role(request)
-        table = self.schema.find(name)
+        table = self.find_table(name)
         action = action or COLLECTION_ACTIONS.get((_method(request), index is not None), "")
         if action in ("add", "toggle"):
             return json_reply("{}")
@@ -8101,7 +8559,7 @@ class NocoBase(Dialect):
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
         """`/api/<collection>/<index>/<association>:<action>/<index>`."""
         self.check_role(request)
-        table = self.schema.find(address["name"])
+        table = self.find_table(address["name"])
         link = self.names(table).find(address["association"])
         if not isinstance(link, Link):
             raise fail("unknown_link", name=address["association"], table=table.name)
@@ -8166,7 +8624,8 @@ class NocoBase(Dialect):
     def get(self, call: Call) -> Reply:
         """The first record that is meant, or null."""
         where, scope = self.chosen(call)
-        op = Select(call.table, self.shape(call), where or TRUE, scope, self.sort(call), Page(1), parent=call.parent)
+        shape, sort = self.shape(call), self.sort(call)
+        op = Select(call.table, shape, where or TRUE, scope, sort, Page(1), parent=call.parent, single=True)
         rows = self.select(call, op).rows
         if not rows:
             return json_reply('{"data":null}')
@@ -8278,7 +8737,7 @@ class NocoBase(Dialect):
             pairs.append((link.name, Sub(link, self.record(inner, names.at(link)), link.many)))
         through = names.row.through if names.row else None
         if through and wanted.columns is None:
-            row = [(name, Col(Path((), column))) for name, column in self.columns(Names(through, self.manner))]
+            row = [(name, Col(Path((), column))) for name, column in self.columns(self.names(through))]
             pairs.append((through.name, Obj(tuple(pair for pair in row if pair[0] != "id"))))
         return Obj(tuple(pairs))
 
@@ -8333,7 +8792,7 @@ class NocoBase(Dialect):
         """The values of a link's row. ApiError lists what is wrong."""
         if not isinstance(given, Mapping):
             raise fail("bad_body", reason=f"{through.name} is an object")
-        return read_values(Names(through, self.manner), given, _no_links).check().fields
+        return read_values(self.names(through), given, _no_links).check().fields
 
     def create(self, call: Call) -> Reply:
         """One record of the body, or one for each item of a list, in one transaction."""
@@ -8493,7 +8952,7 @@ class NocoBase(Dialect):
     def first_or_create(self, call: Call) -> Reply:
         """The record with the values of `filterKeys`, or a new one."""
         create, where = self.upsert_parts(call)
-        found = Select(call.table, self.answer_shape(call, ()), where, parent=call.parent)
+        found = Select(call.table, self.answer_shape(call, ()), where, parent=call.parent, single=True)
         row = self.run(call.request, Upsert(where, create, found)).rows[0]
         return json_reply(f'{{"data":{row.text}}}')
 
@@ -8527,7 +8986,7 @@ class NocoBase(Dialect):
         resource = request.path.removeprefix("/api/").partition(":")[0]
         if method is None or (resource == "users" and action != action.lower()):
             self.services.authenticate(request)
-            return self.of_collection(request, resource, action)
+            return self.seen_by(request.actor).of_collection(request, resource, action)
         reply: Reply = getattr(self, method)(request)
         return reply
 
@@ -8551,7 +9010,7 @@ class NocoBase(Dialect):
 
     def check(self, request: Request) -> Reply:
         """The user whose credentials the request carries; nobody without any."""
-        if request.header("Authorization") is None and request.cookie(SESSION_COOKIE) is None:
+        if not request.has_credentials:
             return json_reply('{"data":{}}')
         self.services.authenticate(request)
         account = self.services.accounts.account(request.actor.name)
@@ -8864,7 +9323,7 @@ class CoreData(Dialect):
     def message(self, violation: Violation) -> str:
         match violation.params:
             case {"value": int(number), "table": str(name)}:  # clients know addresses, not our ids
-                address = self.record_address(self.schema.find(name), number)
+                address = self.record_address(self.find_table(name), number)
                 violation = violation._replace(params={**violation.params, "value": address})
         if violation.rule == "link_missing":
             violation = violation._replace(path=tuple(part for part in violation.path if isinstance(part, str))[-1:])
@@ -8880,13 +9339,13 @@ class CoreData(Dialect):
         if request.method == "OPTIONS":
             return methods_reply(200, methods)
         self.services.authenticate(request)
-        table = self.schema.find(name)
+        table = self.seen_by(request.actor).find_table(name)
         is_read = request.method in ("GET", "HEAD")
         if is_read and not request.path.endswith("/"):
             return self.with_slash(request)
         if not is_read and request.method not in methods:
             return methods_reply(405, methods)
-        return handler(request, table, **address)
+        return as_seen(handler, request.actor)(request, table, **address)
 
     def method(self, request: Request) -> str:
         """The method that is meant: a POST may name another one."""
@@ -8910,9 +9369,9 @@ class CoreData(Dialect):
             return methods_reply(200 if request.method == "OPTIONS" else 405, COREDATA_METHODS["read"])
         if not request.path.endswith("/"):
             return self.with_slash(request)
-        tables = list(self.schema.tables.values())
         try:
             self.services.authenticate(request)
+            tables = self.seen_by(request.actor).listed_tables
         except ApiError as error:
             if error.violations[0].params["reason"] != "empty":
                 raise
@@ -8952,8 +9411,8 @@ class CoreData(Dialect):
                     raise fail("not_found")
                 return Reply(204)
             case _:
-                rows = self.run(request, Select(table, self.shape(self.names(table)), _by_id(table, number))).rows
-                return self.answer(request, table, rows)
+                shown = Select(table, self.shape(self.names(table)), _by_id(table, number), single=True)
+                return self.answer(request, table, self.run(request, shown).rows)
 
     def show_linked(self, request: Request, table: Table, key: str, link: str) -> Reply:
         """The records that a record is linked to, in the order of the link; of a unique link at most one."""
@@ -8988,7 +9447,8 @@ class CoreData(Dialect):
     def names(self, table: Table, row: Link | None = None) -> Names:
         """A table as clients see it. `id` is always the UUID, so that a field of that name is out of reach."""
         own = table.members.get("id")
-        return Names(table, self.names_manner, frozenset({own} if own else ()), row)
+        names = super().names(table, row)
+        return dataclasses.replace(names, hidden=names.hidden | {own}) if own else names
 
     def show_list(
         self,
@@ -9015,7 +9475,7 @@ class CoreData(Dialect):
             raise fail("not_found")
         keys = {text: self.key(table, text) for text in texts}
         where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
-        rows = self.run(request, Select(table, self.shape(self.names(table)), where)).rows
+        rows = self.run(request, Select(table, self.shape(self.names(table)), where, single=True)).rows
         found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
         objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
@@ -9102,7 +9562,7 @@ class CoreData(Dialect):
             "help_text": str(schema.get("description", "")),
             "nullable": own is not None and not own.required,
             "primary_key": word == "id",
-            "readonly": own is None or own.read_only,
+            "readonly": own is None or not self.names(table).may_set(own),
             "type": _coredata_type(member),
             "unique": word == "id" or (member,) in table.unique,
             "verbose_name": own.title if own else word.replace("_", " "),
@@ -9654,7 +10114,7 @@ class Platform(Dialect):
 
     def of_store(self, request: Request, store: str) -> Reply:
         """`/api/v1/<store>`."""
-        names = self.names(self.schema.find(store))
+        names = self.names(self.find_table(store))
         match request.method:
             case "GET" | "HEAD":
                 return self.show_list(request, names)
@@ -9665,7 +10125,7 @@ class Platform(Dialect):
 
     def of_entity(self, request: Request, store: str, key: str) -> Reply:
         """`/api/v1/<store>/<id>`: one entity, in any state."""
-        names = self.names(self.schema.find(store))
+        names = self.names(self.find_table(store))
         number = self.number(names.table, key)
         match request.method:
             case "GET" | "HEAD":
@@ -9679,7 +10139,7 @@ class Platform(Dialect):
 
     def of_link(self, request: Request, store: str, key: str, link: str) -> Reply:
         """`/api/v1/<store>/<id>/<link>`: the entities that a link leads to."""
-        names = self.names(self.schema.find(store))
+        names = self.names(self.find_table(store))
         member = names.find(link)
         if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
@@ -9788,7 +10248,8 @@ class Platform(Dialect):
     def get(self, request: Request, names: Names, number: int) -> Reply:
         """One entity; of the parameters there is only `only`."""
         shape = self.shape(names, self.parameters(request, frozenset({"only"})))
-        rows = self.run(request, Select(names.table, shape, Compare(Path((), names.table.id), "eq", number))).rows
+        where = Compare(Path((), names.table.id), "eq", number)
+        rows = self.run(request, Select(names.table, shape, where, single=True)).rows
         return self.answer(request, names, rows)
 
     def answer(self, request: Request, names: Names, rows: Sequence[Row]) -> Reply:
@@ -9830,7 +10291,7 @@ class Platform(Dialect):
         """Delete an entity, and show it once more."""
         self.parameters(request)
         where = Compare(Path((), names.table.id), "eq", number)
-        found = Select(names.table, self.entity_shape(names.table), where)
+        found = Select(names.table, self.entity_shape(names.table), where, single=True)
         gone = Delete(names.table, where, expect=request.expected_version)
         rows = self.run(request, Batch((found, gone))).parts[0].rows
         if not rows:
@@ -9952,7 +10413,7 @@ class Platform(Dialect):
 
     def show_event(self, event: Event, actor: Actor) -> str | None:
         """The body of an event as an actor sees it, with the members that the vendor's newer stream of events has."""
-        data = self.look(event, actor, self.entity_shape(event.table))
+        data = self.look(event, actor, self.seen_by(actor).entity_shape(event.table))
         if data is None:
             return None
         words = {
@@ -10077,6 +10538,7 @@ class _PlatformQuery:
 
 LARAVEL_WORDS: Mapping[str, str] = {
     "unauthenticated": "Unauthenticated.",
+    "forbidden": "This action is unauthorized.",
     "internal": "Server Error",
     "not_found": "{text}",
     "method": "The {method} method is not supported for {route}. Supported methods: {allowed}.",
@@ -10353,6 +10815,12 @@ QORE_ACTIONS: Mapping[str, tuple[str, str]] = {
     "restore_resource": ("Restore", "Restored."),
 }
 """The actions that need no function of an embedding program: what they are called, and what they answer."""
+QORE_VERBS: Mapping[str, Verb] = {
+    "delete_resource": "delete",
+    "archive_resource": "archive",
+    "restore_resource": "archive",
+}
+"""The rights that they need; any other action needs that to change the record."""
 QORE = Style("qore", {"moment": "substr({0},1,23)||'000Z'"})
 """Qore's spelling: moments have six digits behind the second, as Laravel's models write them."""
 Handler: TypeAlias = Callable[..., Reply]
@@ -10436,7 +10904,7 @@ class Qore(Dialect):
             params = {"method": request.method[:20], "allowed": ", ".join(methods), "route": self.route(request)}
             allow = (("Allow", ", ".join(methods)),)
             raise ApiError("method", Violation((), "method", params), headers=allow)
-        return handlers[_method(request)](request, **address)
+        return as_seen(handlers[_method(request)], request.actor)(request, **address)
 
     def method(self, request: Request) -> str:
         """The method that is meant: a POST may name another one, in a header or in its body."""
@@ -10587,6 +11055,7 @@ class Qore(Dialect):
 
     def show_me(self, request: Request) -> Reply:
         """The user who asks; without authentication that is nobody."""
+        self.need_user(request)
         self.given(request, "record")
         names = self.names(self.users)
         words = ("name", "email", "created_at", "updated_at")
@@ -10644,10 +11113,11 @@ class Qore(Dialect):
         shape: Shape = self.record(table, members)
         if not wants_little(request):
             fields = Arr(tuple(self.described_value(word, member) for word, member in members.items()))
-            actions = Const([{"name": name, "label": label} for name, label in self.actions(table).items()])
+            names = self.actions(table).items()
+            actions = Const([{"name": name, "label": label} for name, label in names if self.may_act(table, name)])
             head = (("title", self.title(table)), ("description", self.description(table)))
             shape = Obj((*head, ("fields", fields), ("actions", actions), ("data", shape)))
-        rows = self.run(request, Select(table, shape, self.by_key(table, key))).rows
+        rows = self.run(request, Select(table, shape, self.by_key(table, key), single=True)).rows
         if not rows:
             raise self.missing(table, key)
         text = f'{{"data":{rows[0].text}}}' if wants_little(request) else rows[0].text
@@ -10668,10 +11138,10 @@ class Qore(Dialect):
     def show_logs(self, request: Request, resource: str, key: str) -> Reply:
         """What happened to a record that is there, the newest first."""
         table, page = self.table(request, resource), self.page(self.given(request, "logs"))
-        found = self.run(request, Select(table, Const(None), self.by_key(table, key))).rows
+        found = self.run(request, Select(table, Const(None), self.by_key(table, key), single=True)).rows
         if not found:
             raise self.missing(table, key)
-        links, secrets = self.hidden_links(request, table), self.secrets(table)
+        links, secrets = self.hidden_links(request, table), tuple(sorted(self.kept_back(table)))
         where = And((self.history_of(request, table, found[0].key), self.of_others(links), self.of_others(secrets)))
         newest = (Sort(Path((), self.history.id), down=True),)
         op = Select(self.history, self.log_shape((*links, *secrets)), where, sort=newest, page=page, total=True)
@@ -10679,12 +11149,8 @@ class Qore(Dialect):
 
     def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
         """The links of a table to, or through, records that are not for everybody: history may not tell their ids."""
-        rules = sight_of(self.schema, request.actor).rules
+        rules = self.ruled(request.actor)
         return tuple(link.name for link in table.links.values() if link.target in rules or link.through in rules)
-
-    def secrets(self, table: Table) -> tuple[str, ...]:
-        """The fields that are never shown; history has values of them from before they were made so."""
-        return tuple(column.name for column in table.fields.values() if column.write_only)
 
     def of_others(self, hidden: tuple[str, ...]) -> Filter:
         """History without what some fields and links held; that a value was changed may be told."""
@@ -10739,7 +11205,7 @@ class Qore(Dialect):
         given, little = self.given(request, "form"), wants_little(request)
         form = _QoreForm(self, self.writable(table), given, self.form_values(request, table, key))
         links = form.links(little)
-        parts = self.run(request, Batch(tuple(map(form.select, links)))).parts
+        parts = self.look_up(request, map(form.select, links))
         lists = {link.name: form.listed(link, part.rows) for link, part in zip(links, parts, strict=True)}
         return qore_reply(form.show(little, lists), self.headers(request))
 
@@ -10747,7 +11213,7 @@ class Qore(Dialect):
         """The fields and links that a body can set."""
         names = self.names(table)
         found = {word: names.find(word, writing=True) for word in table.members}
-        return {word: member for word, member in found.items() if member and not member.read_only}
+        return {word: member for word, member in found.items() if member and names.may_set(member)}
 
     def form_values(self, request: Request, table: Table, key: str) -> dict[str, Json]:
         """The values that a form begins with: those of a record, or the defaults of a new one."""
@@ -10758,7 +11224,7 @@ class Qore(Dialect):
             }
             return {word: members[word].schema.get("default", value) for word, value in empty.items()}
         shown = {word: member for word, member in members.items() if not member.write_only}
-        rows = self.run(request, Select(table, self.record(table, shown), self.by_key(table, key))).rows
+        rows = self.run(request, Select(table, self.record(table, shown), self.by_key(table, key), single=True)).rows
         if not rows:
             raise self.missing(table, key)
         return {**dict.fromkeys(members), **json.loads(rows[0].text)}
@@ -10766,7 +11232,7 @@ class Qore(Dialect):
     def search(self, request: Request) -> Reply:
         """The records of all tables that have a text: of each table some, those with the text in their title first."""
         text = read_text(self.given(request, "search"), "query")
-        columns = {table: found for table in self.schema.tables.values() if (found := self.searched(table))}
+        columns = {table: found for table in self.listed_tables if (found := self.searched(table))}
         tables = list(columns)[: QORE_SEARCH_TABLES if text else 0]
         selects = (self.select_matches(table, columns[table], text) for table in tables)
         parts = self.run(request, Batch(tuple(selects))).parts
@@ -10811,7 +11277,7 @@ class Qore(Dialect):
         """Change one field; whatever else the body says has no effect."""
         table = self.table(request, resource)
         member = self.names(table).find(field, writing=True)
-        if member is None or member.read_only or (isinstance(member, Field) and member.is_system):
+        if member is None or not self.names(table).may_set(member):
             raise self.nowhere(request)
         body = self.body(request, table, [field])
         if field not in body:
@@ -10894,17 +11360,20 @@ class Qore(Dialect):
         added = (name for owner, name in self.services.actions if owner is table)
         return known | {name: name.replace("_", " ").capitalize() for name in added}
 
+    def may_act(self, table: Table, action: str) -> bool:
+        """Whether the actor may run an action on some records: one of the embedding program, who may change them."""
+        return self.rights.allows(table, QORE_VERBS.get(action, "update"))
+
     def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
         """Run an action on a record: one that every table has, or a function of the embedding program."""
         table = self.table(request, resource)
         if action not in self.actions(table):
             raise self.nowhere(request)
         body, where = self.body(request, table, ()), self.by_key(table, key)
-        there = Select(table, Const(None), where)
+        there = Select(table, Const(None), where, single=True)
         function = self.services.actions.get((table, action))
         if function:
-            self.services.may_write(request)
-            rows = self.run(request, there).rows
+            rows = self.run(request, Update(table, where, {}, {}, Const(None))).rows  # whoever may change it may act
         else:
             self.refuse_all(body)
             expect = request.expected_version
@@ -11474,6 +11943,8 @@ class Pages(Dialect):
         actor, parts = request.actor, list[Html]()
         if actor.id is not None:
             parts += [element("a", "Tokens", href="/api_tokens"), element("span", actor.display_name, class_="quiet")]
+        if actor is ANONYMOUS:
+            parts.append(element("a", "Sign in", href="/login"))
         if actor.session is not None:
             parts.append(self.form(request, "/logout", element("button", "Sign out")))
         return element("header", element("a", self.site, href="/", class_="brand"), *parts)
@@ -11609,6 +12080,7 @@ class Door(Pages):
 
     def of_tokens(self, request: Request) -> Reply:
         """`/api_tokens`: the user's own tokens, to make and to revoke."""
+        self.need_user(request)
         if request.actor.id is None:
             raise fail("refused", text="Tokens belong to users, and this server asks nobody who they are")
         match request.method:
@@ -11753,14 +12225,20 @@ class Line(NamedTuple):
     end: LineEnd
 
 
-def lines_of(tables: Sequence[Table]) -> Iterator[Line]:
+def lines_of(tables: Sequence[Table], hidden: Collection[Field | Link] = ()) -> Iterator[Line]:
     """The lines between tables. Both sides of a link are one line; one through a table is drawn as its links."""
     for table in tables:
         for link in table.links.values():
-            if link.target not in tables or link.back or (link.through in tables and not link.key) or not link.forward:
+            if (
+                link in hidden
+                or link.target not in tables
+                or link.back
+                or (link.through in tables and not link.key)
+                or not link.forward
+            ):
                 continue
             start = LineEnd(table, link, (link.key,) not in table.unique)
-            others = [other for other in link.target.links.values() if is_other_side(other, link)]
+            others = [it for it in link.target.links.values() if is_other_side(it, link) and it not in hidden]
             ends = [LineEnd(link.target, other, link.many) for other in others]
             yield from (Line(start, end) for end in ends or [LineEnd(link.target, None, link.many)])
 
@@ -11772,13 +12250,15 @@ def is_other_side(other: Link, link: Link) -> bool:
     return other.through is link.through and other.near is link.far
 
 
-def rows_of(table: Table) -> list[tuple[str, str]]:
+def rows_of(table: Table, hidden: Collection[Field | Link] = ()) -> list[tuple[str, str]]:
     """The rows of a box, name and kind: the first fields, how many more there are, all links."""
-    fields = list(table.fields.values())
+    fields = [column for column in table.fields.values() if column not in hidden]
     rows = [(column.name, column.kind.name) for column in fields[:SHOWN_FIELDS]]
     if len(fields) > SHOWN_FIELDS:
         rows.append((f"{len(fields) - SHOWN_FIELDS} more", ""))
     for link in table.links.values():
+        if link in hidden:
+            continue
         target = "file" if link.is_file else link.target.title
         rows.append((link.name, f"{target} *" if link.many else target))
     return rows
@@ -11787,9 +12267,10 @@ def rows_of(table: Table) -> list[tuple[str, str]]:
 class Node:
     """A place in a column: a box, or the lane of a line that passes; `table` says which. `y` is its upper edge."""
 
-    def __init__(self, table: Table | None, column: int) -> None:
+    def __init__(self, table: Table | None, column: int, hidden: Collection[Field | Link] = ()) -> None:
         self.table, self.column, self.y = table, column, 0.0
-        self.rows = rows_of(table) if table else []
+        self.rows = rows_of(table, hidden) if table else []
+        self.links = [link for link in table.links.values() if link not in hidden] if table else []
         self.height = HEAD_HEIGHT + ROW_HEIGHT * len(self.rows) if table else 0
         self.near: list[tuple[float, Node, float]] = []
 
@@ -11809,8 +12290,8 @@ class Node:
             return 0
         if end.link is None:
             return HEAD_HEIGHT / 2
-        first = len(self.rows) - len(end.table.links)
-        return HEAD_HEIGHT + ROW_HEIGHT * (first + list(end.table.links.values()).index(end.link) + 0.5)
+        first = len(self.rows) - len(self.links)
+        return HEAD_HEIGHT + ROW_HEIGHT * (first + self.links.index(end.link) + 0.5)
 
     def wish(self) -> float:
         """The `y` at which its lines would be straight, on the whole."""
@@ -11854,14 +12335,14 @@ def columns_of(tables: Sequence[Table], lines: Sequence[Line]) -> list[list[Tabl
 
 
 class Drawing:
-    """The places of all boxes and lines."""
+    """The places of all boxes and lines, but for what is hidden."""
 
-    def __init__(self, schema: Schema) -> None:
-        tables = list(schema.tables.values())
-        self.lines = list(lines_of(tables))
+    def __init__(self, tables: Sequence[Table], hidden: Collection[Field | Link] = ()) -> None:
+        self.hidden = hidden
+        self.lines = list(lines_of(tables, hidden))
         linked = {end.table for line in self.lines for end in line}
         self.columns = [
-            [Node(table, number) for table in column]
+            [Node(table, number, hidden) for table in column]
             for number, column in enumerate(columns_of([table for table in tables if table in linked], self.lines))
         ]
         self.boxes = {node.table: node for column in self.columns for node in column if node.table}
@@ -11923,7 +12404,7 @@ class Drawing:
         width = max(len(self.columns), 4)
         y = max((node.y + node.height + BOX_GAP for node in nodes), default=MARGIN)
         for start in range(0, len(tables), width):
-            row = [Node(table, number) for number, table in enumerate(tables[start : start + width])]
+            row = [Node(table, number, self.hidden) for number, table in enumerate(tables[start : start + width])]
             for node in row:
                 node.y = y
                 assert node.table
@@ -12036,6 +12517,7 @@ class Overview(Pages):
     def __init__(self, services: Services, dialects: Sequence[Dialect]) -> None:
         super().__init__(services)
         self.dialects = dialects
+        self.drawings: dict[Rights, Html] = {}
 
     def routes(self) -> Iterator[Route]:
         yield Route(("GET",), "/", self.show_overview)
@@ -12043,10 +12525,13 @@ class Overview(Pages):
     def owns(self, request: Request) -> bool:
         return request.path == "/" and request.wants_html()
 
-    @functools.cached_property
     def drawing(self) -> Html:
-        """The picture of the schema."""
-        return Drawing(self.schema).svg()
+        """The picture of what the actor may list, remembered for each kind of rights."""
+        found = self.drawings.get(self.rights)
+        if found is None:
+            drawing = Drawing(self.listed_tables, self.rights.hidden)
+            found = bounded(self.drawings)[self.rights] = drawing.svg()
+        return found
 
     def show_overview(self, request: Request) -> Reply:
         """The overview as JSON, or as a page for a browser."""
@@ -12057,7 +12542,7 @@ class Overview(Pages):
 
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
         """Each table with the number of its active records that are valid today and seen, in one snapshot."""
-        tables, scope = list(self.schema.tables.values()), Scope("no", On(self.today()))
+        tables, scope = self.listed_tables, Scope("no", On(self.today()))
         selects = tuple(Select(table, Const(None), scope=scope, page=Page(0), total=True) for table in tables)
         parts = self.services.store.run_for(actor, Batch(selects), self.name).parts
         return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
@@ -12085,7 +12570,7 @@ class Overview(Pages):
                 element("tbody", *(self.row(table, count) for table, count in counts)),
             ),
             element("h2", "How they are linked"),
-            element("div", self.drawing, class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
+            element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
             element("h2", "First requests"),
             *(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects),
         )
@@ -12496,17 +12981,19 @@ class Lists(Pages):
     def of_table(self, request: Request, table: str) -> Reply:
         """`/browse/<table>`: the records of a table."""
         self.reading(request)
-        names = self.names(self.schema.find(table))
+        names = self.names(self.find_table(table))
         address = f"/browse/{names.table.name}"
         about = names.table.schema.get("description")
-        new = element("a", "New record", href=f"{address}/new", class_="button main")
+        new = None
+        if self.rights.allows(names.table, "create"):
+            new = element("a", "New record", href=f"{address}/new", class_="button main")
         top = fragment(element("p", str(about), class_="quiet") if about else None, element("p", new, class_="bar"))
         return self.show_list(request, names.table.title, top, _ListQuery(self, request, names, None))
 
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """`/browse/<table>/<id>/links/<link>`: the records that a link leads to."""
         self.reading(request)
-        names, number = self.names(self.schema.find(table)), number_of(key)
+        names, number = self.names(self.find_table(table)), number_of(key)
         member = names.find(link)
         if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
@@ -12565,9 +13052,9 @@ class _Timeline:
         self.pages, self.request, self.names, self.number = pages, request, names, number
         self.labels: dict[Table, dict[int, str]] = {}
         self.users: dict[int, str] = {}
-        rules = sight_of(pages.schema, request.actor).rules
+        rules = pages.ruled(request.actor)
         self.hidden = {link.name for link in names.table.links.values() if link.through in rules}
-        self.hidden |= {column.name for column in names.table.fields.values() if column.write_only}
+        self.hidden |= pages.kept_back(names.table)
 
     def read(self, before: int = 0) -> list[Entry]:
         """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
@@ -12601,7 +13088,7 @@ class _Timeline:
     def take_back(self, values: Values, entry: Entry) -> None:
         """Add the former value of one entry. BadValue where it cannot be had again."""
         member = self.names.find(entry.field or "")
-        if entry.action != "updated" or member is None or member.read_only:
+        if entry.action != "updated" or member is None or not self.names.may_set(member):
             raise BadValue("a value that was set")
         if isinstance(member, Field):
             values.fields[member] = member.parse_json(entry.before)
@@ -12641,7 +13128,7 @@ class _Timeline:
             Select(table, reference(table), Compare(Path((), table.id), "in", tuple(found)))
             for table, found in keys.items()
         ]
-        users_found, *found = self.pages.run(self.request, Batch(tuple(selects))).parts
+        users_found, *found = self.pages.look_up(self.request, selects)
         self.users = {row.key: label_of(json.loads(row.text)) for row in users_found.rows}
         for table, part in zip(keys, found, strict=True):
             self.labels[table] = {row.key: label_of(json.loads(row.text)) for row in part.rows}
@@ -12740,7 +13227,7 @@ class Records(Pages):
 
     def of_record(self, request: Request, table: str, key: str) -> Reply:
         """`/browse/<table>/<id>`: a record in any state; POST archives, restores, deletes or undoes."""
-        found, number = self.schema.find(table), number_of(key)
+        found, number = self.find_table(table), number_of(key)
         match request.method:
             case "GET" | "HEAD":
                 return self.show_record(request, self.names(found), number)
@@ -12762,7 +13249,7 @@ class Records(Pages):
             (name, shape_of(member)) for name in table.members if (member := names.find(name)) and not is_many(member)
         )
         shape = Obj((("record", reference(table)), *pairs, ("values", Obj(values))))
-        rows = self.run(request, Select(table, shape, by_number(table, number))).rows
+        rows = self.run(request, Select(table, shape, by_number(table, number), single=True)).rows
         if not rows:
             raise fail("not_found")
         return rows[0]
@@ -12774,7 +13261,8 @@ class Records(Pages):
         record, table = json.loads(row.text), names.table
         timeline = _Timeline(self, request, names, number)
         entries = timeline.read(number_of(given["older"]) if "older" in given else 0)
-        can_undo = "older" not in given and timeline.undo(entries) is not None
+        may_undo = "older" not in given and self.rights.allows(table, "update")
+        can_undo = may_undo and timeline.undo(entries) is not None
         undo = self.action(request, row, table, "undo", "Undo this change") if can_undo else None
         status = record.get("status") or 0
         back = element("a", table.title, href=f"/browse/{table.name}")
@@ -12816,7 +13304,7 @@ class Records(Pages):
         """The first records of each link to many."""
         table = names.table
         links = [link for link in table.links.values() if is_many(link) and names.find(link.name)]
-        selects = tuple(
+        selects = (
             Select(
                 link.target,
                 reference(link.target),
@@ -12826,11 +13314,12 @@ class Records(Pages):
             )
             for link in links
         )
-        for link, part in zip(links, self.run(request, Batch(selects)).parts, strict=True):
+        for link, part in zip(links, self.look_up(request, selects), strict=True):
             records = (json.loads(row.text) for row in part.rows)
             items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
             every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
-            new = f"/browse/{link.target.name}/new?{link.back.name}={number}" if link.back else None
+            may_add = link.back and self.rights.allows(link.target, "create")
+            new = f"/browse/{link.target.name}/new?{link.back.name}={number}" if link.back and may_add else None
             yield fragment(
                 element("h2", link.title),
                 element("ul", *items) if items else element("p", "None.", class_="quiet"),
@@ -12848,19 +13337,23 @@ class Records(Pages):
         return self.form(request, record_address(table, row.key), self.hidden("_version", row.version), button)
 
     def actions(self, request: Request, row: Row, table: Table, status: int) -> Html:
-        """The buttons for a record."""
+        """The buttons for a record: for what the actor may do to some records of the table."""
         words = {"archive": "Archive", "trash": "Put into the trash"} if status == ACTIVE else {"restore": "Restore"}
-        buttons = [self.action(request, row, table, *pair) for pair in words.items()] if table.archive else []
-        delete = self.action(request, row, table, "delete", "Delete for good")
-        confirm = element("details", element("summary", "Delete …", class_="button"), delete)
-        edit = element("a", "Edit", href=f"{record_address(table, row.key)}/edit", class_="button main")
-        return element("div", edit, *buttons, confirm, class_="bar")
+        may_archive = table.archive and self.rights.allows(table, "archive")
+        buttons = [self.action(request, row, table, *pair) for pair in words.items()] if may_archive else []
+        if self.rights.allows(table, "update"):
+            edit = element("a", "Edit", href=f"{record_address(table, row.key)}/edit", class_="button main")
+            buttons.insert(0, edit)
+        if self.rights.allows(table, "delete"):
+            delete = self.action(request, row, table, "delete", "Delete for good")
+            buttons.append(element("details", element("summary", "Delete …", class_="button"), delete))
+        return element("div", *buttons, class_="bar")
 
     def act(self, request: Request, table: Table, number: int) -> Reply:
         """What a button of a record's page asks for."""
         given = self.entries(self.read_form(request), "_do", "_version")
         version, word = version_of(given.get("_version", "")), given.get("_do", "")
-        found = Select(table, Const(None), by_number(table, number))
+        found = Select(table, Const(None), by_number(table, number), single=True)
         statuses: Mapping[str, Status] = {"archive": ARCHIVED, "trash": TRASH, "restore": ACTIVE}
         if word in statuses:
             op: Operation = Archive(table, by_number(table, number), statuses[word], version)
@@ -12951,7 +13444,7 @@ class RecordForm:
             name: member
             for name, member in found.items()
             if member
-            and not member.read_only
+            and self.names.may_set(member)
             and (isinstance(member, Field) or member.is_file or member in self.choices)
         }
 
@@ -13156,7 +13649,7 @@ class Editor(Pages):
 
     def of_new(self, request: Request, table: str) -> Reply:
         """`/browse/<table>/new`: the form for a new record; parameters fill fields in."""
-        names = self.names(self.schema.find(table))
+        names = self.names(self.find_table(table))
         defaults = {
             name: entries_of(column, column.schema["default"])
             for name, column in names.table.fields.items()
@@ -13219,7 +13712,7 @@ class Editor(Pages):
 
     def of_edit(self, request: Request, table: str, key: str) -> Reply:
         """`/browse/<table>/<id>/edit`: the form for a record."""
-        names = self.names(self.schema.find(table))
+        names = self.names(self.find_table(table))
         number = number_of(key)
         match request.method:
             case "GET" | "HEAD":
@@ -13266,7 +13759,7 @@ class Editor(Pages):
         fields = {name: column for name, column in table.fields.items() if names.find(name)}
         pairs: list[tuple[str, Shape]] = [(name, Col(Path((), column))) for name, column in fields.items()]
         pairs += [(link.name, Col(Path((link,), link.target.fields["name"]))) for link in table.files]
-        rows = self.run(request, Select(table, Obj(tuple(pairs)), by_number(table, number))).rows
+        rows = self.run(request, Select(table, Obj(tuple(pairs)), by_number(table, number), single=True)).rows
         if not rows:
             raise fail("not_found")
         record, choices = json.loads(rows[0].text), self.choices(request, names, number)
@@ -13290,7 +13783,7 @@ class Editor(Pages):
             order = (Sort(Path((), link.target.label or link.target.id), case="ascii"),)
             page = Page(OPTIONS_SIZE + 1)
             selects.append(Select(link.target, reference(link.target), scope=scope, sort=order, page=page))
-        found = map(labels_of, self.run(request, Batch(tuple(selects))).parts)
+        found = map(labels_of, self.look_up(request, selects))
         return {
             link: Choices(now, options if len(options) <= OPTIONS_SIZE else None)
             for link, now, options in zip(links, linked, found, strict=True)
@@ -13301,7 +13794,7 @@ class Editor(Pages):
         """The records that each link leads to, up to one more than can be offered."""
         key, page = Key(table.id, number), Page(OPTIONS_SIZE + 1)
         selects = (Select(link.target, reference(link.target), page=page, parent=Parent(link, key)) for link in links)
-        return list(map(labels_of, self.run(request, Batch(tuple(selects))).parts))
+        return list(map(labels_of, self.look_up(request, selects)))
 
 
 def labels_of(outcome: Outcome) -> dict[str, str]:
@@ -13444,7 +13937,7 @@ class Application:
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return route.callback(request, **names)  # type: ignore[no-any-return]
+        return as_seen(route.callback, request.actor)(request, **names)
 
     def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
@@ -13553,6 +14046,7 @@ def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
 def check_rules(schema: Schema) -> None:
     """Read the rules of all tables. SchemaError names the first one that cannot be read."""
     for table in schema.tables.values():
+        read_grants(table)
         for name, rule in table.schema.get("x-tabs", {}).items():
             try:
                 filter_from_json(Names(table, RULE_MANNER), rule, variables=True)
@@ -13650,10 +14144,12 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
     try:
         hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
         policy, accounts = Policy(settings.auth, origins, hosts), Accounts(store)
+        for_strangers = any("anonymous" in table.schema["x-rights"] for table in schema.restricted)
 
         def authenticate(request: Request) -> None:
             if settings.auth:
-                request.actor = accounts.authenticate(request)
+                is_stranger = for_strangers and not request.has_credentials
+                request.actor = ANONYMOUS if is_stranger else accounts.authenticate(request)
 
         hub = Hub(store, accounts, settings.ping_interval, settings.ping_timeout)
         words = (settings.strict, settings.sign_up, policy.may_write, authenticate)

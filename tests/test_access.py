@@ -228,7 +228,7 @@ def test_what_is_not_seen_is_not_there(seed: int) -> None:
     with closing(store_of(REGISTRY)) as whole, closing(store_of(REGISTRY)) as rest:
         fill(whole, world)
         fill(rest, without_hidden(json.loads(json.dumps(world)), ANNA))
-        sight = minirest.sight_of(REGISTRY, ANNA)
+        sight = minirest.sight_of(REGISTRY, ANNA, "")
         for _ in range(40):
             op = question_of(luck)
             assert answer(whole, op, sight) == answer(rest, op, minirest.FULL_SIGHT)
@@ -262,7 +262,7 @@ def store() -> Iterator[minirest.Store]:
 def run(store: minirest.Store, op: minirest.Operation, actor: Actor = ANNA) -> minirest.Outcome:
     """Run an operation as an actor does."""
     moment = store.moment()
-    origin = Origin(actor, "test", moment, minirest.sight_of(store.schema, actor))
+    origin = Origin(actor, "test", moment, minirest.sight_of(store.schema, actor, moment))
     return store.run(minirest.guard(op, actor, moment), origin)
 
 
@@ -371,9 +371,9 @@ def test_own_records_are_seen_at_once(store: minirest.Store) -> None:
 
 def test_who_sees_everything() -> None:
     """Without authentication nobody is asked, and without x-access there is no rule."""
-    assert minirest.sight_of(REGISTRY, minirest.NOBODY) is minirest.FULL_SIGHT
+    assert minirest.sight_of(REGISTRY, minirest.NOBODY, "") is minirest.FULL_SIGHT
     plain = minirest.load_schema({"$defs": {"t": {"type": "object", "properties": {"a": TEXT}}}})
-    assert minirest.sight_of(plain, ANNA) is minirest.FULL_SIGHT
+    assert minirest.sight_of(plain, ANNA, "") is minirest.FULL_SIGHT
 
 
 # ---- events ----
@@ -389,12 +389,11 @@ def test_a_changed_record_as_it_was(store: minirest.Store) -> None:
     shown = Obj((("name", Col(Path((), NAME))), ("up", Sub(link("nodes.up"), Col(Path((), NODES.id)), many=False))))
     mine = [event for event in events if event.key == 1]
     for actor, up in ((ANNA, None), (minirest.NOBODY, 3)):
-        sight = minirest.sight_of(REGISTRY, actor)
-        looks = [store.look(event, shown, sight) for event in mine]
+        looks = [store.look(event, shown, actor) for event in mine]
         assert [json.loads(str(text)) for text in looks] == [
             {"name": name, "up": up} for name in ("first", "second", "second")
         ]
-    assert {store.look(event, shown, minirest.sight_of(REGISTRY, Actor(2))) for event in mine} == {None}
+    assert {store.look(event, shown, Actor(2)) for event in mine} == {None}
 
 
 # ---- through the dialects ----

@@ -815,7 +815,7 @@ class Box:
 
 def drawn(schema: minirest.Schema) -> tuple[ET.Element, dict[str, Box]]:
     """The drawing of a schema, read again, and its boxes by table."""
-    svg = ET.fromstring(minirest.Drawing(schema).svg())
+    svg = ET.fromstring(minirest.Drawing(list(schema.tables.values())).svg())
     return svg, {node.get("data-table", ""): Box(node) for node in svg.findall("a")}
 
 

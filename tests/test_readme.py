@@ -191,9 +191,19 @@ def test_python_examples_run(number: int, tmp_path: Path) -> None:
 
 
 def shop() -> str:
-    """The schema file that the README shows."""
-    (text,) = (block.text for block in BLOCKS if block.language == "json" and "$defs" in block.text)
-    return text
+    """The first schema file that the README shows."""
+    return schema_files()[0]
+
+
+def schema_files() -> list[str]:
+    """All schema files that the README shows."""
+    return [block.text for block in BLOCKS if block.language == "json" and "$defs" in block.text]
+
+
+def test_schema_files_are_right() -> None:
+    """Every schema file of the README is served, with its rules."""
+    for text in schema_files():
+        minirest.make_app(json.loads(text), auth=False).close()
 
 
 def test_schema_example_is_served() -> None:
