@@ -7399,7 +7399,7 @@ class Hub:
             current = self.accounts.refresh(actor)
             if current is None:
                 return Close.UNAUTHORISED
-            rights = (current.id, current.groups, current.roles)
+            rights = (current.id, current.groups, current.roles, current.scopes)
             if rights not in shown:
                 frames = [frame for event in events if (frame := self.frame(event, current))]
                 short = 0 < sum(map(len, frames)) <= SOCKET_BUFFER_BYTES
