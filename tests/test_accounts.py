@@ -836,6 +836,29 @@ def test_removed_user(app: Application) -> None:
     assert app.accounts.put_user("anna", password=PASSWORD) > anna.id
 
 
+@pytest.mark.parametrize(
+    ("header", "roles"),
+    [(None, ("editor", "boss")), ("", ("editor", "boss")), ("boss", ("boss",)), ("member", ()), ("admin", None)],
+)
+def test_role_that_a_request_picks(
+    app: Application, monkeypatch: pytest.MonkeyPatch, header: str | None, roles: tuple[str, ...] | None
+) -> None:
+    """NocoBase's `X-Role` leaves one role of the user's; a role that is not the user's is refused."""
+    app.accounts.put_user("anna", roles=["editor", "boss"])
+    seen: list[tuple[str, ...]] = []
+    real = app.store.run_for
+
+    def run_for(actor: minirest.Actor, *more: Any) -> Any:
+        seen.append(actor.roles)
+        return real(actor, *more)
+
+    monkeypatch.setattr(app.store, "run_for", run_for)
+    more = {} if header is None else {"HTTP_X_ROLE": header}
+    answer = send(app, "GET", "/api/notes:list", HTTP_AUTHORIZATION=basic("anna", PASSWORD), **more)
+    assert answer.status == (401 if roles is None else 200)
+    assert seen == ([] if roles is None else [roles])
+
+
 # ---- scopes ----
 
 
