@@ -163,6 +163,13 @@ MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
+MINIMUM_PASSWORD_BYTES = 8
+MAX_PASSWORD_BYTES = 1024
+MAX_FAILURES = 10
+FAILURES_SECONDS = 300.0
+FAILURES_SIZE = 10_000
+MAX_CHECKS_AT_ONCE = 4
+MAX_RETRY_SECONDS = 900.0
 SESSION_HOURS = 24
 MAX_CONNECTIONS = 2000
 MAX_SOCKETS = 1000
@@ -261,6 +268,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "wrong_host": ErrorRule(
         421, "This server does not answer for the host {host!r}; start it with --allow-host {host}"
     ),
+    "too_many_failures": ErrorRule(429, "Too many wrong passwords; try again in {seconds} seconds"),
     "internal": ErrorRule(500, "Internal error; the log has the details under request {request}"),
     "no_socket": ErrorRule(
         501, "WebSocket needs the server that minirest brings: run python minirest.py, or call minirest.serve(app)"
@@ -802,22 +810,41 @@ SCRYPT_COST_IN_MEMORY = (2**4, 8, 1)
 """For a database that lives no longer than the process that was given the passwords in the clear."""
 
 
-def hash_password(password: str, cost: tuple[int, int, int]) -> str:
-    """`scrypt$n$r$p$salt$hash`, salted; the password is normalised to NFC first."""
-    salt = secrets.token_bytes(16)
-    return "$".join(["scrypt", *map(str, cost), salt.hex(), _scrypt(password, salt, cost).hex()])
+class PasswordHash(NamedTuple):
+    """What is kept of a password: `scrypt$n$r$p$salt$hash`, the last two in hexadecimal digits."""
+
+    cost: tuple[int, int, int]
+    salt: str
+    digest: str
+
+    @classmethod
+    def read(cls, text: str) -> PasswordHash:
+        """The parts of the text that is stored."""
+        _, n, r, p, salt, digest = text.split("$")
+        return cls((int(n), int(r), int(p)), salt, digest)
+
+
+def hash_password(password: str, cost: tuple[int, int, int], salt: str = "") -> str:
+    """`scrypt$n$r$p$salt$hash`, with a new salt unless one is given."""
+    salt = salt or secrets.token_hex(16)
+    return "$".join(["scrypt", *map(str, cost), salt, _scrypt(password, salt, cost)])
 
 
 def verify_password(password: str, stored: str) -> bool:
     """Whether the password gave this hash, compared in constant time."""
-    _, n, r, p, salt, expected = stored.split("$")
-    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt), (int(n), int(r), int(p))).hex(), expected)
+    cost, salt, digest = PasswordHash.read(stored)
+    return hmac.compare_digest(_scrypt(password, salt, cost), digest)
 
 
-def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int]) -> bytes:
+def password_bytes(password: str) -> bytes:
+    """What is hashed of a password: UTF-8, with composed letters (NFC), because keyboards differ."""
+    return unicodedata.normalize("NFC", password).encode()
+
+
+def _scrypt(password: str, salt: str, cost: tuple[int, int, int]) -> str:
     n, r, p = cost
-    text = unicodedata.normalize("NFC", password).encode()
-    return hashlib.scrypt(text, salt=salt, n=n, r=r, p=p, maxmem=256 * n * r + 2**20)
+    maxmem = 256 * n * r + 2**20
+    return hashlib.scrypt(password_bytes(password), salt=bytes.fromhex(salt), n=n, r=r, p=p, maxmem=maxmem).hex()
 
 
 # ======================================================================================================================
@@ -4293,6 +4320,15 @@ def storage_error(error: sqlite3.Error) -> ApiError:
     raise error
 
 
+def make_private(path: str) -> None:
+    """Make a file that is not there yet, for its owner alone; SQLite gives those that it makes beside it the same mode.
+
+    Where it cannot be made, SQLite says so.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 class Database:
     """The connections to one database.
 
@@ -4303,6 +4339,8 @@ class Database:
     def __init__(self, path: str) -> None:
         self.in_memory = path == ":memory:"
         self.path = path if self.in_memory else str(FilePath(path).absolute())  # so that "file:x" is no URI
+        if not self.in_memory:
+            make_private(self.path)
         self.write_lock = threading.RLock()
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
@@ -5945,7 +5983,8 @@ def allowed_plan(
 
 
 def copy_database(source: str, target: str) -> None:
-    """A copy of a database file, whole even while others write."""
+    """A copy of a database file, whole even while others write, for its owner alone."""
+    make_private(target)
     with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
 
@@ -6166,6 +6205,11 @@ class Request:
     def host(self) -> str:
         """The Host header."""
         return self.header("Host") or ""
+
+    @property
+    def client_address(self) -> str:
+        """The address of the client; empty where the server does not say."""
+        return str(self.environ.get("REMOTE_ADDR") or "")
 
     @property
     def origin(self) -> str | None:
@@ -6579,8 +6623,8 @@ def disposition(name: str) -> str:
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
-# a keyed hash, so that Basic does not cost a scrypt at each request. Disabling a user or changing a password holds
-# from the next request on.
+# a keyed hash, so that Basic does not cost a scrypt at each request. Who guesses is slowed down by `Failures`, and is
+# never told whether a user exists. Disabling a user or changing a password holds from the next request on.
 # ======================================================================================================================
 
 TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
@@ -6601,23 +6645,116 @@ class Account(NamedTuple):
     disabled: int | None
     token: int | None = None
     session: str | None = None
+    scopes: str | None = None
 
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
-        roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
-        stamp = (self.password or "")[-16:]  # a part of the hash, which never leaves the process
+        roles, groups, scopes = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups, self.scopes))
+        stamp = PasswordHash.read(self.password).salt if self.password else ""  # drawn with each new password
         names = (self.name, self.display_name or self.name)
-        return Actor(self.id, *names, roles, groups, self.token, self.session, stamp=stamp)
+        return Actor(self.id, *names, roles, groups, self.token, self.session, scopes, stamp)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
 
 
-class Accounts:
-    """The users of one Store."""
+UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
+"""The user whose password was found right, as long as nothing has changed since."""
 
-    def __init__(self, store: Store) -> None:
+
+class Failures:
+    """The wrong passwords of the last minutes, by user and by client address.
+
+    Each of the two has a level: a wrong password raises it by one, and it sinks by `most` in `FAILURES_SECONDS`. At
+    `most` a wrong password costs more than the refusal: who sends one is told to wait, longer each time. The passwords
+    themselves are still checked, else a stranger could lock out who has the right one. But they are checked one after
+    the other, and few may wait for that, so that guesses leave the rest of the machine to others.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], most: float) -> None:
+        self.clock, self.most = clock, most
+        self.levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # the level, and when it was that
+        self.checked: set[tuple[bytes, ...]] = set()
+        self.lock, self.slow_lane = threading.Lock(), threading.Lock()
+
+    @contextlib.contextmanager
+    def turn(self, keys: tuple[bytes, ...]) -> Iterator[None]:
+        """The time in which a password is checked. ApiError `too_many_failures` where it cannot be, for the moment."""
+        with self.lock:
+            is_slow = self.wait(keys) > 0
+            if is_slow and (keys in self.checked or len(self.checked) >= MAX_CHECKS_AT_ONCE):
+                raise self.refusal(1)
+            if is_slow:
+                self.checked.add(keys)
+        try:
+            with self.slow_lane if is_slow else contextlib.nullcontext():
+                yield
+        finally:
+            if is_slow:
+                with self.lock:
+                    self.checked.discard(keys)
+
+    def note(self, keys: tuple[bytes, ...]) -> None:
+        """Count a wrong password. ApiError `too_many_failures` when there were too many before it."""
+        now, highest = self.clock().timestamp(), self.most - 1 + MAX_RETRY_SECONDS * self.rate
+        with self.lock:
+            is_slow = self.wait(keys) > 0
+            for key in keys:
+                self.levels[key] = min(self.level(key) + 1, highest), now
+                self.levels.move_to_end(key)
+            while len(self.levels) > FAILURES_SIZE:
+                self.levels.popitem(last=False)
+            if is_slow:
+                raise self.refusal(self.wait(keys))
+
+    @property
+    def rate(self) -> float:
+        """How much a level sinks in a second."""
+        return MAX_FAILURES / FAILURES_SECONDS
+
+    def level(self, key: bytes) -> float:
+        """The level of a user or an address now."""
+        level, since = self.levels.get(key, (0.0, 0.0))
+        return max(0.0, level - max(0.0, self.clock().timestamp() - since) * self.rate)
+
+    def wait(self, keys: tuple[bytes, ...]) -> int:
+        """The seconds until another wrong password is free, 0 when it is."""
+        over = max(map(self.level, keys)) - (self.most - 1)
+        return math.ceil(over / self.rate) if over > 0 else 0
+
+    def refusal(self, seconds: int) -> ApiError:
+        """The error for who has to wait."""
+        violation = Violation((), "too_many_failures", {"seconds": seconds})
+        return ApiError("too_many_failures", violation, headers=(("Retry-After", str(seconds)),))
+
+
+def failure_keys(name: str, address: str) -> tuple[bytes, ...]:
+    """What `Failures` counts by: the user, real or not, and the address where it is known; of a fixed size."""
+    texts = [f"user {name}", *([f"address {client_network(address)}"] if address else [])]
+    return tuple(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts)
+
+
+def client_network(address: str) -> str:
+    """Who an address stands for: of IPv6 the network, because a client has many addresses in its own.
+
+    >>> client_network("192.0.2.7"), client_network("::ffff:192.0.2.7"), client_network("2001:db8::7")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::/64')
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
+
+
+class Accounts:
+    """The users of one Store. `most_failures` wrong passwords are free, see `Failures`."""
+
+    def __init__(self, store: Store, most_failures: float = MAX_FAILURES) -> None:
         self.store = store
+        self.failures = Failures(store.clock, most_failures)
         self.key = secrets.token_bytes(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
         self.used: dict[int | str, str] = {}
@@ -6628,7 +6765,7 @@ class Accounts:
     # -- who asks --
 
     def authenticate(self, request: Request) -> Actor:
-        """The user that the request's credentials prove. ApiError `unauthenticated`.
+        """The user that the request's credentials prove. ApiError `unauthenticated`, `too_many_failures`.
 
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
         """
@@ -6638,34 +6775,37 @@ class Accounts:
         else:
             scheme, _, credentials = header.partition(" ")
             check = SCHEMES.get(scheme.lower())
-            account = check(self, credentials.strip()) if check else None
+            account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
         return account.actor()
 
-    def basic(self, credentials: str) -> Account | None:
+    def basic(self, credentials: str, address: str) -> Account | None:
         """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
         try:
             name, colon, password = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
         except ValueError:
             return None
-        return self.verify(name, password) if colon else None
+        return self.verify(name, password, address) if colon else None
 
-    def bearer(self, credentials: str) -> Account | None:
-        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it."""
+    def bearer(self, credentials: str, _: str = "") -> Account | None:
+        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it.
+
+        Wrong ones are not counted: nobody guesses 256 random bits, and a client whose token has expired must learn it.
+        """
         number, bar, text = credentials.partition(",")[0].strip().rpartition("|")
         digest = hash_token(text)
         query = (
-            ACCOUNT.replace(" from", ", t.id, t.expires, t.last_used from")
+            ACCOUNT.replace(" from", ", t.id, null, t.scopes, t.expires, t.last_used from")
             + "join _tokens t on t.user_id=u.id where t.hash=?"
         )
         row = self.fetch(query, (digest,))
-        if row is None or (row[8] is not None and row[8] <= self.store.moment()) or (bar and number != str(row[7])):
+        if row is None or (row[10] is not None and row[10] <= self.store.moment()) or (bar and number != str(row[7])):
             return None
-        self.note_use("_tokens", "id", row[7], row[9])
-        return Account(*row[:8])
+        self.note_use("_tokens", "id", row[7], row[11])
+        return Account(*row[:10])
 
-    def api_key(self, credentials: str) -> Account | None:
+    def api_key(self, credentials: str, _: str = "") -> Account | None:
         """The account of `user:key`, the key being any token of that user (tastypie, ApiKeyAuthentication)."""
         name, colon, key = credentials.partition(":")
         account = self.bearer(key) if colon else None
@@ -6700,22 +6840,60 @@ class Accounts:
             query += " and exists (select 1 from _sessions s where s.hash=? and s.expires>?)"
             values += [actor.session, self.store.moment()]
         row = self.fetch(query, tuple(values))
-        current = Account._make((*row, actor.token, actor.session)).actor() if row else None
+        proved = actor.token, actor.session, dump_json(actor.scopes)
+        current = Account._make((*row, *proved)).actor() if row else None
         by_password = actor.token is None and actor.session is None
         return None if current and by_password and current.stamp != actor.stamp else current
 
-    def verify(self, name: str, password: str) -> Account | None:
-        """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
+    def verify(self, name: str, password: str, address: str = "") -> Account | None:
+        """The account, when the password is right. ApiError `too_many_failures`.
+
+        Who is unknown, disabled or without a password costs as much time as a wrong password, and gets the same answer.
+        """
         account = self.account(name)
+        if account and (account.disabled or not account.password):
+            account = None
         stored = account.password if account and account.password else self.decoy
-        proof = hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
-        if not self.remembered(proof):
-            with self.hashing:
-                right = verify_password(password, stored)
-            if not right or account is None or stored is self.decoy:
+        if not self.remembered(self.proof(name, stored, password)):
+            keys = failure_keys(name, address)
+            with self.failures.turn(keys):
+                right = self.is_right(password, stored)
+            if account is None or not right:
+                self.failures.note(keys)
                 return None
-            self.remember(proof)
+            account = self.renewed(account, stored, password)
+            self.remember(self.proof(name, account.password or "", password))
         return account
+
+    def has_password(self, name: str, password: str) -> bool:
+        """Whether a user has this password, disabled or not. Who sets passwords asks so; nothing is counted."""
+        account = self.account(name)
+        return bool(account and account.password and self.is_right(password, account.password))
+
+    def is_right(self, password: str, stored: str) -> bool:
+        """Whether a password gave a hash. What is too long to be a password is not hashed."""
+        if len(password_bytes(password)) > MAX_PASSWORD_BYTES:
+            return False
+        with self.hashing:
+            return verify_password(password, stored)
+
+    def renewed(self, account: Account, stored: str, password: str) -> Account:
+        """The account, its password hashed again where the cost was another one. The salt stays: nothing else changed.
+
+        While somebody else writes, the old hash does for another time.
+        """
+        cost, salt, _ = PasswordHash.read(stored)
+        if cost == self.store.password_cost:
+            return account
+        with self.hashing:
+            fresh = hash_password(password, self.store.password_cost, salt)
+        statement = "update _users set password=? where id=? and password=?"
+        self.store.database.write_if_free(statement, (fresh, account.id, stored))
+        return self.account(account.name) or account
+
+    def proof(self, name: str, stored: str, password: str) -> bytes:
+        """What is remembered of right credentials: it tells nothing of them, and is another one after each change."""
+        return hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
 
     def remembered(self, proof: bytes) -> bool:
         """Whether these credentials were found right some minutes ago."""
@@ -6756,21 +6934,26 @@ class Accounts:
 
     # -- signing in --
 
-    def sign_in(self, name: str, password: str) -> Account:
-        """The account that name and password prove. ApiError `sign_in`."""
-        account = self.verify(name, password)
-        if account is None or account.disabled:
+    def sign_in(self, name: str, password: str, address: str = "") -> Account:
+        """The account that name and password prove. ApiError `sign_in`, `too_many_failures`."""
+        account = self.verify(name, password, address)
+        if account is None:
             raise fail("sign_in")
         return account
 
     def open_session(self, account: Account) -> tuple[str, datetime]:
-        """Begin a session: its text, which is not kept, and when it ends. Sessions that have ended are forgotten."""
+        """Begin a session: its text, which is not kept, and when it ends. Sessions that have ended are forgotten.
+
+        ApiError `sign_in` when the password has changed since it was checked, or the user was disabled.
+        """
         text, now = secrets.token_urlsafe(32), self.store.clock()
         moment, expires = moment_text(now), now + timedelta(hours=SESSION_HOURS)
         with self.store.database.writing() as connection:
             connection.execute("delete from _sessions where expires<=?", (moment,))
-            values = (hash_token(text), account.id, moment, moment_text(expires), moment)
-            connection.execute("insert into _sessions values (?, ?, ?, ?, ?)", values)
+            query = f"insert into _sessions select ?, id, ?, ?, ? from _users where {UNCHANGED}"
+            values = (hash_token(text), moment, moment_text(expires), moment, account.id, account.password)
+            if not connection.execute(query, values).rowcount:
+                raise fail("sign_in")
         return text, expires
 
     def end_session(self, digest: str) -> None:
@@ -6783,6 +6966,11 @@ class Accounts:
         text = request.cookie(SESSION_COOKIE)
         if text:
             self.end_session(hash_token(text))
+
+    def refuse_scoped(self, actor: Actor) -> None:
+        """ApiError `forbidden` for a token with scopes: tokens and accounts are no business of those."""
+        if actor.scopes:
+            raise fail("forbidden")
 
     def form_token(self, actor: Actor) -> str:
         """What a page puts into its forms, so that no other site can make one: bound to the session, else the user."""
@@ -6801,36 +6989,43 @@ class Accounts:
         query = "select 1 from _users where password is not null and (? or not coalesce(disabled, 0))"
         return self.fetch(query, (disabled,)) is not None
 
-    def users(self) -> list[tuple[str, bool, str]]:
-        """All users: the name, whether it is disabled, the names of its groups with commas."""
+    def users(self) -> list[tuple[str, bool, list[str], list[str]]]:
+        """All users: the name, whether it is disabled, its roles, the names of its groups."""
         groups = "select name from json_each(u.groups) e join _groups g on g.id=e.value order by e.key"
         query = (
-            f"select name, coalesce(disabled, 0), (select coalesce(group_concat(name, ','), '') from ({groups}))"
-            " from _users u order by id"
+            "select name, coalesce(disabled, 0), coalesce(roles, '[]'),"
+            f" (select json_group_array(name) from ({groups})) from _users u order by id"
         )
         with self.store.database.reading() as connection:
-            return [(name, bool(disabled), names) for name, disabled, names in connection.execute(query)]
+            rows = connection.execute(query).fetchall()
+        return [(name, bool(disabled), json.loads(roles), json.loads(names)) for name, disabled, roles, names in rows]
 
     def put_user(self, name: str, any_password: bool = False, **values: Json) -> int:
         """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
 
-        ValueError for a password that `check_password` refuses, unless `any_password` is set.
+        A new password and `disabled` end the sessions of the user, and the tokens of signing in. ValueError for a
+        password that `check_password` refuses; `any_password` takes short ones.
         """
         table = self.store.schema.all_tables["_users"]
         if ":" in name:
             raise ValueError("a user name has no colon: Basic ends the name there")
         if "password" in values:
-            password = values["password"] if any_password else check_password(values["password"])
+            password = check_password(values["password"], 0 if any_password else MINIMUM_PASSWORD_BYTES)
             values["password"] = hash_password(password, self.store.password_cost)
         fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
         outcome = self.store.run(Upsert(where, create, Update(table, where, fields, {}, Const(None))))
         number = outcome.rows[0].key
-        if "password" in values and not outcome.made:
+        if ("password" in values or values.get("disabled")) and not outcome.made:
             self.end_sessions(number)
             self.end_tokens("user", "eq", number)
         return number
+
+    def remove_user(self, name: str) -> bool:
+        """Delete a user with its tokens and sessions; False when there is none. Its records and its history stay."""
+        table = self.store.schema.all_tables["_users"]
+        return bool(self.store.run(Delete(table, Compare(Path((), table.fields["name"]), "eq", name))).changed)
 
     def put_group(self, name: str) -> int:
         """The id of the group of that name, which is made when there is none."""
@@ -6842,15 +7037,23 @@ class Accounts:
     def sign_in_token(self, account: Account, name: str, hours: int) -> tuple[str, datetime, datetime]:
         """A token for somebody who has signed in: its text, when it was made, and when it ends.
 
-        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired.
+        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired. ApiError
+        `sign_in` when the password has changed since it was checked, or the user was disabled.
         """
         now = self.store.clock()
         expires = now + timedelta(hours=hours)
         self.end_tokens("expires", "lte", moment_text(now))
-        return self.add_token(account.name, name, moment_text(expires)), now, expires
+        text = self.add_token(account.name, name, moment_text(expires))
+        if self.fetch(f"select 1 from _users where {UNCHANGED}", (account.id, account.password)) is None:
+            self.end_tokens("user", "eq", account.id)
+            raise fail("sign_in")
+        return text, now, expires
 
-    def add_token(self, user: str, name: str, expires: str | None = None) -> str:
-        """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
+    def add_token(self, user: str, name: str, expires: str | None = None, scopes: Sequence[str] = ()) -> str:
+        """Make a token for a user and give its text, which is not kept. `expires` is a stored moment.
+
+        ApiError `not_found` without that user; ValueError for a scope that there is not.
+        """
         account = self.account(user)
         if account is None:
             raise fail("not_found")
@@ -6858,6 +7061,8 @@ class Accounts:
         text += f"{binascii.crc32(text.encode()):08x}"
         table = self.store.schema.all_tables["_tokens"]
         given = {"name": name, "hash": hash_token(text), "start": text[:8], "expires": expires}
+        if scopes:
+            given["scopes"] = dump_json(list(map(check_scope, scopes)))
         values: Stored = {table.fields[word]: value for word, value in given.items()}
         link = table.links["user"]
         change = Change("replace", (Item(Key(link.target.id, account.id)),))
@@ -6871,14 +7076,20 @@ class Accounts:
         of_signing_in = Compare(Path((), table.fields["name"]), "in", SIGN_IN_TOKENS)
         self.store.run(Delete(table, And((of_signing_in, Compare(Path((), compared), op, value)))))
 
-    def tokens(self) -> list[tuple[int, str, str, str, str | None, str | None]]:
-        """All tokens: id, user, name, first characters, expiry and last use."""
+    def prune_tokens(self) -> int:
+        """Delete all tokens that have expired; gives their number."""
+        table = self.store.schema.all_tables["_tokens"]
+        expired = Compare(Path((), table.fields["expires"]), "lte", self.store.moment())
+        return self.store.run(Delete(table, expired)).changed
+
+    def tokens(self) -> list[TokenLine]:
+        """All tokens, by their ids."""
         query = (
-            "select t.id, u.name, t.name, t.start, t.expires, t.last_used"
+            "select t.id, u.name, t.name, t.start, t.expires, t.last_used, coalesce(t.scopes, '[]')"
             " from _tokens t join _users u on u.id=t.user_id order by t.id"
         )
         with self.store.database.reading() as connection:
-            return [tuple(row) for row in connection.execute(query)]
+            return [TokenLine._make((*row[:6], tuple(json.loads(row[6])))) for row in connection.execute(query)]
 
     def revoke_token(self, number: int) -> bool:
         """Delete a token; False when there is none with that id."""
@@ -6886,9 +7097,28 @@ class Accounts:
         return bool(self.store.run(Delete(table, Compare(Path((), table.id), "eq", number))).changed)
 
 
-def check_password(password: str) -> str:
+class TokenLine(NamedTuple):
+    """What an administrator sees of a token: `start` its first characters, `expires` and `last_used` stored moments."""
+
+    id: int
+    user: str
+    name: str
+    start: str
+    expires: str | None
+    last_used: str | None
+    scopes: tuple[str, ...] = ()
+
+
+def check_scope(scope: str) -> str:
+    """The scope, when it is `read` or `table:` with a name. ValueError otherwise."""
+    if scope != "read" and not (scope.startswith("table:") and scope != "table:"):
+        raise ValueError(f"{scope!r} is no scope; write read, or table: and a name")
+    return scope
+
+
+def check_password(password: str, least: int = MINIMUM_PASSWORD_BYTES) -> str:
     """The password, when it has 8 to 1024 bytes. ValueError otherwise."""
-    if not 8 <= len(password.encode()) <= 1024:
+    if not least <= len(password_bytes(password)) <= MAX_PASSWORD_BYTES:
         raise ValueError("a password has at least 8 characters and at most 1024")
     return password
 
@@ -6908,11 +7138,12 @@ def hash_token(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
+SCHEMES: Mapping[str, Callable[[Accounts, str, str], Account | None]] = {
     "basic": Accounts.basic,
     "bearer": Accounts.bearer,
     "apikey": Accounts.api_key,
 }
+"""The schemes by their names in lower case; a function gets the credentials and the client's address."""
 
 
 # ======================================================================================================================
@@ -8589,10 +8820,13 @@ class NocoBase(Dialect):
         return actions[action](call)
 
     def check_role(self, request: Request) -> None:
-        """ApiError for a role in `X-Role` that the user does not have; every user is a member."""
-        role = request.header("X-Role")
-        if role and request.actor.id is not None and role not in (*request.actor.roles, "member"):
+        """Take the one role that `X-Role` picks. ApiError for one that the user does not have; all are members."""
+        role, actor = request.header("X-Role"), request.actor
+        if not role or actor.id is None:
+            return
+        if role not in (*actor.roles, "member"):
             raise fail("unauthenticated", reason="role")
+        request.actor = dataclasses.replace(actor, roles=tuple(name for name in actor.roles if name == role))
 
     def read_query(self, request: Request) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
@@ -8995,7 +9229,7 @@ class NocoBase(Dialect):
         self.services.may_write(request)
         name, password, _ = self.credentials(request)
         accounts = self.services.accounts
-        account = accounts.sign_in(accounts.name_of(name), password)
+        account = accounts.sign_in(accounts.name_of(name), password, request.client_address)
         token, _, _ = accounts.sign_in_token(account, "auth:signIn", 24 * TOKEN_DAYS)
         return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
 
@@ -9021,6 +9255,7 @@ class NocoBase(Dialect):
         self.services.authenticate(request)
         self.services.may_write(request)
         accounts, actor = self.services.accounts, request.actor
+        accounts.refuse_scoped(actor)
         if actor.token is not None:
             accounts.revoke_token(actor.token)
         if actor.session is not None:
@@ -9312,8 +9547,8 @@ class CoreData(Dialect):
 
     def error(self, error: ApiError) -> Reply:
         status = 404 if error.code == "unknown_table" else error.status
-        if status in (401, 404):
-            return html_reply(status)
+        if status in (401, 404, 429):
+            return html_reply(status, headers=error.headers)
         if status == 405:
             return html_reply(status, dict(error.headers)["Allow"], error.headers)
         key = "error_message" if status == 415 or status >= 500 else "error"
@@ -9373,7 +9608,7 @@ class CoreData(Dialect):
             self.services.authenticate(request)
             tables = self.seen_by(request.actor).listed_tables
         except ApiError as error:
-            if error.violations[0].params["reason"] != "empty":
+            if error.violations[0].params.get("reason") != "empty":
                 raise
             tables = []
         addresses = {table.name: self.address(table) for table in tables}
@@ -10000,6 +10235,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     415: ("error_media_type",),
     416: ("error_range",),
     421: ("error_misdirected",),
+    429: ("error_too_many_requests",),
     500: ("error_internal",),
     501: ("error_not_implemented",),
     503: ("error_unavailable",),
@@ -10066,6 +10302,7 @@ class Platform(Dialect):
     words: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("unauthenticated", "sign_in"), "Unauthorized"),
         "cross_site": "Forbidden",
+        "too_many_failures": "Too Many Requests",
         **dict.fromkeys(("not_found", "unknown_table"), "Not Found"),
         "link_missing": "Field {field!r} links to a record that does not exist",
         "link_taken": "Field {field!r} links to a record that belongs to another one",
@@ -10401,7 +10638,7 @@ class Platform(Dialect):
                 faults.append(Violation((name,), "type", {"types": "string"}))
         if faults:
             raise ApiError(faults[0].rule, *faults)
-        return self.services.accounts.sign_in(body["login"], body["password"])
+        return self.services.accounts.sign_in(body["login"], body["password"], request.client_address)
 
     # -- live events --
 
@@ -10539,6 +10776,7 @@ class _PlatformQuery:
 LARAVEL_WORDS: Mapping[str, str] = {
     "unauthenticated": "Unauthenticated.",
     "forbidden": "This action is unauthorized.",
+    "too_many_failures": "Too Many Attempts.",
     "internal": "Server Error",
     "not_found": "{text}",
     "method": "The {method} method is not supported for {route}. Supported methods: {allowed}.",
@@ -11995,6 +12233,9 @@ class Pages(Dialect):
         return self.words_of(((name, value) for name, values in form.items() for value in values), allowed)
 
 
+TOKEN_FIELDS = ("device_name", "expiration_date", "read_only", "tables")
+
+
 class Door(Pages):
     """The pages where one signs in and out and looks after one's tokens."""
 
@@ -12054,9 +12295,10 @@ class Door(Pages):
         if not given.get("name") or not given.get("password"):
             return self.show_login(request, given, "Write your name and your password.", 422)
         try:
-            account = accounts.sign_in(given["name"], given["password"])
+            account = accounts.sign_in(given["name"], given["password"], request.client_address)
         except ApiError as error:
-            return self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
+            page = self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
+            return dataclasses.replace(page, headers=(*page.headers, *error.headers))
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
         return redirect(target, (session_cookie(request, text, expires),))
@@ -12081,6 +12323,7 @@ class Door(Pages):
     def of_tokens(self, request: Request) -> Reply:
         """`/api_tokens`: the user's own tokens, to make and to revoke."""
         self.need_user(request)
+        self.services.accounts.refuse_scoped(request.actor)
         if request.actor.id is None:
             raise fail("refused", text="Tokens belong to users, and this server asks nobody who they are")
         match request.method:
@@ -12088,7 +12331,7 @@ class Door(Pages):
                 self.parameters(request)
                 return self.show_tokens(request)
             case "POST":
-                given = self.entries(self.read_form(request), "device_name", "expiration_date", "revoke")
+                given = self.entries(self.read_form(request), *TOKEN_FIELDS, "revoke")
                 return self.revoke(request, given["revoke"]) if "revoke" in given else self.add_token(request, given)
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
@@ -12112,11 +12355,17 @@ class Door(Pages):
             value=given.get("expiration_date"),
             min=tomorrow.isoformat(),
         )
+        read_only = element(
+            "input", id="field-read_only", name="read_only", type="checkbox", value="1", checked="read_only" in given
+        )
+        tables = element("input", id="field-tables", name="tables", value=given.get("tables"))
         form = self.form(
             request,
             "/api_tokens",
             labelled("Name of the device", device, "device_name"),
             labelled("Ends on", expiry, "expiration_date", element("small", "At its first moment, UTC. Empty: never.")),
+            labelled("Only reads", read_only, "read_only"),
+            labelled("Only these tables", tables, "tables", element("small", "With commas between. Empty: all.")),
             element("button", "Create token", class_="main"),
             class_="sheet",
         )
@@ -12128,7 +12377,10 @@ class Door(Pages):
         table = self.schema.all_tables["_tokens"]
         columns = {**table.fields, "created": table.system["_created"]}
         shape = Obj(
-            tuple((name, Col(Path((), columns[name]))) for name in ("name", "start", "created", "last_used", "expires"))
+            tuple(
+                (name, Col(Path((), columns[name])))
+                for name in ("name", "start", "created", "last_used", "expires", "scopes")
+            )
         )
         op = Select(table, shape, self.own_token(request), sort=(Sort(Path((), table.id), down=True),))
         rows = [self.token_row(request, row.key, json.loads(row.text)) for row in self.run(request, op).rows]
@@ -12143,7 +12395,8 @@ class Door(Pages):
         """One token."""
         button = element("button", "Revoke", class_="bad", aria_label=f"Revoke {token['name']}")
         revoke = self.form(request, "/api_tokens", self.hidden("revoke", number), button)
-        name = fragment(token["name"], " ", element("span", f"{token['start']}…", class_="quiet"))
+        notes = " ".join([f"{token['start']}…", *(token["scopes"] or ())])
+        name = fragment(token["name"], " ", element("span", notes, class_="quiet"))
         last = shown_moment(token["last_used"]) if token["last_used"] else "never"
         expires = shown_moment(token["expires"]) if token["expires"] else "never"
         cells = {
@@ -12172,12 +12425,24 @@ class Door(Pages):
             faults.append("Give the device a name of at most 255 characters.")
         if text and not self.is_future(text):
             faults.append("The token must end on a day after today, written as YYYY-MM-DD.")
+        scopes, wrong = self.read_scopes(given)
+        faults += wrong
         if faults:
             return self.show_tokens(request, *(note(fault, bad=True) for fault in faults), given=given, status=422)
         expires = f"{text}T00:00:00.000Z" if text else None
-        token = self.services.accounts.add_token(request.actor.name, name, expires)
+        token = self.services.accounts.add_token(request.actor.name, name, expires, scopes)
         made = note(f"The token for {name} is made. Copy it now: it is not shown again.")
         return self.show_tokens(request, made, element("pre", token, class_="copy", id="token"), status=201)
+
+    def read_scopes(self, given: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        """The scopes that a form gives to a token, and what is wrong with them."""
+        faults = [] if given.get("read_only", "1") == "1" else ["Send 1 to only read."]
+        scopes = ["read"] if "read_only" in given else []
+        for word in filter(None, map(str.strip, given.get("tables", "").split(","))):
+            table = self.schema.tables.get(word.lower())
+            scopes += [f"table:{table.name}"] if table else []
+            faults += [] if table else [f"There is no table {word[:100]!r}."]
+        return [*dict.fromkeys(scopes)], faults
 
     def is_future(self, text: str) -> bool:
         """Whether a text is a day after today."""
@@ -14060,6 +14325,7 @@ class SettingsWords(TypedDict, total=False):
     auth: bool
     strict: bool
     sign_up: bool
+    limit_failures: bool
     dialects: Sequence[str] | None
     cors: Iterable[str]
     hosts: Iterable[str] | None
@@ -14078,6 +14344,7 @@ class Settings:
     auth: bool = True
     strict: bool = False
     sign_up: bool = False
+    limit_failures: bool = True
     dialects: Sequence[str] | None = None
     cors: Iterable[str] = ()
     hosts: Iterable[str] | None = None
@@ -14100,9 +14367,10 @@ def make_app(
     `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". `users` maps names to
     passwords; they are made, or given these passwords. The other arguments: `auth` (True: every
     request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may
-    make themselves users, where a dialect has a way), `dialects` (names; None: all),
-    `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
-    (insert the schema's examples into new tables), `clock` (gives the time with a zone), `ping_interval` and
+    make themselves users, where a dialect has a way), `limit_failures` (True: slow down who sends many wrong
+    passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
+    that are answered; None: all), `examples` (insert the schema's examples into new tables), `clock` (gives the time
+    with a zone), `ping_interval` and
     `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
     `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
 
@@ -14113,7 +14381,7 @@ def make_app(
     app = open_app(read_schema(schema), os.fspath(db), Settings(**settings))
     try:
         for name, password in (users or {}).items():
-            if app.accounts.verify(name, password) is None:
+            if not app.accounts.has_password(name, password):
                 app.accounts.put_user(name, any_password=True, password=password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
@@ -14143,8 +14411,9 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
     store = Store(schema, db, settings.clock, settings.examples)
     try:
         hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
-        policy, accounts = Policy(settings.auth, origins, hosts), Accounts(store)
         for_strangers = any("anonymous" in table.schema["x-rights"] for table in schema.restricted)
+        policy = Policy(settings.auth, origins, hosts)
+        accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf)
 
         def authenticate(request: Request) -> None:
             if settings.auth:
@@ -14800,55 +15069,84 @@ def _accounts(options: argparse.Namespace) -> Iterator[Accounts]:
         store.close()
 
 
-def user_command(arguments: Sequence[str]) -> int:
-    """`minirest user`."""
+USER_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "group": ("add", "groups"),
+    "role": ("add", "roles"),
+    "display_name": ("add", "password"),
+    "email": ("add", "password"),
+}
+"""The actions on a user that an option goes with."""
+USER_ACTIONS = ("list", "add", "password", "groups", "roles", "disable", "enable", "remove")
+
+
+def user_parser() -> argparse.ArgumentParser:
+    """The options of `minirest user`."""
     parser = _parser(
         f"{PROGRAM} user",
         "Look after the users of a database. A password comes from MINIREST_PASSWORD, from the terminal, or is drawn.",
     )
-    parser.add_argument("action", choices=["list", "add", "password", "groups", "disable", "enable"])
+    parser.add_argument("action", choices=USER_ACTIONS)
     parser.add_argument("name", nargs="?")
-    parser.add_argument(
-        "--group", action="append", default=[], help="a group of the user (add), or all of them (groups); repeatable"
-    )
+    for word in ("group", "role"):
+        about = f"a {word} of the user (add), or all of them ({word}s); repeatable"
+        parser.add_argument(f"--{word}", action="append", default=[], metavar="NAME", help=about)
     parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
     parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
     parser.add_argument("--display-name", help="the name that people see")
     parser.add_argument("--email")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def user_command(arguments: Sequence[str]) -> int:
+    """`minirest user`."""
+    options = user_parser().parse_args(arguments)
+    check_user_options(options)
+    with _accounts(options) as accounts:
+        if options.action == "list":
+            for name, disabled, roles, groups in accounts.users():
+                notes = ["disabled"] if disabled else []
+                notes += [
+                    f"{word}: {','.join(those)}" for word, those in (("roles", roles), ("groups", groups)) if those
+                ]
+                print("\t".join([name, *notes]))
+            return 0
+        if (accounts.account(options.name) is None) != (options.action == "add"):
+            state = "exists already" if options.action == "add" else "does not exist"
+            raise UsageError(f"the user {options.name!r} {state}; see minirest user list", 1)
+        if options.action == "remove":
+            accounts.remove_user(options.name)
+        else:
+            accounts.put_user(options.name, **_user_values(accounts, options))
+    return 0
+
+
+def check_user_options(options: argparse.Namespace) -> None:
+    """UsageError for options that do not go with the action."""
     if (options.action == "list") != (options.name is None):
         wanted = "no name, but perhaps --schema" if options.action == "list" else "the NAME of the user"
         raise UsageError(f"minirest user {options.action} takes {wanted}")
     if options.action == "add" and ":" in options.name:
         raise UsageError("a user name has no colon: Basic ends the name there")
-    with _accounts(options) as accounts:
-        if options.action == "list":
-            for name, disabled, of_groups in accounts.users():
-                notes = ["disabled"] if disabled else []
-                print("\t".join([name, *notes, *([f"groups: {of_groups}"] if of_groups else [])]))
-            return 0
-        if (accounts.account(options.name) is None) != (options.action == "add"):
-            state = "exists already" if options.action == "add" else "does not exist"
-            raise UsageError(f"the user {options.name!r} {state}; see minirest user list", 1)
-        if options.group and options.action not in ("add", "groups"):
-            raise UsageError("--group goes with minirest user add and minirest user groups")
-        values = _user_values(options)
-        if options.group or options.action == "groups":
-            values["groups"] = [accounts.put_group(name) for name in dict.fromkeys(options.group)]
-        accounts.put_user(options.name, **values)
-    return 0
+    for word, actions in USER_OPTIONS.items():
+        if getattr(options, word) and options.action not in actions:
+            those = " and ".join(f"minirest user {action}" for action in actions)
+            raise UsageError(f"--{word.replace('_', '-')} goes with {those}")
+    if not all(map(str.strip, [*options.group, *options.role])):
+        raise UsageError("a group and a role have a name")
 
 
-def _user_values(options: argparse.Namespace) -> dict[str, Json]:
+def _user_values(accounts: Accounts, options: argparse.Namespace) -> dict[str, Json]:
     if options.action in ("disable", "enable"):
         return {"disabled": options.action == "disable"}
-    if options.action == "groups":
-        return {}
     given = {"display_name": options.display_name, "email": options.email}
-    return {
-        "password": check_password(ask_password()),
-        **{name: value for name, value in given.items() if value is not None},
-    }
+    values: dict[str, Json] = {name: value for name, value in given.items() if value is not None}
+    if options.action in ("add", "password"):
+        values["password"] = check_password(ask_password())
+    if options.group or options.action == "groups":
+        values["groups"] = [accounts.put_group(name) for name in dict.fromkeys(options.group)]
+    if options.role or options.action == "roles":
+        values["roles"] = list(dict.fromkeys(options.role))
+    return values
 
 
 def ask_password() -> str:
@@ -14866,29 +15164,47 @@ def ask_password() -> str:
     return drawn
 
 
-def token_command(arguments: Sequence[str]) -> int:
-    """`minirest token`."""
+def token_parser() -> argparse.ArgumentParser:
+    """The options of `minirest token`."""
     parser = _parser(f"{PROGRAM} token", "Look after the tokens of a database. A new one is shown once.")
-    parser.add_argument("action", choices=["list", "add", "revoke"])
+    parser.add_argument("action", choices=["list", "add", "revoke", "prune"])
     parser.add_argument("user", nargs="?", metavar="USER|ID", help="whose token (add), or which one (revoke)")
     parser.add_argument("name", nargs="?", help="what the token is for")
     parser.add_argument("--days", type=int, help="how long it holds (default: for ever)")
+    parser.add_argument("--read-only", action="store_true", help="it changes nothing")
+    parser.add_argument("--table", action="append", default=[], metavar="NAME", help="it reaches this one; repeatable")
     parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
     parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def token_command(arguments: Sequence[str]) -> int:
+    """`minirest token`."""
+    options = token_parser().parse_args(arguments)
+    if options.action != "add" and (options.name or options.days is not None or options.read_only or options.table):
+        raise UsageError("a name and the options of a token go with minirest token add")
+    if options.action in ("list", "prune") and options.user:
+        raise UsageError(f"minirest token {options.action} takes no user, but perhaps --schema")
     with _accounts(options) as accounts:
-        if options.action == "list":
-            for number, user, name, start, expires, last_used in accounts.tokens():
-                print(
-                    f"{number}\t{user}\t{name}\t{start}...\t{expires or 'never expires'}\t{last_used or 'never used'}"
-                )
-        elif options.action == "add":
-            print(add_token(accounts, options))
-        elif not re.fullmatch(r"\d{1,15}", options.user or "", re.ASCII) or not accounts.revoke_token(
-            int(options.user)
-        ):
-            raise UsageError("there is no such token; see minirest token list for the ids", 1)
+        match options.action:
+            case "list":
+                for token in accounts.tokens():
+                    print(token_line(token))
+            case "add":
+                print(add_token(accounts, options))
+            case "revoke":
+                number = options.user if re.fullmatch(r"\d{1,15}", options.user or "", re.ASCII) else "0"
+                if not accounts.revoke_token(int(number)):
+                    raise UsageError("there is no such token; see minirest token list for the ids", 1)
+            case _:
+                print(f"deleted: {accounts.prune_tokens()}")
     return 0
+
+
+def token_line(token: TokenLine) -> str:
+    """A token in the list of all."""
+    expires, used = token.expires or "never expires", token.last_used or "never used"
+    return "\t".join([str(token.id), token.user, token.name, f"{token.start}...", expires, used, *token.scopes])
 
 
 def add_token(accounts: Accounts, options: argparse.Namespace) -> str:
@@ -14900,7 +15216,18 @@ def add_token(accounts: Accounts, options: argparse.Namespace) -> str:
     if accounts.account(options.user) is None:
         raise UsageError(f"the user {options.user!r} does not exist; see minirest user list", 1)
     expires = moment_text(utc_now() + timedelta(days=options.days)) if options.days else None
-    return accounts.add_token(options.user, options.name, expires)
+    return accounts.add_token(options.user, options.name, expires, scopes_of(accounts, options))
+
+
+def scopes_of(accounts: Accounts, options: argparse.Namespace) -> list[str]:
+    """The scopes that the options give to a token. UsageError for a table that the file does not have."""
+    with accounts.store.database.reading() as connection:
+        held = {name.lower(): name for name in get_meta(connection, "layout") if not name.startswith("_")}
+    for name in options.table:
+        if name.lower() not in held:
+            raise UsageError(f"there is no table {name!r}{did_you_mean(name, held.values())}", 1)
+    tables = dict.fromkeys(f"table:{held[name.lower()]}" for name in options.table)
+    return [*(["read"] if options.read_only else []), *tables]
 
 
 def check_command(arguments: Sequence[str]) -> int:

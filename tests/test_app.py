@@ -265,7 +265,7 @@ def test_users(tmp_path: Path) -> None:
         assert ask(app, headers=AUTHORIZATION).code == 401
     with closing(minirest.make_app(SCHEMA, path, {"admin": PASSWORD, "bert": PASSWORD})) as app:
         assert ask(app, headers=AUTHORIZATION).code == 200
-        assert app.accounts.users() == [("admin", False, ""), ("bert", False, "")]
+        assert app.accounts.users() == [("admin", False, [], []), ("bert", False, [], [])]
 
 
 def test_only_disabled_users(tmp_path: Path) -> None:
