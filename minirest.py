@@ -12440,8 +12440,10 @@ class Door(Pages):
         scopes = ["read"] if "read_only" in given else []
         for word in filter(None, map(str.strip, given.get("tables", "").split(","))):
             table = self.schema.tables.get(word.lower())
-            scopes += [f"table:{table.name}"] if table else []
-            faults += [] if table else [f"There is no table {word[:100]!r}."]
+            if table and self.rights.allows(table, *VERBS):
+                scopes.append(f"table:{table.name}")
+            else:
+                faults.append(f"There is no table {word[:100]!r}.")
         return [*dict.fromkeys(scopes)], faults
 
     def is_future(self, text: str) -> bool:
@@ -15133,6 +15135,8 @@ def check_user_options(options: argparse.Namespace) -> None:
             raise UsageError(f"--{word.replace('_', '-')} goes with {those}")
     if not all(map(str.strip, [*options.group, *options.role])):
         raise UsageError("a group and a role have a name")
+    for role in {"*", "anonymous"}.intersection(options.role):
+        raise UsageError(f"nobody is given the role {role!r}: in x-rights it stands for others")
 
 
 def _user_values(accounts: Accounts, options: argparse.Namespace) -> dict[str, Json]:
