@@ -10197,7 +10197,9 @@ LARAVEL_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("enum", "const", "link_missing"), "The selected {field} is invalid."),
 }
 """What Laravel says of an error, by its rule; the rest are our own words."""
-LARAVEL_UNREADABLE = frozenset({"bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"})
+LARAVEL_UNREADABLE = frozenset(
+    {"bad_request", "bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"}
+)
 """The errors that stay 400; what can be read and is wrong is 422."""
 LARAVEL_PER_PAGE, LARAVEL_MAX_PER_PAGE = 15, 1000
 LARAVEL_UNTRIMMED = ("password", "password_confirmation", "current_password")
@@ -14032,7 +14034,7 @@ def check_target(method: bytes, target: bytes, host: bytes | None, version: byte
 def check_framing(headers: Mapping[bytes, bytes], version: bytes) -> None:
     """ApiError when it is not clear where the body ends, and for an Expect that nobody knows."""
     coding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length")
-    codings = [part.strip().lower() for part in coding.split(b",")] if coding is not None else []
+    codings = [part.strip(b" \t").lower() for part in coding.split(b",")] if coding is not None else []
     if len(codings) > codings.count(b"chunked"):
         raise fail("transfer_coding")
     if len(codings) > 1 or (codings and (length is not None or version == b"1.0")):
@@ -14113,21 +14115,23 @@ def strict_parser() -> Any:
         body_rcv: Any
         early = b""
         path = ""
+        version = "1.1"
 
         def parse_header(self, header_plus: bytes) -> None:
             try:
                 check_head(header_plus)
                 super().parse_header(header_plus)
-            except ApiError as error:
-                raise ParsingError(error) from None
-            except ValueError:
-                raise ParsingError from None
+            except (ApiError, ParsingError, ValueError) as error:
+                target = header_plus.split(b" ", 2)[1:2]
+                self.path = unquote_to_bytes(target[0].partition(b"?")[0]).decode("latin-1") if target else ""
+                raise ParsingError(error) from None  # in whose words it is refused depends on the path
             if self.chunked:
                 self.body_rcv = strict_chunks()(self.body_rcv.getbuf())
 
         def received(self, data: bytes) -> int:
             if self.body_rcv is None and self.breaks_lines(data):
-                self.error, self.completed = bad_request(fail("bad_request", reason="lines end in CR LF")), True
+                reason = "it begins with its method, and its lines end in CR LF"
+                self.error, self.completed = bad_request(fail("bad_request", reason=reason)), True
                 return len(data)
             consumed = super().received(data)
             if self.completed:
@@ -14145,8 +14149,8 @@ def strict_parser() -> Any:
     return Parser
 
 
-def refusal_of(error: Any) -> ApiError:
-    """Our error for one with which waitress refuses a request, or fails."""
+def refusal_of(error: Any, number: str) -> ApiError:
+    """Our error for one with which waitress refuses the request with an id, or fails."""
     match error.code, error.body:
         case _, ApiError():
             return error.body
@@ -14155,7 +14159,8 @@ def refusal_of(error: Any) -> ApiError:
         case 431, _:
             return fail("headers_too_large", limit=MAX_HEADER_BYTES)
         case 500, _:
-            return fail("internal", request="of this address")
+            log.error("request %s failed as the line before says", number)
+            return fail("internal", request=number)
         case _:
             return fail("bad_request", reason="a header or a chunk is not written as it should be")
 
@@ -14172,7 +14177,7 @@ def refusing_task() -> Any:
 
         def execute(self) -> None:
             started, number, ours = time.perf_counter(), secrets.token_hex(8), self.channel.server.ours
-            error = refusal_of(self.request.error)
+            error = refusal_of(self.request.error, number)
             if ours:
                 reply = ours.failure(None, self.request.path, error, number)
             else:

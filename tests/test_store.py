@@ -558,7 +558,7 @@ def test_what_no_request_can_do(tmp_path: Path, where: str) -> None:
             blocks.append((store.database.reading, [*HARMFUL, *WRITES]))
         for block, statements in blocks:
             for statement in statements:
-                refused = "not authorized|prohibited|may not be modified|cannot VACUUM"
+                refused = "not authorized|authorization denied|prohibited|may not be modified|cannot VACUUM"
                 with pytest.raises(sqlite3.Error, match=refused), block() as connection:
                     connection.execute(statement)
         assert store.database.writer.execute("select sql from sqlite_master").fetchall() == kept
