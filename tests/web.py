@@ -69,7 +69,9 @@ def send(
     started: list[Any] = []
     parts = app(request, lambda status, head, *_: started.extend([status, head]))
     status, head = started
-    return Answer(int(status[:3]), dict(head), b"".join(parts))
+    headers = dict(head)
+    headers.pop("X-Request-Id", None)  # another one each time
+    return Answer(int(status[:3]), headers, b"".join(parts))
 
 
 def part(name: str, data: bytes = b"", file: str | None = None, kind: str = "") -> bytes:
