@@ -150,6 +150,9 @@ MAX_SORT_TERMS = 16
 MAX_SEARCH_LENGTH = 1000
 MAX_VIOLATIONS = 100
 MAX_EXPRESSION_DEPTH = 300
+MAX_VALUE_BYTES = 512 * 1024 * 1024
+MAX_STATEMENT_BYTES = 1024 * 1024
+MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
@@ -161,6 +164,8 @@ STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
 MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
+LINGER_SECONDS = 2.0
+ACCEPT_PAUSE_SECONDS = 1.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
 MINIMUM_PASSWORD_BYTES = 8
@@ -183,6 +188,7 @@ SqlValue: TypeAlias = int | float | str | bytes | None
 """A value that SQLite stores."""
 
 log = logging.getLogger("minirest")
+request_log = logging.getLogger("minirest.requests")
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -210,6 +216,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "unknown_operator": ErrorRule(400, "Unknown operator {name!r} for field {field!r}; allowed are {allowed}"),
     "unknown_parameter": ErrorRule(400, "Unknown parameter {name!r}{hint}"),
     # the form of a request
+    "bad_request": ErrorRule(400, "The request is not valid HTTP: {reason}"),
     "bad_path": ErrorRule(400, "The path is not valid UTF-8 text"),
     "bad_query": ErrorRule(400, "The query string is not valid: {reason}"),
     "bad_brackets": ErrorRule(400, "Broken brackets in parameter {name!r}: write name, name[key] or name[key][key]"),
@@ -221,6 +228,10 @@ ERRORS: Mapping[str, ErrorRule] = {
     "bad_header": ErrorRule(400, "Invalid header {name!r}: {reason}"),
     "too_many_parameters": ErrorRule(400, "More than {limit} parameters"),
     "too_large": ErrorRule(413, "The body is larger than {limit} bytes"),
+    "headers_too_large": ErrorRule(431, "The headers are larger than {limit} bytes"),
+    "expectation": ErrorRule(417, "Nothing but 100-continue can be expected, not {value!r}"),
+    "transfer_coding": ErrorRule(501, "The body can come in chunks, and in no other transfer coding"),
+    "http_version": ErrorRule(505, "HTTP {version} is not spoken here; use 1.1 or 1.0"),
     "media_type": ErrorRule(415, "The content type {value!r} is not supported; send {allowed}"),
     "bad_filter": ErrorRule(400, "Invalid filter at {name!r}: {reason}"),
     "filter_too_large": ErrorRule(400, "The filter is too large: {reason}"),
@@ -4290,8 +4301,43 @@ def is_write(op: Operation) -> bool:
 # 9  Database
 #
 # Connections and transactions. A file has one connection for writing and some for reading; a database in memory has
-# one for everything. Whoever writes does not commit: `Database.writing` does.
+# one for everything. Whoever writes does not commit: `Database.writing` does. What a connection may do while requests
+# are served is held by SQLite itself: its limits, an authorizer, and a time for all that one request asks for.
 # ======================================================================================================================
+
+
+SQLITE_LIMITS: Mapping[int, int] = {
+    sqlite3.SQLITE_LIMIT_LENGTH: MAX_VALUE_BYTES,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: MAX_STATEMENT_BYTES,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: MAX_STATEMENT_VALUES,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: MAX_EXPRESSION_DEPTH,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 8 * MAX_SEARCH_LENGTH,  # each letter escaped, and of four bytes
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,  # a foreign key that cascades is one
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+READ_ACTIONS = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_TRANSACTION,
+    }
+)
+WRITE_ACTIONS = READ_ACTIONS | {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+
+
+def authorizer(actions: frozenset[int]) -> Callable[..., int]:
+    """What SQLite asks about each part of a statement that it prepares: neither schema, files nor settings change."""
+
+    def allows(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if action not in actions:
+            harmless = action == sqlite3.SQLITE_PRAGMA and first == "table_info"  # it shows what any read could
+            return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
+
+    return allows
 
 
 def _fold(text: SqlValue) -> SqlValue:
@@ -4301,7 +4347,7 @@ def _fold(text: SqlValue) -> SqlValue:
 def storage_error(error: sqlite3.Error) -> ApiError:
     """The ApiError for what SQLite says of the database itself."""
     name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN")):  # the last: no more files may be open
         return ApiError("busy", headers=(("Retry-After", "1"),))
     if name.startswith("SQLITE_INTERRUPT"):
         return fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
@@ -4313,8 +4359,13 @@ def storage_error(error: sqlite3.Error) -> ApiError:
     for start, reason in reasons.items():
         if name.startswith(start):
             return fail("storage", reason=reason)
-    if str(error).startswith(("parser stack overflow", "Expression tree is too large", "at most ", "too many ")):
+    text = str(error)
+    if text.startswith(("parser stack overflow", "Expression tree is too large", "at most ", "too many ")):
         return fail("filter_too_large", reason="the request nests too deep")
+    if text.startswith(("query string is too large", "LIKE or GLOB pattern too complex")):
+        return fail("filter_too_large", reason="the request asks for too much at once")
+    if name.startswith("SQLITE_TOOBIG") or text.startswith("string or blob too big"):
+        return fail("refused", text=f"A record, with all that it shows, has more than {MAX_VALUE_BYTES} bytes")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return fail("storage", reason="the file is damaged")
     raise error
@@ -4327,6 +4378,12 @@ def make_private(path: str) -> None:
     """
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+class Allowance(threading.local):
+    """The seconds of database time that the request of this thread has left."""
+
+    seconds = math.inf
 
 
 class Database:
@@ -4344,6 +4401,7 @@ class Database:
         self.write_lock = threading.RLock()
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
+        self.allowance = Allowance()
         self.writer = self.connect(writing=True)
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
@@ -4356,12 +4414,15 @@ class Database:
             cached_statements=512,
         )
         try:
-            connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, MAX_EXPRESSION_DEPTH)
+            for limit, value in SQLITE_LIMITS.items():
+                connection.setlimit(limit, value)
             connection.execute("pragma foreign_keys=on")
             connection.execute("pragma trusted_schema=off")
             connection.execute("pragma synchronous=full")
+            connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
             if not writing:
                 connection.execute("pragma query_only=on")
+                connection.set_authorizer(authorizer(READ_ACTIONS))
         except sqlite3.Error:
             connection.close()
             raise
@@ -4370,10 +4431,30 @@ class Database:
         connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
         return connection
 
+    def another(self) -> sqlite3.Connection:
+        """One more connection for reading. ApiError when there is no room for it."""
+        try:
+            return self.connect()
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
     def use_wal(self) -> None:
         """Let readers go on while somebody writes. It changes the file, so it must be known to be ours."""
         if not self.in_memory:
             self.writer.execute("pragma journal_mode=wal")
+
+    def freeze(self) -> None:
+        """The tables are made: from now on the connection for writing changes records, and nothing else."""
+        self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """One request: all its statements in this thread together have `STATEMENT_TIMEOUT_SECONDS`."""
+        before, self.allowance.seconds = self.allowance.seconds, STATEMENT_TIMEOUT_SECONDS
+        try:
+            yield
+        finally:
+            self.allowance.seconds = before
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -4385,7 +4466,7 @@ class Database:
         try:
             connection = self.idle.pop()
         except IndexError:
-            connection = self.connect()
+            connection = self.another()
         try:
             with self.limited(connection, STATEMENT_TIMEOUT_SECONDS):
                 yield connection
@@ -4420,8 +4501,9 @@ class Database:
 
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-        """Stop the statements of the block when they take longer together."""
-        self.deadlines[id(connection)] = time.monotonic() + seconds
+        """Stop the statements of the block when they take longer together, or longer than their request has left."""
+        started = time.monotonic()
+        self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -4432,6 +4514,7 @@ class Database:
             raise storage_error(error) from error
         finally:
             self.deadlines.pop(id(connection), None)
+            self.allowance.seconds -= time.monotonic() - started
 
     def close(self) -> None:
         """Close all connections; what the write-ahead log holds goes into the file."""
@@ -5745,6 +5828,7 @@ class Store:
             check_ours(self.database.writer)
             self.database.use_wal()
             self.is_new = self.open(examples)
+            self.database.freeze()
         except BaseException:
             self.close()
             if new_file:
@@ -5929,7 +6013,7 @@ class Store:
         with self.database.write_lock:
             with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
                 writer = self.writer(connection, origin)
-                writer.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
+                writer.deadline = self.database.deadlines[id(connection)]
                 outcome = work(writer)
                 writer.finish()
                 events = writer.events() if self.listeners else []
@@ -6212,13 +6296,19 @@ class Request:
         return str(self.environ.get("REMOTE_ADDR") or "")
 
     @property
+    def is_secure(self) -> bool:
+        """Whether the client is known to speak TLS, to this server or to a proxy that may say so."""
+        return bool(self.environ.get("wsgi.url_scheme") == "https")
+
+    @property
     def origin(self) -> str | None:
         """The origin of the page that asks, None when no page of another origin does."""
         foreign = self.header("Sec-Fetch-Site") in ("cross-site", "same-site")  # another port is of the same site
         origin = self.header("Origin")
         if origin is None:
             return "null" if foreign else None
-        ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
+        schemes = ("https",) if self.is_secure else ("http", "https")  # a proxy may speak TLS and not tell us
+        ours = bool(self.host) and origin in [f"{scheme}://{self.host.lower()}" for scheme in schemes]
         return None if ours and not foreign else origin
 
     @property
@@ -7128,7 +7218,7 @@ def session_cookie(request: Request, text: str, expires: datetime) -> tuple[str,
 
     Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
     """
-    secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
+    secure = "; Secure" if request.is_secure else ""
     end = format_datetime(expires.astimezone(UTC), usegmt=True)
     return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
@@ -10234,11 +10324,14 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     413: ("error_too_large",),
     415: ("error_media_type",),
     416: ("error_range",),
+    417: ("error_expectation",),
     421: ("error_misdirected",),
     429: ("error_too_many_requests",),
+    431: ("error_headers_too_large",),
     500: ("error_internal",),
     501: ("error_not_implemented",),
     503: ("error_unavailable",),
+    505: ("error_http_version",),
     507: ("error_storage",),
 }
 """What an error's `tags` are, by its status."""
@@ -10804,7 +10897,9 @@ LARAVEL_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("enum", "const", "link_missing"), "The selected {field} is invalid."),
 }
 """What Laravel says of an error, by its rule; the rest are our own words."""
-LARAVEL_UNREADABLE = frozenset({"bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"})
+LARAVEL_UNREADABLE = frozenset(
+    {"bad_request", "bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"}
+)
 """The errors that stay 400; what can be read and is wrong is 422."""
 LARAVEL_PER_PAGE, LARAVEL_MAX_PER_PAGE = 15, 1000
 LARAVEL_UNTRIMMED = ("password", "password_confirmation", "current_password")
@@ -14073,8 +14168,9 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 # 28  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
-# objects are left out. Who may write from another origin and which host names are answered is decided here, before
-# any dialect.
+# objects are left out. Who may write from another origin, which host names are answered and which proxies are believed
+# is decided here, before any dialect. Each request has an id, which its answer and the log tell; a line of the log
+# holds no secret and cannot pass for another one.
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
@@ -14085,21 +14181,67 @@ SECURITY_HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
+HEALTH = "/health/"
+HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+SECRET = re.compile(r"passw|token|secret|api_?key|authoriz|cookie|\bsid\b|mrt_", re.ASCII | re.IGNORECASE)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 @dataclass(frozen=True)
 class Policy:
-    """Which pages and host names are served.
+    """Which pages and host names are served, and which proxies are believed.
 
     `origins` may call from a browser ("*": all, without authentication only). `hosts` are the names in the Host header
-    that are answered; None means any, for an application that is part of another.
+    that are answered; None means any, for an application that is part of another. `proxies` may say whom they speak
+    for.
     """
 
     auth: bool = True
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] | None = None
+    proxies: tuple[Network, ...] = ()
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address is one of our proxies. ValueError when it is none at all."""
+        found = ipaddress.ip_address(address)
+        found = getattr(found, "ipv4_mapped", None) or found
+        return any(found in network for network in self.proxies)
+
+    def before_proxies(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """The environment as it was before our proxies. ApiError when one of them says what cannot be read.
+
+        Each proxy adds at the end of X-Forwarded-For whom it speaks for; what stands before the last address that is
+        no proxy of ours was written by a stranger. Other peers' headers are left alone, and nothing here reads them.
+        """
+        with contextlib.suppress(ValueError):  # a socket of the file system has no address
+            if self.proxies and self.trusts(environ.get("REMOTE_ADDR", "")):
+                return environ | self.forwarded(environ)
+        return environ
+
+    def forwarded(self, environ: Mapping[str, Any]) -> dict[str, Any]:
+        """What one of our proxies says: the client's address, scheme and host."""
+        changed: dict[str, Any] = {}
+        try:
+            for address in reversed(environ.get("HTTP_X_FORWARDED_FOR", environ["REMOTE_ADDR"]).split(",")):
+                changed["REMOTE_ADDR"] = address.strip()
+                if not self.trusts(address.strip()):
+                    break
+        except ValueError:
+            raise fail("bad_header", name="X-Forwarded-For", reason="write addresses, with commas") from None
+        scheme, host = environ.get("HTTP_X_FORWARDED_PROTO"), environ.get("HTTP_X_FORWARDED_HOST")
+        if scheme is not None:
+            if scheme.lower() not in ("http", "https"):
+                raise fail("bad_header", name="X-Forwarded-Proto", reason="write http or https")
+            changed["wsgi.url_scheme"] = scheme.lower()
+        if host is not None:
+            if not HOST.fullmatch(host):
+                raise fail("bad_header", name="X-Forwarded-Host", reason="write one host")
+            changed["HTTP_HOST"] = host
+        return changed
 
     def check_host(self, request: Request) -> None:
         """ApiError `wrong_host` for a name that is not ours; another site can point a name of its own here."""
@@ -14142,6 +14284,44 @@ class Policy:
         return Reply(204, headers=answer)
 
 
+def loggable(text: str) -> str:
+    """A text in quotes, in printable ASCII: it can neither end a line nor turn its direction.
+
+    >>> print(loggable("a\\n\u202e"))
+    "a\\n\\u202e"
+    """
+    return json.dumps(text).replace("\x7f", "\\u007f")
+
+
+def without_secrets(query: str) -> str:
+    """A query for the log: what names or seems to hold a secret has lost its value, however it is encoded.
+
+    >>> without_secrets("a=1&%74oken=x&data[password]=y&filter={%22secret%22:1}")
+    'a=1&%74oken=...&data[password]=...&filter=...'
+    """
+    parts = (part.partition("=") for part in query.split("&"))
+    hidden = (SECRET.search(unquote_to_bytes(name + value).decode("latin-1")) for name, _, value in parts)
+    return "&".join(
+        part.partition("=")[0] + "=..." if secret else part
+        for part, secret in zip(query.split("&"), hidden, strict=True)
+    )
+
+
+def log_request(number: str, environ: Mapping[str, Any], status: int, started: float, user: str = "-") -> None:
+    """A line for a request: its id, method, address, status, time, and who asked."""
+    if not request_log.isEnabledFor(logging.INFO):
+        return
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    path = re.sub(rf"{TOKEN_PREFIX}\w+", f"{TOKEN_PREFIX}...", path)
+    query = without_secrets(environ.get("QUERY_STRING", ""))
+    address = loggable(f"{path}?{query}" if query else path)
+    method, milliseconds = (
+        loggable(environ.get("REQUEST_METHOD", "-")[:20])[1:-1],
+        (time.perf_counter() - started) * 1000,
+    )
+    request_log.info("%s %s %s %d %.1f ms %s", number, method, address, status, milliseconds, user)
+
+
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
@@ -14157,7 +14337,7 @@ class Application:
         )
         self.dialects = [DIALECTS[name](services) for name in dialects]
         self.pages = [Overview(services, self.dialects), *(part(services) for part in PAGES)]
-        self.on_request: Callable[[Request | None, int, float], None] | None = None
+        self.stopping = False
         self.router, self.own_router = self.make_routers()
 
     def make_routers(self) -> tuple[bottle.Bottle, bottle.Bottle]:
@@ -14165,7 +14345,8 @@ class Application:
         import bottle
 
         router = bottle.Bottle()
-        routes = [*Downloads(self.store).routes()]
+        routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
+        routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
         for route in routes:  # most specific first
@@ -14175,25 +14356,30 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        started, request = time.perf_counter(), None
+        started, number, request = time.perf_counter(), secrets.token_hex(8), None
         try:
+            environ = self.policy.before_proxies(environ)
             request = Request(environ, self.limits)
-            reply = self.answer(request, environ)
+            with self.store.database.request():
+                reply = self.answer(request)
             if reply is None:
                 return self.router(environ, start_response)  # type: ignore[no-any-return]
         except Exception as error:
-            reply = self.failure(request, environ, error)
+            reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
             if request and request.form:
                 request.form.close()
-        if self.on_request:
-            with contextlib.suppress(Exception):  # whatever becomes of the line, the request is answered
-                self.on_request(request, reply.status, time.perf_counter() - started)
-        return self.send(request, reply, environ, start_response)
+        user = loggable(request.actor.name) if request and request.actor.name else "-"
+        log_request(number, environ, reply.status, started, user)
+        start_response(status_line(reply.status), self.headers(request, reply, number))
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            return [b""]
+        return reply.stream.pieces if reply.stream else [reply.body]
 
-    def answer(self, request: Request, environ: Mapping[str, Any]) -> Reply | None:
+    def answer(self, request: Request) -> Reply | None:
         """The reply to a request, None when it is a route of the embedding program."""
-        self.policy.check_host(request)
+        if not request.path.startswith(HEALTH):  # a probe may know nothing but our address
+            self.policy.check_host(request)
         if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
@@ -14224,21 +14410,28 @@ class Application:
         allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
         return not_allowed(request, allowed) if allowed else fail("not_found")
 
-    def failure(self, request: Request | None, environ: Mapping[str, Any], error: Exception) -> Reply:
-        """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with a number."""
+    def of_health(self, request: Request) -> Reply:
+        """`/health/live` and `/health/ready`: whether there is a process, and whether it takes requests."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        if self.stopping and request.path.endswith("ready"):
+            return json_reply('{"status":"stopping"}', 503)
+        return json_reply('{"status":"ok"}')
+
+    def failure(self, request: Request | None, path: str, error: Exception, number: str) -> Reply:
+        """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with the id."""
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             with contextlib.suppress(sqlite3.Error):
                 error = storage_error(error)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             error = fail("storage", reason="the disk is full")
         if not isinstance(error, ApiError):
-            number = secrets.token_hex(8)
             log.error("request %s failed", number, exc_info=error)
             error = fail("internal", request=number)
         page = next((page for page in self.pages if request and page.owns(request)), None)
         if page and request:
             return page.failure(request, error)
-        return self.dialect_at(environ.get("PATH_INFO", "")).error(error)
+        return self.dialect_at(path).error(error)
 
     def dialect_at(self, path: str) -> Dialect:
         """The dialect whose address a path is: the one with the longest base that fits."""
@@ -14250,20 +14443,12 @@ class Application:
         ]
         return max(fitting)[2] if fitting else self.dialects[0]
 
-    def send(
-        self, request: Request | None, reply: Reply, environ: Mapping[str, Any], start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Hand a reply to the WSGI server."""
-        has_body = reply.status not in (101, 204, 304)
-        headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
-        own = {name for name, _ in reply.headers}
-        headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
+    def headers(self, request: Request | None, reply: Reply, number: str) -> list[tuple[str, str]]:
+        """All headers of an answer."""
+        headers = headers_of(reply, number)
         if request:
             headers += self.policy.cors_headers(request)
-        start_response(f"{reply.status} {REASONS.get(reply.status, 'Unknown')}", headers)
-        if environ.get("REQUEST_METHOD") == "HEAD":
-            return [b""]
-        return reply.stream.pieces if reply.stream else [reply.body]
+        return headers
 
     def action(self, table: str, name: str) -> Callable[[ActionFunction], ActionFunction]:
         """Make a function an action of Qore on the records of a table: `@app.action("contacts", "send_invoice")`.
@@ -14286,7 +14471,26 @@ class Application:
 
     def close(self) -> None:
         """Close the database."""
+        self.stopping = True
         self.store.close()
+
+
+def headers_of(reply: Reply, number: str) -> list[tuple[str, str]]:
+    """The headers of an answer to the request with an id; no client is believed about that."""
+    has_body = reply.status not in (101, 204, 304)
+    headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
+    own = {name for name, _ in reply.headers}
+    return [
+        *headers,
+        *(pair for pair in SECURITY_HEADERS if pair[0] not in own),
+        *reply.headers,
+        ("X-Request-Id", number),
+    ]
+
+
+def status_line(status: int) -> str:
+    """A status with its reason."""
+    return f"{status} {REASONS.get(status, 'Unknown')}"
 
 
 REASONS = {status.value: status.phrase for status in HTTPStatus} | {
@@ -14331,6 +14535,7 @@ class SettingsWords(TypedDict, total=False):
     dialects: Sequence[str] | None
     cors: Iterable[str]
     hosts: Iterable[str] | None
+    trusted_proxies: Iterable[str]
     examples: bool
     clock: Callable[[], datetime]
     ping_interval: float
@@ -14350,6 +14555,7 @@ class Settings:
     dialects: Sequence[str] | None = None
     cors: Iterable[str] = ()
     hosts: Iterable[str] | None = None
+    trusted_proxies: Iterable[str] = ()
     examples: bool = True
     clock: Callable[[], datetime] = utc_now
     ping_interval: float = 25.0
@@ -14371,10 +14577,10 @@ def make_app(
     request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may
     make themselves users, where a dialect has a way), `limit_failures` (True: slow down who sends many wrong
     passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
-    that are answered; None: all), `examples` (insert the schema's examples into new tables), `clock` (gives the time
-    with a zone), `ping_interval` and
-    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
-    `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
+    that are answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
+    believed), `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone),
+    `ping_interval` and `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later
+    it is missed), `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -14393,6 +14599,14 @@ def make_app(
     return app
 
 
+def read_network(text: str) -> Network:
+    """An address or a network of proxies. ValueError when it is none."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address of a proxy; write 10.0.0.7, or a network: 10.0.0.0/24") from None
+
+
 def open_app(schema: Schema, db: str, settings: Settings) -> Application:
     """The application over a database, whether it has users or not."""
     origins = frozenset(settings.cors)
@@ -14409,12 +14623,13 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise ValueError("ping_interval and ping_timeout are seconds, above 0")
     if min(settings.max_body, settings.max_upload) <= 0:
         raise ValueError("max_body and max_upload are bytes, above 0")
+    proxies = tuple(map(read_network, settings.trusted_proxies))
     check_rules(schema)
     store = Store(schema, db, settings.clock, settings.examples)
     try:
         hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
         for_strangers = any("anonymous" in table.schema["x-rights"] for table in schema.restricted)
-        policy = Policy(settings.auth, origins, hosts)
+        policy = Policy(settings.auth, origins, hosts, proxies)
         accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf)
 
         def authenticate(request: Request) -> None:
@@ -14435,7 +14650,9 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
 # 29  Server
 #
 # `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
-# made to be: its parser, its task and its channel have subclasses of ours, made when they are first needed.
+# made to be: its server, channel, parser and tasks have subclasses of ours, made when they are first needed. A request
+# that two servers in a row could read in two ways is refused (`check_head`), in the words of the dialect whose address
+# it is, and ends its connection.
 # ======================================================================================================================
 
 
@@ -14490,16 +14707,19 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
     """waitress, bound, with settings that hold in the open."""
-    from waitress.server import create_server
-
-    make: Any = create_server  # what it gives is one server or several, and here there is one socket
-    limits = app.limits if isinstance(app, Application) else BODY_LIMITS
+    ours = app if isinstance(app, Application) else None
+    limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
-    server = make(
+    files = open_files(MAX_CONNECTIONS + 100)
+    bound = bind_socket(host, port)
+    server = strict_server()(
         app,
-        sockets=[bind_socket(host, port)],
+        {},
+        _sock=bound,
+        sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
+        bind_socket=False,
         threads=8,
-        connection_limit=max(100, open_files(MAX_CONNECTIONS + 100) - 100),  # the others are the database's
+        connection_limit=max(files - 100, files // 2),  # the others are the database's
         asyncore_use_poll=hasattr(select, "poll"),
         channel_timeout=30,
         cleanup_interval=5,
@@ -14508,9 +14728,9 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         outbuf_high_watermark=buffered,  # on the disk: no worker waits until a slow client has its file
         ident=None,
         expose_tracebacks=False,
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
-    server.channel_class = strict_channel()
+    server.ours = ours
     return server
 
 
@@ -14527,6 +14747,125 @@ def open_files(wanted: int) -> int:
     return hard
 
 
+REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,19}) ([!\"$-~]+) HTTP/(\d\.\d)")
+ABSOLUTE = re.compile(rb"https?://([^/?]+)([/?].*)?", re.IGNORECASE)
+CHUNK_LINE = re.compile(rb"[^\r\n]{1,1024}(\r\n?)?")  # also the beginning of one
+SINGLE_HEADERS = frozenset(
+    {b"authorization", b"content-length", b"content-type", b"expect", b"host", b"origin", b"transfer-encoding"}
+)
+
+
+def check_head(head: bytes) -> None:
+    """ApiError for a request line and headers that two servers in a row could read in two ways.
+
+    Forms that waitress itself refuses are left to it.
+    """
+    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    line = REQUEST_LINE.fullmatch(first)
+    if not line:
+        raise fail("bad_request", reason="write METHOD /path HTTP/1.1, with single spaces and in ASCII")
+    method, target, version = line.groups()
+    if version not in (b"1.0", b"1.1"):
+        raise fail("http_version", version=version.decode())
+    if len(lines) > MAX_HEADERS:
+        raise fail("bad_request", reason=f"it has more than {MAX_HEADERS} headers")
+    if any(line.startswith((b" ", b"\t")) for line in lines):
+        raise fail("bad_request", reason="a header goes on in a second line")
+    pairs = [(name.lower(), value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)]
+    headers = dict(pairs)
+    for name in SINGLE_HEADERS & headers.keys() if len(headers) < len(pairs) else ():
+        if sum(name == other for other, _ in pairs) > 1:
+            raise fail("bad_request", reason=f"the header {name.decode().title()} is there twice")
+    check_target(method, target, headers.get(b"host"), version)
+    check_framing(headers, version)
+
+
+def check_target(method: bytes, target: bytes, host: bytes | None, version: bytes) -> None:
+    """ApiError for a missing or broken Host, and for a target that is no path.
+
+    An absolute address names the host a second time. A proxy goes by the address, others by the header, so both have to
+    be the same.
+    """
+    if host is None and version == b"1.1":
+        raise fail("bad_request", reason="the header Host is missing")
+    if host is not None and not HOST.fullmatch(host.decode("latin-1")):
+        raise fail("bad_request", reason="the header Host is not a name with a port")
+    if target.startswith(b"/") or (method, target) == (b"OPTIONS", b"*"):
+        return
+    absolute = ABSOLUTE.fullmatch(target)
+    if not absolute or not host or absolute[1].lower() != host.lower():
+        raise fail("bad_request", reason="the target is neither a path nor an address at the host of the header Host")
+
+
+def check_framing(headers: Mapping[bytes, bytes], version: bytes) -> None:
+    """ApiError when it is not clear where the body ends, and for an Expect that nobody knows."""
+    coding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length")
+    codings = [part.strip(b" \t").lower() for part in coding.split(b",")] if coding is not None else []
+    if len(codings) > codings.count(b"chunked"):
+        raise fail("transfer_coding")
+    if len(codings) > 1 or (codings and (length is not None or version == b"1.0")):
+        raise fail("bad_request", reason="the length of the body is not clear")
+    if length is not None and not re.fullmatch(rb"[0-9]{1,18}", length):
+        raise fail("bad_request", reason="the header Content-Length is not a number")
+    expected = headers.get(b"expect", b"100-continue")
+    if expected.lower() != b"100-continue":
+        raise fail("expectation", value=expected[:100].decode("latin-1"))
+
+
+@functools.cache
+def strict_server() -> Any:
+    """waitress' server with our channel. When no more files may be open it waits a moment, in place of trying on."""
+    from waitress.server import TcpWSGIServer
+
+    class Server(TcpWSGIServer):
+        channel_class = strict_channel()
+        ours: Application | None = None
+        paused_until = 0.0
+
+        def accept(self) -> Any:
+            try:
+                return super().accept()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                log.warning("a connection has to wait: %s", error.strerror)
+                self.paused_until = time.monotonic() + ACCEPT_PAUSE_SECONDS
+                return None
+
+        def readable(self) -> bool:
+            return bool(super().readable()) and time.monotonic() >= self.paused_until
+
+    return Server
+
+
+@functools.cache
+def strict_chunks() -> Any:
+    """waitress' reader of chunks, fed line by line: it would take one that ends in LF alone, is empty or never ends."""
+    from waitress.receiver import ChunkedReceiver
+    from waitress.utilities import BadRequest
+
+    bad_request: Any = BadRequest  # it carries what it is given to our task
+
+    class Chunks(ChunkedReceiver):
+        def received(self, s: bytes) -> int:
+            taken = 0
+            while taken < len(s) and not self.completed and not self.error:
+                rest = s[taken:]
+                if not self.chunk_remainder and not self.validate_chunk_end and not self.all_chunks_received:
+                    rest = rest[: rest.find(b"\n") + 1] or rest
+                    if not CHUNK_LINE.fullmatch(self.control_line + rest):
+                        self.error = bad_request(fail("bad_request", reason="a line before a chunk is not a number"))
+                        return len(s)
+                else:
+                    rest = rest[: self.chunk_remainder or (2 - len(self.chunk_end)) * self.validate_chunk_end or None]
+                taken += super().received(rest)
+                if len(self.trailer) > MAX_HEADER_BYTES:
+                    self.error = bad_request(fail("headers_too_large", limit=MAX_HEADER_BYTES))
+            return taken
+
+    return Chunks
+
+
 @functools.cache
 def strict_parser() -> Any:
     """waitress' parser, which refuses what two servers in a row could read in two ways.
@@ -14534,33 +14873,91 @@ def strict_parser() -> Any:
     What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
     """
     from waitress.parser import HTTPRequestParser, ParsingError
+    from waitress.utilities import BadRequest
+
+    bad_request: Any = BadRequest
 
     class Parser(HTTPRequestParser):
+        body_rcv: Any
         early = b""
+        path = ""
+        version = "1.1"
 
         def parse_header(self, header_plus: bytes) -> None:
-            first, *lines = header_plus.lower().split(b"\r\n")
-            pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
-            names, codings = (
-                [name for name, _ in pairs],
-                [value for name, value in pairs if name == b"transfer-encoding"],
-            )
-            if len(lines) > MAX_HEADERS:
-                raise ParsingError("Too many headers")
-            if codings not in ([], [b"chunked"]) or (codings and b"content-length" in names):
-                raise ParsingError("The length of the body is not clear")
-            if names.count(b"host") > 1 or (first.endswith(b"http/1.1") and b"host" not in names):
-                raise ParsingError("There must be one Host header")
-            super().parse_header(header_plus)
+            try:
+                check_head(header_plus)
+                super().parse_header(header_plus)
+            except (ApiError, ParsingError, ValueError) as error:
+                target = header_plus.split(b" ", 2)[1:2]
+                self.path = unquote_to_bytes(target[0].partition(b"?")[0]).decode("latin-1") if target else ""
+                raise ParsingError(error) from None  # in whose words it is refused depends on the path
+            if self.chunked:
+                self.body_rcv = strict_chunks()(self.body_rcv.getbuf())
 
         def received(self, data: bytes) -> int:
+            if self.body_rcv is None and self.breaks_lines(data):
+                reason = "it begins with its method, and its lines end in CR LF"
+                self.error, self.completed = bad_request(fail("bad_request", reason=reason)), True
+                return len(data)
             consumed = super().received(data)
+            if self.completed:
+                self.expect_continue = False  # there is no body, or nobody wants it
             if not self.completed or self.headers.get("UPGRADE", "").lower() != "websocket":
                 return consumed
             self.early = data[consumed:]
             return len(data)
 
+        def breaks_lines(self, data: bytes) -> bool:
+            """Whether the head, up to its end, has a line that ends in LF alone, or begins with a space."""
+            head = (self.header_plus + data).lstrip(b"\r\n").partition(b"\r\n\r\n")[0]
+            return head[:1].isspace() or head.count(b"\n") != head.count(b"\r\n")
+
     return Parser
+
+
+def refusal_of(error: Any, number: str) -> ApiError:
+    """Our error for one with which waitress refuses the request with an id, or fails."""
+    match error.code, error.body:
+        case _, ApiError():
+            return error.body
+        case 413, _:
+            return fail("too_large", limit=MAX_BUFFERED_BYTES)
+        case 431, _:
+            return fail("headers_too_large", limit=MAX_HEADER_BYTES)
+        case 500, _:
+            log.error("request %s failed as the line before says", number)
+            return fail("internal", request=number)
+        case _:
+            return fail("bad_request", reason="a header or a chunk is not written as it should be")
+
+
+@functools.cache
+def refusing_task() -> Any:
+    """waitress' task for a request that never comes to the application: the answer is one of ours, and the last."""
+    from waitress.task import ErrorTask
+
+    class Refusal(ErrorTask):
+        channel: Any
+        request: Any
+        response_headers: Any
+
+        def execute(self) -> None:
+            started, number, ours = time.perf_counter(), secrets.token_hex(8), self.channel.server.ours
+            error = refusal_of(self.request.error, number)
+            if ours:
+                reply = ours.failure(None, self.request.path, error, number)
+            else:
+                reply = Reply(error.status, f"{error}\n".encode(), content_type="text/plain; charset=utf-8")
+            environ = {"PATH_INFO": self.request.path, "REQUEST_METHOD": getattr(self.request, "command", "-")}
+            log_request(number, environ, reply.status, started)
+            self.status = status_line(reply.status)
+            self.response_headers.extend(headers_of(reply, number))
+            self.set_close_on_finish()
+            self.content_length = len(reply.body)
+            self.channel.refused = True
+            self.write(reply.body)
+
+    return Refusal
 
 
 @functools.cache
@@ -14594,14 +14991,63 @@ def upgrading_task() -> Any:
     return Task
 
 
+class EscapedLog(logging.LoggerAdapter[logging.Logger]):
+    """A log for messages of others, which put paths into them as they came."""
+
+    def process(self, msg: object, kwargs: Any) -> tuple[str, Any]:
+        """The message in printable ASCII."""
+        return loggable(str(msg))[1:-1], kwargs
+
+
 @functools.cache
-def strict_channel() -> Any:
-    """waitress' channel with our parser and task; what happens on it is up to its `web_socket` when it has one."""
+def patient_channel() -> Any:
+    """waitress' channel with our parser and tasks.
+
+    After a refusal it says that nothing more comes, and drops what still does: to close at once could take the answer
+    away from the client.
+    """
     from waitress.channel import HTTPChannel
 
-    class Channel(HTTPChannel):
+    class Patient(HTTPChannel):
         parser_class = strict_parser()
         task_class = upgrading_task()
+        error_task_class = refusing_task()
+        logger: Any = EscapedLog(logging.getLogger("waitress"))
+        socket: Any
+        refused = False
+        lingers_until = 0.0
+        current_outbuf_count: int
+
+        def received(self, data: bytes) -> bool:
+            return False if self.lingers_until else super().received(data)
+
+        def write_soon(self, data: Any) -> int:
+            written, waiting = self.current_outbuf_count, self.outbufs[-1]
+            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
+            return int(super().write_soon(data))
+
+        def handle_close(self) -> None:
+            if not (self.refused and self.will_close and self.lingers()):
+                super().handle_close()
+
+        def lingers(self) -> bool:
+            self.refused, self.will_close, self.request = False, False, None
+            self.lingers_until = time.monotonic() + LINGER_SECONDS
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return True
+            return False
+
+    return Patient
+
+
+@functools.cache
+def strict_channel() -> Any:
+    """Our channel of waitress; what happens on it is up to its `web_socket` when it has one."""
+    base: Any = patient_channel()
+
+    class Channel(base):  # type: ignore[misc]
         server: Any
         web_socket: Socket | None = None
 
@@ -14616,14 +15062,11 @@ def strict_channel() -> Any:
         def received(self, data: bytes) -> bool:
             return self.web_socket.received(data) if self.web_socket else super().received(data)
 
-        def write_soon(self, data: Any) -> int:
-            written, waiting = self.current_outbuf_count, self.outbufs[-1]
-            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
-                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
-            return int(super().write_soon(data))
-
         def handle_write(self) -> None:
-            return self.web_socket.flush() if self.web_socket else super().handle_write()
+            if self.web_socket:
+                self.web_socket.flush()
+            else:
+                super().handle_write()
 
         def handle_close(self) -> None:
             super().handle_close()
@@ -14640,6 +15083,8 @@ def run_until(server: Any, ended: threading.Event) -> None:
     while not ended.is_set():
         server.asyncore.loop(timeout=1, map=server._map, count=1, use_poll=poll)
         close_slow(server, started)
+    if server.ours:
+        server.ours.stopping = True
     server.accepting = False
     server.del_channel(server._map)
     server.socket.close()
@@ -14668,7 +15113,9 @@ def close_slow(server: Any, started: dict[Any, float]) -> None:
     """
     now, arriving = time.monotonic(), {}
     for channel in list(server.active_channels.values()):
-        if channel.request is not None and not channel.requests and not channel.total_outbufs_len:
+        if 0 < channel.lingers_until < now:
+            channel.handle_close()
+        elif channel.request is not None and not channel.requests and not channel.total_outbufs_len:
             arriving[channel] = started.get(channel, now)
             more = channel.request.body_bytes_received / MINIMUM_BYTES_PER_SECOND
             if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS + more:
@@ -14822,6 +15269,13 @@ def server_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="answer for this host name too",
     )
+    add(
+        "--trusted-proxy",
+        action="append",
+        default=_list_twin("TRUSTED_PROXY"),
+        metavar="ADDRESS",
+        help="believe the X-Forwarded headers of this proxy, or network; repeatable",
+    )
     size = str(MAX_BODY_BYTES)
     add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
     size = str(MAX_UPLOAD_BYTES)
@@ -14907,9 +15361,8 @@ def serve_command(arguments: Sequence[str]) -> int:
     app = make_app_for(options, places)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
     try:
-        if options.log or sys.stderr.isatty():
-            app.on_request = print_request
-        serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
+        with logging_to_stderr(options.log or sys.stderr.isatty()):
+            serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -14949,6 +15402,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             dialects=[name.strip() for name in options.dialects.split(",")] if options.dialects else None,
             cors=options.cors,
             hosts=hosts,
+            trusted_proxies=options.trusted_proxy,
             examples=not options.no_examples,
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
@@ -15007,22 +15461,29 @@ def describe(app: Application) -> None:
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
 
-SECRET_PARAMETER = re.compile(r"\b(api_key|token|access_token|password)=[^&]*", re.IGNORECASE | re.ASCII)
+class LineFormatter(logging.Formatter):
+    """Lines of printable ASCII: what a message or a traceback goes on with is set in, so that it begins no line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and those of a traceback below it."""
+        lines = super().format(record).splitlines()
+        return "\n    ".join(loggable(line)[1:-1].replace('\\"', '"').replace("\\\\", "\\") for line in lines)
 
 
-def print_request(request: Request | None, status: int, seconds: float) -> None:
-    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line.
-
-    The original servers take keys in the query too; ours does not, but clients send them.
-    """
-    query = SECRET_PARAMETER.sub(r"\1=...", request.query) if request else ""
-    line = json.dumps(f"{request.path}?{query}" if request and query else request.path if request else "")
-    method = json.dumps(request.method)[1:-1] if request else "-"
-    print(
-        f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",
-        file=sys.stderr,
-        flush=True,
-    )
+@contextlib.contextmanager
+def logging_to_stderr(requests: bool) -> Iterator[None]:
+    """Write what goes wrong to stderr, and a line for each request if that is wanted."""
+    handler, loggers = logging.StreamHandler(), [log, logging.getLogger("waitress")]
+    handler.setFormatter(LineFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    request_log.setLevel(logging.INFO if requests else logging.WARNING)
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        request_log.setLevel(logging.NOTSET)
 
 
 def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:

@@ -208,7 +208,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 OPTIONS = {"--db", "--host", "--port", "--no-auth", "--no-examples", "--dialects", "--cors", "--allow-host"}
-OPTIONS |= {"--strict", "--sign-up", "--reload", "--log", "--max-body", "--max-upload", "--version", "--help"}
+OPTIONS |= {
+    "--trusted-proxy",
+    "--strict",
+    "--sign-up",
+    "--reload",
+    "--log",
+    "--max-body",
+    "--max-upload",
+    "--version",
+    "--help",
+}
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -653,18 +663,20 @@ def test_options_and_their_twins(twin: bool) -> None:
         "DIALECTS": "limbas",
         "CORS": "https://a.example,https://b.example",
         "ALLOW_HOST": "shop.example",
+        "TRUSTED_PROXY": "127.0.0.1",
         "STRICT": "1",
         "LOG": "1",
     }
     options = ["--db", "other.db", "--host", "127.0.0.1", "--port", "0", "--no-auth", "--no-examples"]
     options += ["--dialects", "limbas", "--cors", "https://a.example", "--cors", "https://b.example"]
-    options += ["--allow-host", "shop.example", "--strict", "--log", "shop.json"]
+    options += ["--allow-host", "shop.example", "--trusted-proxy", "127.0.0.1", "--strict", "--log", "shop.json"]
     twins = {f"MINIREST_{name}": value for name, value in {**given, "SCHEMA": "shop.json"}.items()} if twin else {}
     with start(*([] if twin else options), **twins) as server:
         address = server.next_address()
         assert ask(address)[1]["tables"] == [{"name": "kunden", "title": "kunden", "records": 0}]
         assert ask(address, Host="Shop.Example:1")[0] == 200
         assert ask(address, Host="evil.example")[0] == 421
+        assert ask(address, **{"X-Forwarded-Host": "evil.example"})[0] == 421
         assert ask(address, "kunden?$nope=1")[0] == 400
         host, port = address.removeprefix("http://").rstrip("/").split(":")
         for origin in ("https://a.example", "https://b.example"):
@@ -673,13 +685,14 @@ def test_options_and_their_twins(twin: bool) -> None:
                 assert connection.getresponse().headers["Access-Control-Allow-Origin"] == origin
         code, errors = server.stop()
     assert code == 0
-    assert [re.sub(r"[\d.:]+ ", "", line, count=1).rsplit(" ", 2)[0] for line in errors] == [
-        "GET / 200",
-        "GET / 200",
-        "GET / 421",
-        "GET /kunden?$nope=1 400",
-        "GET / 200",
-        "GET / 200",
+    assert [re.sub(r"[\d:]+ \w+ ", "", line, count=1).rsplit(" ", 3)[0] for line in errors] == [
+        'GET "/" 200',
+        'GET "/" 200',
+        'GET "/" 421',
+        'GET "/" 421',
+        'GET "/kunden?$nope=1" 400',
+        'GET "/" 200',
+        'GET "/" 200',
     ]
     assert sorted(path.name for path in Path().iterdir()) == ["other.db", "shop.json"]
 
@@ -696,7 +709,7 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "max_upload": "3",
     }
     flags = ["no_auth", "no_examples", "strict", "sign_up", "reload", "log"]
-    lists = ["cors", "allow_host"]
+    lists = ["cors", "allow_host", "trusted_proxy"]
     plain = vars(minirest.server_parser().parse_args([]))
     assert set(plain) == {*values, *flags, *lists}
     assert plain == {
@@ -759,7 +772,7 @@ def test_log_lines_cannot_be_forged() -> None:
         _, errors = server.stop()
     assert len(errors) == 2
     for line in errors:
-        assert re.fullmatch(r"\d\d:\d\d:\d\d GET [\x20-\x7e]* 400 [\d.]+ ms", line)
+        assert re.fullmatch(r'\d\d:\d\d:\d\d [0-9a-f]{16} GET "[\x20-\x7e]*" 400 [\d.]+ ms -', line)
 
 
 def test_secrets_in_a_query_are_not_logged() -> None:
@@ -768,7 +781,7 @@ def test_secrets_in_a_query_are_not_logged() -> None:
     with start("shop.json", "--no-auth", "--log") as server:
         ask(server.next_address(), "api/v2/kunden/?username=anna&api_key=hush&limit=1&Token=hush")
         _, errors = server.stop()
-    logged = r"\S+ GET /api/v2/kunden/\?username=anna&api_key=\.\.\.&limit=1&Token=\.\.\. 200 [\d.]+ ms"
+    logged = r'\S+ \S+ GET "/api/v2/kunden/\?username=anna&api_key=\.\.\.&limit=1&Token=\.\.\." 200 [\d.]+ ms -'
     assert [bool(re.fullmatch(logged, line)) for line in errors] == [True]
 
 
