@@ -5566,6 +5566,8 @@ def copy_database(source: str, target: str) -> None:
 
 JSON_TYPE = "application/json; charset=utf-8"
 BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+QUERY_LETTERS = "/?&=%:+,;@!$'()*~[]"
+"""What stands in a query as it is, beside letters and digits; the rest is percent-encoded in a header."""
 
 
 class Parameter(NamedTuple):
@@ -8895,7 +8897,7 @@ class CoreData(Dialect):
 
     def with_slash(self, request: Request) -> Reply:
         """The way from an address without a slash at its end to the one with it."""
-        query = f"?{request.query}" if request.query else ""
+        query = f"?{quote(request.query, safe=QUERY_LETTERS, encoding='latin-1')}" if request.query else ""
         return html_reply(301, headers=(("Location", quote(request.path) + "/" + query),))
 
     def nowhere(self, request: Request, rest: str) -> Reply:
@@ -11349,7 +11351,7 @@ def local_address(text: str) -> str:
     """
     if not re.fullmatch(r"/(?![/\\])[^\x00-\x20\\]*", text):
         raise fail("bad_parameter", name="next", value=text[:100], reason="write an address of this server, from its /")
-    return quote(text, safe="/?&=%:+,;@!$'()*~[]")
+    return quote(text, safe=QUERY_LETTERS)
 
 
 def note(*parts: Content, bad: bool = False) -> Html:
@@ -13405,6 +13407,7 @@ class Application:
         import bottle
 
         router = bottle.Bottle()
+        router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
         routes = [*Downloads(self.store).routes()]
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
