@@ -5757,6 +5757,15 @@ class Request:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
         return nest_parameters(self.read_form()) if self.is_form else read_json(self.body)
 
+    def read_json(self) -> Json:
+        """The value of a body that says that it is JSON, or says nothing. ApiError `media_type`, `bad_body`.
+
+        A page of another site can send a text without asking first, and JSON not.
+        """
+        if self.media_type not in ("", "application/json"):
+            raise fail("media_type", value=self.media_type[:100], allowed="application/json")
+        return read_json(self.body)
+
     def read_form(self, limit: int = MAX_PARAMETERS) -> list[Parameter]:
         """The fields of a form, in order. ApiError `bad_body`."""
         try:
@@ -8228,20 +8237,21 @@ class NocoBase(Dialect):
         """What `fields`, `appends` and `except` ask for."""
         fields = call.words("fields")
         wanted = Wanted(None if fields is None else [])
-        for word in fields or []:
-            self.want(wanted, call.names, word.split("."))
-        for word in call.words("appends") or []:
-            self.want(wanted, call.names, word.split("."))
-        for word in call.words("except") or []:
-            self.unwant(wanted, call.names, word.split("."))
+        for word in (*(fields or ()), *(call.words("appends") or ())):
+            self.want(wanted, call.names, self.steps(word))
+        for word in call.words("except") or ():
+            self.unwant(wanted, call.names, self.steps(word))
         return self.record(wanted, call.names)
+
+    def steps(self, word: str) -> list[str]:
+        """The words of a column that associations lead to. ApiError for too many of them."""
+        words = word.split(".")
+        if len(words) > MAX_SHAPE_LINKS + 1:
+            raise fail("bad_parameter", name=word[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links")
+        return words
 
     def want(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
         """Add a column, an association, or a column of an association."""
-        if len(words) > MAX_SHAPE_LINKS + 1:
-            raise fail(
-                "bad_parameter", name=".".join(words)[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links"
-            )
         member = names.find(words[0])
         if isinstance(member, Field) and member.is_system and member.target is not None and member.name != "id":
             names.refuse(words[0])  # who made a record is for filters and rights only
@@ -8262,12 +8272,14 @@ class NocoBase(Dialect):
         member = names.find(words[0])
         if member is None:
             names.refuse(words[0])
-        elif isinstance(member, Field):
-            wanted.hidden.add(member)
-        elif len(words) == 1:
+        elif isinstance(member, Link) and len(words) > 1:
+            self.unwant(wanted.links.get(member, Wanted()), names.at(member), words[1:])
+        elif isinstance(member, Link):
             wanted.links.pop(member, None)
-        elif member in wanted.links:
-            self.unwant(wanted.links[member], names.at(member), words[1:])
+        elif len(words) > 1:
+            names.refuse(".".join(words))
+        else:
+            wanted.hidden.add(member)
 
     def record(self, wanted: Wanted, names: Names) -> Obj:
         """The shape of a record; with the link's own row where a many-to-many link led to it."""
@@ -8367,7 +8379,9 @@ class NocoBase(Dialect):
 
     def body(self, request: Request) -> Json:
         """The values of a body; without one there are none."""
-        return request.read_body() if request.body.strip() else {}
+        if not request.body.strip():
+            return {}
+        return request.read_body() if request.is_form else request.read_json()
 
     def update(self, call: Call) -> Reply:
         """The changed records in a list; of an association to one record that record."""
@@ -9118,9 +9132,7 @@ class CoreData(Dialect):
 
     def body(self, request: Request) -> Mapping[str, Json]:
         """The object in a body."""
-        if request.media_type not in ("", COREDATA_MEDIA_TYPE):
-            raise fail("media_type", value=request.media_type, allowed=COREDATA_MEDIA_TYPE)
-        body = request.read_body()
+        body = request.read_json()
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="write an object")
         return body
@@ -9415,7 +9427,9 @@ class _CoreDataQuery:
         if lookup in EVERY_LOOKUP:
             raise fail("refused", text=f"'{lookup}' is not an allowed filter on the '{it.word}' field.")
         if it.family == "link":
-            raise fail("refused", text=f"The '{lookup.partition('__')[0][:100]}' field does not allow filtering.")
+            raise fail(
+                "refused", text=f"The '{(lookup.partition('__')[0] or lookup)[:100]}' field does not allow filtering."
+            )
         raise fail("refused", text=f"The '{it.word}' field does not support relations.")
 
     def compare(self, it: Target, lookup: str, text: str) -> Filter:
@@ -9841,9 +9855,7 @@ class Platform(Dialect):
 
     def body(self, request: Request) -> Mapping[str, Json]:
         """The object in a body, which is JSON; without a body an empty one."""
-        if request.is_form:
-            raise fail("media_type", value=request.media_type, allowed="application/json")
-        body = request.read_body() if request.body.strip() else {}
+        body = request.read_json() if request.body.strip() else {}
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="write an object")
         return body

@@ -195,7 +195,7 @@ REFUSED_TOO = {"coredata": {501}, "platform": {501}, "pages": {416, 422}, "qore"
 LEAKS = re.compile(
     r"traceback|sqlite|jsonschema|bottle|waitress|wsproto|urllib|python\b|site-packages|\.py\b"
     r"|no such (?:table|column|function):|near \"|syntax error|constraint failed|misuse of|datatype mismatch"
-    r"|select\s[^<>{};]{1,200}\sfrom\s|insert into|pragma|json_(?:extract|each|object)"
+    r"|select\s[^<>{};:]{1,200}\sfrom\s|insert into|pragma|json_(?:extract|each|object)"
     r"|/(?:usr|tmp|root|home|etc|var)/|(?:error|exception):|object at 0x|<class '|nonetype"
     r"|scrypt\$|mrt_\w|[0-9a-f]{64}"
 )
