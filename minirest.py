@@ -5882,6 +5882,8 @@ MEDIA_TYPE = re.compile(rf"({HTTP_WORD}/{HTTP_WORD})[ \t]*(?:;|\Z)")
 BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")  # wider than RFC 2046: WebTest's ends with a `$`
 PART_HEADER = re.compile(rf"({HTTP_WORD}):[ \t]*([^\r\n]*)")
 HEADER_WORD = re.compile(rf';[ \t]*({HTTP_WORD})=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))[ \t]*')
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, ends of lines, and what turns the direction of a text, so that `exe.txt` is read as `txt.exe`."""
 RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -5949,14 +5951,14 @@ def parse_header(text: str) -> tuple[str, dict[str, str]]:
 
 
 def file_name(text: str) -> str:
-    """The name for a file that a client calls so: the last part of a path, without control characters.
+    """The name for a file that a client calls so: the last part of a path, without what cannot be seen in it.
 
     >>> file_name("../../etc/passwd"), file_name("C:\\\\photos\\\\a.jpg"), file_name("..")
     ('passwd', 'a.jpg', '..')
     """
     check_text(text)
     last = re.split(r"[/\\]", text)[-1]
-    name = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Zl", "Zp")).strip()
+    name = UNSEEN.sub("", last).strip()
     if len(name) > MAX_FILE_NAME_LENGTH:
         reason = f"the name of a file has at most {MAX_FILE_NAME_LENGTH} characters"
         raise fail("bad_parameter", name="filename", value=name[:100], reason=reason)
