@@ -6084,6 +6084,8 @@ def copy_database(source: str, target: str) -> None:
 JSON_TYPE = "application/json; charset=utf-8"
 SESSION_COOKIE = "sid"
 BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+QUERY_LETTERS = "/?&=%:+,;@!$'()*~[]"
+"""What stands in a query as it is, beside letters and digits; the rest is percent-encoded in a header."""
 
 
 class Parameter(NamedTuple):
@@ -6278,6 +6280,15 @@ class Request:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
         return nest_parameters(self.read_form()) if self.is_form else read_json(self.body)
 
+    def read_json(self) -> Json:
+        """The value of a body that says that it is JSON, or says nothing. ApiError `media_type`, `bad_body`.
+
+        A page of another site can send a text without asking first, and JSON not.
+        """
+        if self.media_type not in ("", "application/json"):
+            raise fail("media_type", value=self.media_type[:100], allowed="application/json")
+        return read_json(self.body)
+
     def read_form(self, limit: int = MAX_PARAMETERS) -> list[Parameter]:
         """The fields of a form, in order. ApiError `bad_body`."""
         try:
@@ -6405,6 +6416,8 @@ MEDIA_TYPE = re.compile(rf"({HTTP_WORD}/{HTTP_WORD})[ \t]*(?:;|\Z)")
 BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")  # wider than RFC 2046: WebTest's ends with a `$`
 PART_HEADER = re.compile(rf"({HTTP_WORD}):[ \t]*([^\r\n]*)")
 HEADER_WORD = re.compile(rf';[ \t]*({HTTP_WORD})=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))[ \t]*')
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, ends of lines, and what turns the direction of a text, so that `exe.txt` is read as `txt.exe`."""
 RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -6472,14 +6485,14 @@ def parse_header(text: str) -> tuple[str, dict[str, str]]:
 
 
 def file_name(text: str) -> str:
-    """The name for a file that a client calls so: the last part of a path, without control characters.
+    """The name for a file that a client calls so: the last part of a path, without what cannot be seen in it.
 
     >>> file_name("../../etc/passwd"), file_name("C:\\\\photos\\\\a.jpg"), file_name("..")
     ('passwd', 'a.jpg', '..')
     """
     check_text(text)
     last = re.split(r"[/\\]", text)[-1]
-    name = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Zl", "Zp")).strip()
+    name = UNSEEN.sub("", last).strip()
     if len(name) > MAX_FILE_NAME_LENGTH:
         reason = f"the name of a file has at most {MAX_FILE_NAME_LENGTH} characters"
         raise fail("bad_parameter", name="filename", value=name[:100], reason=reason)
@@ -9009,20 +9022,21 @@ class NocoBase(Dialect):
         """What `fields`, `appends` and `except` ask for."""
         fields = call.words("fields")
         wanted = Wanted(None if fields is None else [])
-        for word in fields or []:
-            self.want(wanted, call.names, word.split("."))
-        for word in call.words("appends") or []:
-            self.want(wanted, call.names, word.split("."))
-        for word in call.words("except") or []:
-            self.unwant(wanted, call.names, word.split("."))
+        for word in (*(fields or ()), *(call.words("appends") or ())):
+            self.want(wanted, call.names, self.steps(word))
+        for word in call.words("except") or ():
+            self.unwant(wanted, call.names, self.steps(word))
         return self.record(wanted, call.names)
+
+    def steps(self, word: str) -> list[str]:
+        """The words of a column that associations lead to. ApiError for too many of them."""
+        words = word.split(".")
+        if len(words) > MAX_SHAPE_LINKS + 1:
+            raise fail("bad_parameter", name=word[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links")
+        return words
 
     def want(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
         """Add a column, an association, or a column of an association."""
-        if len(words) > MAX_SHAPE_LINKS + 1:
-            raise fail(
-                "bad_parameter", name=".".join(words)[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links"
-            )
         member = names.find(words[0])
         if isinstance(member, Field) and member.is_system and member.target is not None and member.name != "id":
             names.refuse(words[0])  # who made a record is for filters and rights only
@@ -9043,12 +9057,14 @@ class NocoBase(Dialect):
         member = names.find(words[0])
         if member is None:
             names.refuse(words[0])
-        elif isinstance(member, Field):
-            wanted.hidden.add(member)
-        elif len(words) == 1:
+        elif isinstance(member, Link) and len(words) > 1:
+            self.unwant(wanted.links.get(member, Wanted()), names.at(member), words[1:])
+        elif isinstance(member, Link):
             wanted.links.pop(member, None)
-        elif member in wanted.links:
-            self.unwant(wanted.links[member], names.at(member), words[1:])
+        elif len(words) > 1:
+            names.refuse(".".join(words))
+        else:
+            wanted.hidden.add(member)
 
     def record(self, wanted: Wanted, names: Names) -> Obj:
         """The shape of a record; with the link's own row where a many-to-many link led to it."""
@@ -9148,7 +9164,9 @@ class NocoBase(Dialect):
 
     def body(self, request: Request) -> Json:
         """The values of a body; without one there are none."""
-        return request.read_body() if request.body.strip() else {}
+        if not request.body.strip():
+            return {}
+        return request.read_body() if request.is_form else request.read_json()
 
     def update(self, call: Call) -> Reply:
         """The changed records in a list; of an association to one record that record."""
@@ -9679,7 +9697,7 @@ class CoreData(Dialect):
 
     def with_slash(self, request: Request) -> Reply:
         """The way from an address without a slash at its end to the one with it."""
-        query = f"?{request.query}" if request.query else ""
+        query = f"?{quote(request.query, safe=QUERY_LETTERS, encoding='latin-1')}" if request.query else ""
         return html_reply(301, headers=(("Location", quote(request.path) + "/" + query),))
 
     def nowhere(self, request: Request, rest: str) -> Reply:
@@ -9901,9 +9919,7 @@ class CoreData(Dialect):
 
     def body(self, request: Request) -> Mapping[str, Json]:
         """The object in a body."""
-        if request.media_type not in ("", COREDATA_MEDIA_TYPE):
-            raise fail("media_type", value=request.media_type, allowed=COREDATA_MEDIA_TYPE)
-        body = request.read_body()
+        body = request.read_json()
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="write an object")
         return body
@@ -10198,7 +10214,9 @@ class _CoreDataQuery:
         if lookup in EVERY_LOOKUP:
             raise fail("refused", text=f"'{lookup}' is not an allowed filter on the '{it.word}' field.")
         if it.family == "link":
-            raise fail("refused", text=f"The '{lookup.partition('__')[0][:100]}' field does not allow filtering.")
+            raise fail(
+                "refused", text=f"The '{(lookup.partition('__')[0] or lookup)[:100]}' field does not allow filtering."
+            )
         raise fail("refused", text=f"The '{it.word}' field does not support relations.")
 
     def compare(self, it: Target, lookup: str, text: str) -> Filter:
@@ -10630,9 +10648,7 @@ class Platform(Dialect):
 
     def body(self, request: Request) -> Mapping[str, Json]:
         """The object in a body, which is JSON; without a body an empty one."""
-        if request.is_form:
-            raise fail("media_type", value=request.media_type, allowed="application/json")
-        body = request.read_body() if request.body.strip() else {}
+        body = request.read_json() if request.body.strip() else {}
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="write an object")
         return body
@@ -12151,7 +12167,7 @@ def local_address(text: str) -> str:
     """
     if not re.fullmatch(r"/(?![/\\])[^\x00-\x20\\]*", text):
         raise fail("bad_parameter", name="next", value=text[:100], reason="write an address of this server, from its /")
-    return quote(text, safe="/?&=%:+,;@!$'()*~[]")
+    return quote(text, safe=QUERY_LETTERS)
 
 
 def note(*parts: Content, bad: bool = False) -> Html:
@@ -14345,6 +14361,7 @@ class Application:
         import bottle
 
         router = bottle.Bottle()
+        router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
