@@ -903,6 +903,13 @@ class Field:
         """The name for people."""
         return str(self.schema.get("title") or self.name)
 
+    @property
+    def has_index(self) -> bool:
+        """Whether an index, of its own table, begins with it."""
+        table = self.table
+        indexes = (*table.unique, *table.indexes)
+        return self is table.id or self in table.keys or any(columns[0] is self for columns in indexes)
+
     def parse_json(self, value: Json) -> SqlValue:
         """What is stored for a JSON value; null is stored as it is. `BadValue` when the kind cannot read it."""
         if value is None:
@@ -1110,6 +1117,15 @@ def schema_violations(
             params["types"] = " or ".join(params["types"])
         found.append(Violation(where, rule, params))
     return found
+
+
+def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
+    """The violation behind SQLite's complaint about a unique index."""
+    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
+    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names |= {column.column: column.name for column in table.fields.values()}
+    found = [names.get(column, column) for column in columns] or ["id"]
+    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
 
 
 @dataclass(eq=False)
@@ -2165,6 +2181,14 @@ class Sight:
         found = Or((self.single.get(table, TRUE), Compare(Path((), table.id), "in", tuple(keys))))
         return Sight(self.rules, {**self.single, table: found})
 
+    def listed(self, table: Table) -> Sight:
+        """The same, where records of a table are asked for by a filter: they have to be in its lists too."""
+        rule, single = self.rules.get(table), self.single.get(table)
+        if rule in (None, single):
+            return self
+        both = rule if single is None else And((rule, single))
+        return Sight(self.rules, {**self.single, table: both})
+
 
 FULL_SIGHT = Sight()
 
@@ -2687,6 +2711,13 @@ def paths_of(where: Filter) -> Iterator[Path]:
             yield from paths_of(part)
         case _:
             assert_never(where)
+
+
+def by_key(table: Table, where: Filter) -> bool:
+    """Whether a filter names records by their keys, whatever else it asks for."""
+    parts = where.parts if isinstance(where, And) else (where,)
+    keys = (Path((), table.id), Path((), table.address))
+    return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
 
 
 def operands_of(where: Filter) -> Iterator[Operand]:
@@ -3313,6 +3344,8 @@ class Frame(NamedTuple):
         return self.column(self.table.id)
 
 
+QUICK = frozenset({"eq", "lt", "lte", "gt", "gte", "in", "null"})
+"""The operators that an index can answer."""
 Joined: TypeAlias = Mapping[tuple[Link, ...], Frame]
 """The records that one choice of linked rows has taken, by the links that led to them."""
 
@@ -3336,7 +3369,8 @@ class Compiler:
         self.sight = sight
         self.count = itertools.count()
         self.negations = 0
-        self.sees_all = True
+        self.by_row = False
+        self.asked: set[Table] = set()
 
     def frame(self, table: Table, row: Table | None = None) -> Frame:
         """A record of a table under a new alias."""
@@ -3345,44 +3379,73 @@ class Compiler:
 
     # -- what may be seen --
 
-    def rule(self, frame: Frame, single: bool = False) -> Sql | None:
-        """The condition that the record of a frame is seen, with the row of the link that led to it; None for always.
+    def hides(self, table: Table) -> bool:
+        """Whether not all records of a table are seen; `asked` remembers which tables the statement depends on."""
+        self.asked.add(table)
+        return table in self.sight.rules
 
-        `single` is a record that is asked for by its key.
-        """
+    def reads_null(self, column: Field) -> bool:
+        """Whether a column is null where it leads to a record that is not seen."""
+        return column.target is not None and column is not column.target.id and self.hides(column.target)
+
+    def rules(self, frame: Frame, single: bool = False) -> list[tuple[Filter, Frame]]:
+        """The rules for the record of a frame and the row of the link that led to it."""
         rules = self.sight.single if single else self.sight.rules
         frames = (frame, Frame(frame.row, frame.row_alias)) if frame.row else (frame,)
-        found = [(rules[it.table], it) for it in frames if it.table in rules]
+        self.asked.update(it.table for it in frames)
+        return [(rules[it.table], it) for it in frames if it.table in rules]
+
+    def rule(self, frame: Frame, single: bool = False, by_row: bool = True) -> Sql | None:
+        """The condition that the record of a frame is seen, with the row of the link that led to it; None for always.
+
+        `single` is a record that is asked for by its key. Where rules lead through links, `by_row` looks from each
+        record; without it SQLite can start from the other end, which takes a time that tells that there is a record.
+        """
+        found = self.rules(frame, single)
         if not found:
             return None
-        self.sees_all = False
-        sight, self.sight = self.sight, FULL_SIGHT  # a rule itself looks at everything
+        before = self.sight, self.by_row
+        self.sight, self.by_row = FULL_SIGHT, by_row  # a rule itself looks at everything
         try:
             return join(" and ", [self.filter(rule, it) for rule, it in found])
         finally:
-            self.sight = sight
+            self.sight, self.by_row = before
 
     def seen(self, frame: Frame, where: Sql, single: bool = False) -> Sql:
         """A condition, and that the record of a frame is seen, and the row of the link that led to it."""
         rule = self.rule(frame, single)
         return sql("{} and {}", where, rule) if rule else where
 
-    def behind(self, rule: Sql | None, where: Filter, frame: Frame, joined: Joined | None = None) -> Sql:
-        """A rule and a filter.
+    def choice(self, frame: Frame, where: Filter, joined: Joined | None = None, of: Select | None = None) -> Sql | None:
+        """A filter, and that the record of a frame is seen; None when both are always true. `of` is the statement.
 
-        Of a record that is not seen no more is computed than what takes the same time for every value, so that nobody
-        can tell by the time a request takes what a hidden record holds. An index is used as without a rule.
+        Nobody can tell by the time that a request takes what a hidden record holds: before its rule stands nothing but
+        what an index answers, and of what collects other values first only one, which SQLite then starts from.
         """
-        if rule is None:
-            return self.filter(where, frame, joined)
-        links = next(iter(joined)) if joined else ()
-        quick = [part for part in _conjuncts(where) if _is_quick(part, links)]
-        others = [part for part in _conjuncts(where) if not _is_quick(part, links)]
-        parts = [rule, *(self.filter(part, frame, joined) for part in quick)]
-        if others:
-            inner = join(" and ", [self.filter(part, frame, joined) for part in others])
-            parts.append(sql("case when {} then {} end", rule, inner))
-        return join(" and ", parts)
+        single = of is not None and of.single
+        if not (self.sight.rules or self.sight.single) or not self.rules(frame, single):
+            return None if where == TRUE else self.filter(where, frame, joined)
+        parts = list(_terms(where))
+        outside = self.indexed(parts, next(iter(joined)) if joined else ())
+        rule = self.rule(frame, single, by_row=bool(outside) or (of is not None and of.parent is not None))
+        assert rule
+        found = [rule, *(self.filter(part, frame, joined) for part in outside)]
+        inside = [self.filter(part, frame, joined) for part in parts if part not in outside]
+        if inside:
+            found.append(sql("case when {} then {} end", rule, join(" and ", inside)))
+        return join(" and ", found)
+
+    def indexed(self, parts: Sequence[Filter], links: tuple[Link, ...]) -> list[Filter]:
+        """Those parts of a filter on the record behind some links that an index answers: all that compare, or one."""
+        comparing, collecting = list[Filter](), list[Filter]()
+        for part in parts:
+            match part:
+                case Compare(Path(found, Field() as column, ()), op) if found == links and op in QUICK:
+                    if part.case != "fold" and column.has_index and not self.reads_null(column):
+                        (collecting if op == "in" else comparing).append(part)
+                case Some(inner) if _from_target(_first_links(inner), inner):
+                    collecting.append(part)
+        return comparing or collecting[:1]
 
     def seen_id(self, table: Table, key: Sql) -> Sql:
         """The id of a record that is seen; null for any other."""
@@ -3427,9 +3490,8 @@ class Compiler:
         """The plain value at the end of a path, its links aside, and its kind."""
         assert path.field
         column = frame.column(path.field)
-        target = path.field.target
-        if target and target in self.sight.rules and path.field is not target.id:
-            column = self.seen_id(target, column)
+        if path.field.target and self.reads_null(path.field):
+            column = self.seen_id(path.field.target, column)
         if not path.within:
             return column, path.field.kind
         if path.field.kind.is_date:
@@ -3448,7 +3510,7 @@ class Compiler:
 
     def group(self, links: set[Link], where: Filter, frame: Frame) -> Sql:
         """One group: from the target's side where no record of nulls and no outer field can matter, else by joins."""
-        if _from_target(links, where):
+        if _from_target(links, where) and not self.by_row:
             return self.member(next(iter(links)), where, frame)
         joined: dict[tuple[Link, ...], Frame] = {}
         tables = sql("(select 1) {}", self.joins(where, frame, joined))
@@ -3468,7 +3530,7 @@ class Compiler:
             mine, theirs = frame.column(link.source.id), inner.column(link.near)
             tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
-        condition = self.behind(self.rule(inner), where, frame, joined)
+        condition = self.choice(inner, where, joined) or Sql("1")
         found = sql("select {0} from {1} where {2} and {0} is not null", theirs, tables, condition)
         return sql("({0} is not null and {0} in ({1}))", mine, found) if link.key else sql("{} in ({})", mine, found)
 
@@ -3493,7 +3555,7 @@ class Compiler:
             return sql("left join {} on {}", _table(far), self.seen(far, back))
         assert link.near and link.far and far.row
         row = self.seen(Frame(far.row, far.row_alias), sql("{}={}", far.column(link.near), near.column(link.source.id)))
-        if link.target in self.sight.rules:
+        if self.hides(link.target):
             row = sql("{} and {} is not null", row, self.seen_id(link.target, far.column(link.far)))
         table = sql("{} on {}={}", _table(far), far.id, far.column(link.far))
         return sql("left join {} on {} left join {}", _row_table(far), row, table)
@@ -3554,7 +3616,7 @@ class Compiler:
 
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
-        link, all_seen = sub.link, sub.link.target not in self.sight.rules
+        link, all_seen = sub.link, not self.hides(sub.link.target)
         if link.key and all_seen and _shows_only_ids(sub.shape, link):
             key = frame.column(link.key)
             item = self.shape(sub.shape, Frame(link.target, "", only_id=key))
@@ -3666,8 +3728,7 @@ class Compiler:
             assert link.far
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), frame.id, frame.column(link.far))
         parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
-        rule = self.rule(frame, op.single)
-        parts.append(self.behind(rule, op.where, frame) if op.where != TRUE else rule)
+        parts.append(self.choice(frame, op.where, of=op))
         return frame, tables, join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
@@ -3737,15 +3798,24 @@ def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
 
 
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
-    """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before."""
+    """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before.
+
+    One in which nothing was hidden serves all who see every record of the tables that were asked about.
+    """
     remembered = bounded(frame.table.expressions).setdefault((shape, frame.row, frame.alias), {})
-    found: Sql | None = remembered.get(None) or remembered.get(sight)
+    asked, found = remembered.get(None, ((), None))
+    if found is None or (sight.rules and not sight.rules.keys().isdisjoint(asked)):
+        found = remembered.get(sight)
     if found is None:
         compiler = Compiler(sight)
         compiler.count = itertools.count(1)  # the record itself is number 0
         found = compiler.shape(shape, frame)
-        for_everybody = sight.rules and compiler.sees_all
-        bounded(remembered)[None if for_everybody else sight] = found
+        bounded(remembered)
+        if sight.rules.keys().isdisjoint(compiler.asked):
+            remembered[None] = compiler.asked, found
+        else:
+            remembered[sight] = found
+    assert isinstance(found, Sql)
     return found
 
 
@@ -3814,17 +3884,16 @@ def _has_some(where: Filter) -> bool:
             return isinstance(where, Some)
 
 
-def _is_quick(where: Filter, links: tuple[Link, ...] = ()) -> bool:
-    """Whether a filter on the record behind some links takes as long for every value; such ones may use an index."""
-    match where:
-        case Compare(path, op):
-            plain = op in ("eq", "lt", "lte", "gt", "gte", "in", "null") and where.case != "fold"
-            return plain and path.links == links and not path.within
-        case Some(part):
-            own = (not _first_links(inner) and not _is_quick(inner) for inner in _conjuncts(part))
-            return not any(own) and all(_from_target(links, And(tuple(parts))) for links, parts in _groups(part))
-        case _:
-            return False
+def _terms(where: Filter) -> Iterator[Filter]:
+    """The conjuncts of a filter, a `Some` of several cut into one for each group."""
+    for part in _conjuncts(where):
+        if isinstance(part, Some):
+            for own in _conjuncts(part.where):
+                if not _first_links(own):
+                    yield from _terms(own)
+            yield from (Some(_all(group)) for _, group in _groups(part.where))
+        else:
+            yield part
 
 
 def _from_target(links: set[Link], where: Filter) -> bool:
@@ -4036,6 +4105,8 @@ def read_grant(table: Table, given: Json, path: str) -> Grant:
     for member in hidden:
         if member in (table.label, table.key):
             raise SchemaError(f"{path}/hide", f"{member.name!r} names the records; see x-label and x-key")
+        if member in (*(table.sort or ()), *(table.validity or ())):
+            raise SchemaError(f"{path}/hide", f"{member.name!r} shows in every list; see x-sort and x-validity")
     return Grant(rules, hidden, locked)
 
 
@@ -4203,14 +4274,15 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
 
     ApiError `forbidden` for what its rights allow on no record, `filter_too_large` for an order of too many terms.
     """
-    if not isinstance(op, Upsert | Batch):
+    if rights.rules and not isinstance(op, Upsert | Batch):
         check_verb(op, actor, rights)
     match op:
         case Select(sort=sort) if len(sort) > MAX_SORT_TERMS:
             raise fail("filter_too_large", reason=f"more than {MAX_SORT_TERMS} terms in the order")
         case Select() | Update():
             where, shape = bind_variables(op.where, actor, moment), rights.shown(op.shape)
-            return dataclasses.replace(op, where=where, shape=shape)
+            is_same = where is op.where and shape is op.shape
+            return op if is_same else dataclasses.replace(op, where=where, shape=shape)
         case Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
         case Create() | Relink():
@@ -4524,6 +4596,17 @@ class Database:
             self.writer.close()
 
 
+def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
+    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
+    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
+    if not rows and op.parent:
+        found = Compiler(sight).find(op.parent.link.source, op.parent.key)
+        if connection.execute(*found).fetchone() is None:
+            raise fail("not_found")
+    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
+    return Outcome(rows, total)
+
+
 # ======================================================================================================================
 # 10  Writes
 #
@@ -4534,6 +4617,7 @@ class Database:
 
 
 Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
+UNSEEN_RULE = "A rule for something that you do not see forbids this"
 
 
 class Event(NamedTuple):
@@ -4645,7 +4729,7 @@ class Writer:
         names = (*map(str, fault.path), *str(fault.params.get("fields", "")).split(", "))
         if fault.rule == "unknown_field" or not hidden.intersection(names):  # the first is the caller's own word
             return fault
-        return Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
+        return Violation((), "refused", {"text": UNSEEN_RULE})
 
     # -- rights --
 
@@ -4718,10 +4802,17 @@ class Writer:
         for link, target in self.restricted:
             held = len(self.holders(link, target))
             if held:
-                count = "some" if link.source in self.origin.sight.rules else held
-                self.faults.append(Violation((), "restricted", {"count": count, "table": link.source.name}))
+                self.faults.append(self.need(link.source, held))
         self.refuse_faults()
         return Outcome(changed=len(keys))
+
+    def need(self, table: Table, count: int) -> Violation:
+        """What forbids a deletion: records that need it, and as much of them as the actor may know."""
+        if not self.origin.rights.allows(table, *READING):
+            return Violation((), "refused", {"text": UNSEEN_RULE})
+        return Violation(
+            (), "restricted", {"count": "some" if table in self.origin.sight.rules else count, "table": table.name}
+        )
 
     def archive(self, op: Archive) -> Outcome:
         """The chosen records with another status."""
@@ -4762,6 +4853,8 @@ class Writer:
             values[scope] = op.scope_value
         elif scope and target:
             values[scope] = target[scope]
+        self.permit_values(values, ())
+        self.refuse_faults()
         value = values.get(scope, record[scope]) if scope else None
         values[column] = self.place(op, record, target, value)
         moved = {name: new for name, new in values.items() if record[name] != new}
@@ -4772,7 +4865,8 @@ class Writer:
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
-        keys = self.ids(Compiler(self.origin.sight).keys(dataclasses.replace(op, single=True)))
+        sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
+        keys = self.ids(Compiler(sight).keys(dataclasses.replace(op, single=True)))
         if not keys and op.parent:
             self.parent_id(op.parent)
         return keys
@@ -4823,6 +4917,8 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
+        if not self.origin.rights.allows(table, "create"):  # before anything is told of what is there
+            raise refusal(self.origin.actor)
         if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
@@ -5021,6 +5117,9 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if (link.source, source) not in self.created:
             self.permit("link", link.source, source, later=True)
+        if {link, link.back} & (self.origin.rights.locked | self.origin.rights.hidden):
+            self.faults.append(Violation((*trail[:-1], link.name), "read_only"))
+            return 0
         if link.key:
             return self.change_own_link(link, source, change, trail)
         current = self.seen(link, source)
@@ -5156,9 +5255,11 @@ class Writer:
         """Link a record that is not linked yet."""
         if link.back and link.back.key:
             child = self.record(link.target, it.key)
-            if child[link.back.key] not in (None, source) and taken == "refuse":
+            holder = child[link.back.key]
+            is_taken = holder not in (None, source) and self.sees(link.source, int(holder or 0))
+            if is_taken and taken == "refuse":
                 self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
-            elif child[link.back.key] != source:
+            elif holder != source:
                 self.permit("link", link.target, it.key, later=True)
                 self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
         elif link.through and link.near and link.far:
@@ -5396,26 +5497,6 @@ def _shown(column: Field, value: SqlValue) -> Json:
 
 def _narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Select:
     return dataclasses.replace(op, where=Compare(Path((), table.id), "in", tuple(keys)))
-
-
-def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
-    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
-    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
-    if not rows and op.parent:
-        found = Compiler(sight).find(op.parent.link.source, op.parent.key)
-        if connection.execute(*found).fetchone() is None:
-            raise fail("not_found")
-    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
-    return Outcome(rows, total)
-
-
-def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
-    """The violation behind SQLite's complaint about a unique index."""
-    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {link.key.column: link.name for link in table.links.values() if link.key}
-    names |= {column.column: column.name for column in table.fields.values()}
-    found = [names.get(column, column) for column in columns] or ["id"]
-    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
 
 
 # ======================================================================================================================
@@ -8962,7 +9043,9 @@ class NocoBase(Dialect):
         """The first record that is meant, or null."""
         where, scope = self.chosen(call)
         shape, sort = self.shape(call), self.sort(call)
-        op = Select(call.table, shape, where or TRUE, scope, sort, Page(1), parent=call.parent, single=True)
+        where = where or TRUE
+        single = by_key(call.table, where)
+        op = Select(call.table, shape, where, scope, sort, Page(1), parent=call.parent, single=single)
         rows = self.select(call, op).rows
         if not rows:
             return json_reply('{"data":null}')
@@ -11769,9 +11852,19 @@ class _QoreTable:
 
     @property
     def tabs(self) -> Mapping[str, Json]:
-        """The filters of the tabs, in JSON, by label."""
+        """The filters of the tabs, in JSON, by label, but for those that ask for something hidden."""
         tabs: Mapping[str, Json] = self.table.schema.get("x-tabs", EMPTY)
-        return tabs
+        return {label: tab for label, tab in tabs.items() if not self.hidden_in(tab)}
+
+    def hidden_in(self, tab: Json) -> frozenset[Field | Link]:
+        """The hidden fields and links that a filter asks for."""
+        hidden = self.dialect.rights.hidden
+        paths = paths_of(self.read_tab(tab)) if hidden else ()
+        return hidden.intersection(itertools.chain.from_iterable((*path.links, path.field) for path in paths))
+
+    def read_tab(self, tab: Json) -> Filter:
+        """The filter of a tab."""
+        return filter_from_json(Names(self.table, RULE_MANNER), tab, variables=True)
 
     def where(self) -> Filter:
         """The tab, and all searches. Each speaks of its own choice of linked records."""
@@ -11791,7 +11884,7 @@ class _QoreTable:
         found = next((label for label in self.tabs if wanted in (label, _tab_name(label))), None)
         if found is None:
             raise invalid(("tab",), f"There is no tab {wanted[:100]!r}.", did_you_mean(wanted, self.tabs))
-        yield filter_from_json(Names(self.table, RULE_MANNER), self.tabs[found], variables=True)
+        yield self.read_tab(self.tabs[found])
 
     def column(self, word: Json, path: tuple[str, ...], allows: Callable[[Field | Link], bool]) -> Field | Link:
         """A visible column that can be searched or sorted by; the id is always one."""
@@ -11898,9 +11991,10 @@ class _QoreForm:
         return [member for member in members if isinstance(member, Link) and _has_options(member)]
 
     def rule(self, link: Link) -> Mapping[str, str]:
-        """What `x-options` says of a link."""
+        """What `x-options` says of a link; nothing that asks for a link which the actor does not see."""
         rule: Mapping[str, str] = link.source.schema.get("x-options", EMPTY).get(link.name, EMPTY)
-        return rule
+        names = self.dialect.names(link.target)
+        return {word: name for word, name in rule.items() if names.find(name)}
 
     def group(self, link: Link) -> Link | None:
         """The link by which the options of another one are grouped."""
@@ -12950,7 +13044,7 @@ class Overview(Pages):
             element("h2", "How they are linked"),
             element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
             element("h2", "First requests"),
-            *(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects),
+            *(self.curl(request, dialect, table) for dialect in self.dialects for table, _ in counts[:1]),
         )
 
     def row(self, table: Table, count: int) -> Html:
