@@ -2111,7 +2111,7 @@ TRUE: Filter = And()
 FALSE: Filter = Or()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Sight:
     """What an actor may see: of a table in `rules` the records for which its filter is true, of any other all.
 
@@ -2121,6 +2121,11 @@ class Sight:
 
     rules: Mapping[Table, Filter] = field(default_factory=dict)
     single: Mapping[Table, Filter] = field(default_factory=dict)
+
+    @functools.cached_property
+    def tables(self) -> frozenset[Table]:
+        """The tables of which not all is seen: where none of them is met, all with the same ones see the same."""
+        return frozenset(self.rules)
 
     def also(self, table: Table, keys: Iterable[int]) -> Sight:
         """The same, and the records with these ids when they are asked for by them."""
@@ -3701,13 +3706,12 @@ def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
     """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before."""
     remembered = bounded(frame.table.expressions).setdefault((shape, frame.row, frame.alias), {})
-    found: Sql | None = remembered.get(None) or remembered.get(sight)
+    found: Sql | None = remembered.get(sight.tables) or remembered.get(sight)
     if found is None:
         compiler = Compiler(sight)
         compiler.count = itertools.count(1)  # the record itself is number 0
         found = compiler.shape(shape, frame)
-        for_everybody = sight.rules and compiler.sees_all
-        bounded(remembered)[None if for_everybody else sight] = found
+        bounded(remembered)[sight.tables if compiler.sees_all else sight] = found
     return found
 
 
