@@ -3980,6 +3980,8 @@ class Rights:
 
 
 ALL_RIGHTS = Rights()
+UNSEEN_RULE = Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
+"""What is said instead of a violation that would tell the name of a hidden field or table."""
 
 
 def read_grants(table: Table) -> dict[str, Grant]:
@@ -4468,10 +4470,6 @@ class Note(NamedTuple):
     field: str | None = None
     before: Json = None
     after: Json = None
-
-
-UNSEEN_RULE = Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
-"""What is said instead of a violation that would tell the name of a hidden field or table."""
 
 
 class Writer:
