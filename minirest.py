@@ -1685,7 +1685,7 @@ class _Loader:
         if "x-column" in it.schema:
             check_name(column, f"{it.path}/x-column", "column")
         link.key = Field(column, KINDS["id"], it.table, column, required=it.required, target=target)
-        link.read_only = bool(it.schema.get("readOnly"))
+        link.read_only = link.key.read_only = bool(it.schema.get("readOnly"))
         if _flag(it.schema, "x-unique", it.path):
             it.table.unique.append((link.key,))
         link.on_delete = it.schema.get("x-delete", "restrict" if it.required else "clear")
@@ -2165,7 +2165,7 @@ TRUE: Filter = And()
 FALSE: Filter = Or()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Sight:
     """What an actor may see: of a table in `rules` the records for which its filter is true, of any other all.
 
@@ -4045,12 +4045,13 @@ EVERYTHING = Grant(dict.fromkeys(VERBS, TRUE))
 class Rights:
     """What some roles may do: by table and verb the filter of the records concerned, where these are not all.
 
-    `shapes` remembers shapes without what is hidden.
+    `of_strangers` says that they are those of `ANONYMOUS`; `shapes` remembers shapes without what is hidden.
     """
 
     rules: Mapping[tuple[Table, Verb], Filter] = field(default_factory=dict)
     hidden: frozenset[Field | Link] = frozenset()
     locked: frozenset[Field | Link] = frozenset()
+    of_strangers: bool = False
     shapes: dict[Shape, Shape] = field(default_factory=dict)
 
     def rule(self, table: Table, verb: Verb) -> Filter:
@@ -4082,6 +4083,8 @@ class Rights:
 
 
 ALL_RIGHTS = Rights()
+UNSEEN_RULE = Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
+"""What is said instead of a violation that would tell the name of a hidden field or table."""
 
 
 def read_grants(table: Table) -> dict[str, Grant]:
@@ -4146,7 +4149,7 @@ def rights_of(schema: Schema, actor: Actor) -> Rights:
         locked = nothing.union(
             *(common(allowing(of, ("create", "update", "link")), "locked") for of in grants.values())
         )
-        found = bounded(schema.rights)[place] = Rights(rules, hidden, locked)
+        found = bounded(schema.rights)[place] = Rights(rules, hidden, locked, actor is ANONYMOUS)
     return found
 
 
@@ -4276,6 +4279,11 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
     """
     if rights.rules and not isinstance(op, Upsert | Batch):
         check_verb(op, actor, rights)
+    return bound(op, actor, moment, rights)
+
+
+def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation:
+    """An operation without variables, and without what is hidden in its shape."""
     match op:
         case Select(sort=sort) if len(sort) > MAX_SORT_TERMS:
             raise fail("filter_too_large", reason=f"more than {MAX_SORT_TERMS} terms in the order")
@@ -4288,7 +4296,7 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
         case Create() | Relink():
             return dataclasses.replace(op, shape=rights.shown(op.shape))
         case Upsert(where, create, update):
-            made, found = (guard(part, actor, moment, rights) for part in (create, update))
+            made, found = (bound(part, actor, moment, rights) for part in (create, update))  # the Writer checks one
             assert isinstance(made, Create) and isinstance(found, Update | Select)
             return Upsert(bind_variables(where, actor, moment), made, found)
         case Batch(operations):
@@ -4617,7 +4625,6 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
 
 
 Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
-UNSEEN_RULE = "A rule for something that you do not see forbids this"
 
 
 class Event(NamedTuple):
@@ -4700,7 +4707,9 @@ class Writer:
                 return self.move(op)
             case Upsert(where, create, update):
                 found = self.chosen(Select(create.table, create.shape, where, page=Page(1), parent=create.parent))
-                return self.run(_narrowed(update, create.table, found)) if found else self.create_unseen(create)
+                part = _narrowed(update, create.table, found) if found else create
+                check_verb(part, self.origin.actor, self.origin.rights)
+                return self.create_unseen(part) if isinstance(part, Create) else self.run(part)
             case Batch(operations):
                 return Outcome(parts=tuple(self.run(part) for part in operations))
             case _:
@@ -4729,7 +4738,7 @@ class Writer:
         names = (*map(str, fault.path), *str(fault.params.get("fields", "")).split(", "))
         if fault.rule == "unknown_field" or not hidden.intersection(names):  # the first is the caller's own word
             return fault
-        return Violation((), "refused", {"text": UNSEEN_RULE})
+        return UNSEEN_RULE
 
     # -- rights --
 
@@ -4802,17 +4811,11 @@ class Writer:
         for link, target in self.restricted:
             held = len(self.holders(link, target))
             if held:
-                self.faults.append(self.need(link.source, held))
+                count = "some" if link.source in self.origin.sight.rules else held
+                told = Violation((), "restricted", {"count": count, "table": link.source.name})
+                self.faults.append(told if self.origin.rights.allows(link.source, *READING) else UNSEEN_RULE)
         self.refuse_faults()
         return Outcome(changed=len(keys))
-
-    def need(self, table: Table, count: int) -> Violation:
-        """What forbids a deletion: records that need it, and as much of them as the actor may know."""
-        if not self.origin.rights.allows(table, *READING):
-            return Violation((), "refused", {"text": UNSEEN_RULE})
-        return Violation(
-            (), "restricted", {"count": "some" if table in self.origin.sight.rules else count, "table": table.name}
-        )
 
     def archive(self, op: Archive) -> Outcome:
         """The chosen records with another status."""
@@ -7958,7 +7961,13 @@ class Dialect:
     def find_table(self, name: str) -> Table:
         """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
         tables = self.schema.tables.values()
-        return self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS)))
+        return self.usable(self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS))))
+
+    def usable(self, table: Table) -> Table:
+        """A table. ApiError when the actor may do nothing in it: then it is told no names of fields either."""
+        if not self.rights.allows(table, *VERBS):
+            raise refusal(ANONYMOUS if self.rights.of_strangers else NOBODY)
+        return table
 
     @property
     def listed_tables(self) -> list[Table]:
@@ -8222,14 +8231,14 @@ class Limbas(Dialect):
 
     # -- reading --
 
-    def show_list(self, request: Request, query: _LimbasQuery) -> Reply:
-        """The records that the parameters choose."""
+    def show_list(self, request: Request, query: _LimbasQuery, *before: Operation) -> Reply:
+        """The records that the parameters choose, after what is done `before` in the same transaction."""
         names, parent = query.names, query.parent
         shape = self.record_shape(names.table, query.members)
         op = Select(
             names.table, shape, query.where, query.scope, query.sort, query.page, query.page.limit is not None, parent
         )
-        outcome = self.run(request, op)
+        outcome = self.run(request, Batch((*before, op))).parts[-1] if before else self.run(request, op)
         path = f"/{_segment(names.table)}"
         if parent:
             path = f"/{_segment(parent.link.source)}/{parent.key.value!s}/{_segment(parent.link)}"
@@ -8415,15 +8424,15 @@ class Limbas(Dialect):
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
         link = parent.link
         change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
+        relink = Relink(parent, change, Const(None), request.expected_version)
         try:
-            outcome = self.run(request, Relink(parent, change, Const(None), request.expected_version))
+            if request.method != "DELETE":
+                query = _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
+                return self.show_list(request, query, relink)
+            outcome = self.run(request, relink)
         except ApiError as error:
             faults = (_named(fault, link) for fault in error.violations)
             raise ApiError(error.code, *faults, headers=error.headers) from None
-        if request.method != "DELETE":
-            return self.show_list(
-                request, _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
-            )
         if not link.many and not outcome.changed:
             raise LimbasError("Relation does not exit.")  # sic
         return Reply(204)
@@ -8964,7 +8973,10 @@ class NocoBase(Dialect):
 
     def of_collection(self, request: Request, name: str, action: str = "", index: str | None = None) -> Reply:
         """`/api/<collection>:<action>/<index>`, or without an action by the method."""
-        self.check_role(request)
+        return self.in_role(request).on_collection(request, name, action, index)
+
+    def on_collection(self, request: Request, name: str, action: str, index: str | None) -> Reply:
+        """An action on a collection."""
         table = self.find_table(name)
         action = action or COLLECTION_ACTIONS.get((_method(request), index is not None), "")
         if action in ("add", "toggle"):
@@ -8973,7 +8985,10 @@ class NocoBase(Dialect):
 
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
         """`/api/<collection>/<index>/<association>:<action>/<index>`."""
-        self.check_role(request)
+        return self.in_role(request).on_association(request, action, index, address)
+
+    def on_association(self, request: Request, action: str, index: str | None, address: Mapping[str, str]) -> Reply:
+        """An action on an association of one record."""
         table = self.find_table(address["name"])
         link = self.names(table).find(address["association"])
         if not isinstance(link, Link):
@@ -9003,14 +9018,18 @@ class NocoBase(Dialect):
             raise fail("not_found")
         return actions[action](call)
 
-    def check_role(self, request: Request) -> None:
-        """Take the one role that `X-Role` picks. ApiError for one that the user does not have; all are members."""
+    def in_role(self, request: Request) -> NocoBase:
+        """This dialect for the one role that `X-Role` names; every user is a `member`, which is no role of its own.
+
+        ApiError for a role that the user does not have.
+        """
         role, actor = request.header("X-Role"), request.actor
         if not role or actor.id is None:
-            return
+            return self
         if role not in (*actor.roles, "member"):
             raise fail("unauthenticated", reason="role")
-        request.actor = dataclasses.replace(actor, roles=tuple(name for name in actor.roles if name == role))
+        request.actor = dataclasses.replace(actor, roles=(role,) if role in actor.roles else ())
+        return self.seen_by(request.actor)
 
     def read_query(self, request: Request) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
@@ -10086,6 +10105,7 @@ class CoreData(Dialect):
 
     def change_list(self, request: Request, table: Table) -> Reply:
         """Change, make and delete records in one transaction; the answer has what was written, in order."""
+        self.services.may_write(request)
         self.check_parameters(request)
         body = self.body(request)
         if "objects" not in body:
@@ -10104,8 +10124,8 @@ class CoreData(Dialect):
             for key, values in found
         ]
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
-        delete = Delete(table, Compare(Path((), table.id), "in", gone))
-        parts = self.run(request, Batch((*writes, delete))).parts
+        deletes = (Delete(table, Compare(Path((), table.id), "in", gone)),) if gone else ()
+        parts = self.run(request, Batch((*writes, *deletes))).parts
         rows = ",".join(row.text for part in parts for row in part.rows)
         return coredata_reply(f'{{"objects":[{rows}]}}', 202, self.headers(request))
 
@@ -10137,11 +10157,15 @@ class CoreData(Dialect):
         return fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
 
     def given_ids(self, request: Request, table: Table, numbers: tuple[int, ...]) -> set[SqlValue]:
-        """Those of some ids that a record has or had: only under these a record can be made again."""
+        """Those of some ids that a record has, as far as it is seen, or had: only under these one can be made again."""
         history = self.schema.all_tables["_history"]
-        tag, record = (Path((), history.fields[name]) for name in ("tag", "record"))
-        where = And((Compare(tag, "eq", table.tag), Compare(record, "in", numbers)))
-        return {row.mark for row in self.run(request, Select(history, Const(None), where, mark=record)).rows}
+        tag, record, action = (Path((), history.fields[name]) for name in ("tag", "record", "action"))
+        gone = (Compare(tag, "eq", table.tag), Compare(record, "in", numbers), Compare(action, "eq", "deleted"))
+        found = {row.mark for row in self.run(request, Select(history, Const(None), And(gone), mark=record)).rows}
+        if self.rights.allows(table, "get"):
+            there = Compare(Path((), table.id), "in", numbers)
+            found |= {row.key for row in self.run(request, Select(table, Const(None), there, single=True)).rows}
+        return found
 
 
 class Target(NamedTuple):
@@ -11366,7 +11390,7 @@ class Qore(Dialect):
         found = self.schema.tables.get(resource.lower())
         if found is None:
             raise self.nowhere(request)
-        return found
+        return self.usable(found)
 
     def by_key(self, table: Table, key: str) -> Filter:
         """The record that an address names: by its id, or by the table's key."""
@@ -11545,8 +11569,7 @@ class Qore(Dialect):
         shape: Shape = self.record(table, members)
         if not wants_little(request):
             fields = Arr(tuple(self.described_value(word, member) for word, member in members.items()))
-            names = self.actions(table).items()
-            actions = Const([{"name": name, "label": label} for name, label in names if self.may_act(table, name)])
+            actions = Const(self.described_actions(table))
             head = (("title", self.title(table)), ("description", self.description(table)))
             shape = Obj((*head, ("fields", fields), ("actions", actions), ("data", shape)))
         rows = self.run(request, Select(table, shape, self.by_key(table, key), single=True)).rows
@@ -11792,9 +11815,13 @@ class Qore(Dialect):
         added = (name for owner, name in self.services.actions if owner is table)
         return known | {name: name.replace("_", " ").capitalize() for name in added}
 
-    def may_act(self, table: Table, action: str) -> bool:
-        """Whether the actor may run an action on some records: one of the embedding program, who may change them."""
-        return self.rights.allows(table, QORE_VERBS.get(action, "update"))
+    def described_actions(self, table: Table) -> list[Json]:
+        """The actions that the actor may run on some records: one of the embedding program, who may change them."""
+        actions = self.actions(table).items()
+        allowed = self.rights.allows
+        return [
+            {"name": name, "label": label} for name, label in actions if allowed(table, QORE_VERBS.get(name, "update"))
+        ]
 
     def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
         """Run an action on a record: one that every table has, or a function of the embedding program."""
@@ -11847,24 +11874,21 @@ class _QoreTable:
             "label": self.table.title,
             "columns": columns,
             "tabs": [{"name": _tab_name(label), "label": label} for label in self.tabs],
-            "actions": [{"name": name, "label": label} for name, label in self.dialect.actions(self.table).items()],
+            "actions": self.dialect.described_actions(self.table),
         }
 
     @property
     def tabs(self) -> Mapping[str, Json]:
-        """The filters of the tabs, in JSON, by label, but for those that ask for something hidden."""
+        """The filters of the tabs, in JSON, by label; one that asks for what is hidden is not there."""
         tabs: Mapping[str, Json] = self.table.schema.get("x-tabs", EMPTY)
-        return {label: tab for label, tab in tabs.items() if not self.hidden_in(tab)}
+        return {label: tab for label, tab in tabs.items() if self.is_known(tab)}
 
-    def hidden_in(self, tab: Json) -> frozenset[Field | Link]:
-        """The hidden fields and links that a filter asks for."""
-        hidden = self.dialect.rights.hidden
-        paths = paths_of(self.read_tab(tab)) if hidden else ()
-        return hidden.intersection(itertools.chain.from_iterable((*path.links, path.field) for path in paths))
-
-    def read_tab(self, tab: Json) -> Filter:
-        """The filter of a tab."""
-        return filter_from_json(Names(self.table, RULE_MANNER), tab, variables=True)
+    def is_known(self, tab: Json) -> bool:
+        """Whether the filter of a tab speaks only of what the actor sees."""
+        with contextlib.suppress(ApiError):
+            filter_from_json(Names(self.table, RULE_MANNER, self.names.hidden), tab, variables=True)
+            return True
+        return False
 
     def where(self) -> Filter:
         """The tab, and all searches. Each speaks of its own choice of linked records."""
@@ -11884,7 +11908,7 @@ class _QoreTable:
         found = next((label for label in self.tabs if wanted in (label, _tab_name(label))), None)
         if found is None:
             raise invalid(("tab",), f"There is no tab {wanted[:100]!r}.", did_you_mean(wanted, self.tabs))
-        yield self.read_tab(self.tabs[found])
+        yield filter_from_json(Names(self.table, RULE_MANNER), self.tabs[found], variables=True)
 
     def column(self, word: Json, path: tuple[str, ...], allows: Callable[[Field | Link], bool]) -> Field | Link:
         """A visible column that can be searched or sorted by; the id is always one."""
@@ -11997,8 +12021,9 @@ class _QoreForm:
         return {word: name for word, name in rule.items() if names.find(name)}
 
     def group(self, link: Link) -> Link | None:
-        """The link by which the options of another one are grouped."""
-        return link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
+        """The link by which the options of another one are grouped, unless it is hidden."""
+        group = link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
+        return None if group in self.dialect.rights.hidden else group
 
     def select(self, link: Link) -> Select:
         """The records that a link can lead to; those without a group first, then group by group."""
@@ -13527,6 +13552,7 @@ class _Timeline:
         rules = pages.ruled(request.actor)
         self.hidden = {link.name for link in names.table.links.values() if link.through in rules}
         self.hidden |= pages.kept_back(names.table)
+        self.unknown = {member.name for member in names.table.members.values() if member in names.hidden}
 
     def read(self, before: int = 0) -> list[Entry]:
         """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
@@ -13580,7 +13606,7 @@ class _Timeline:
 
     def show(self, entries: Sequence[Entry], button: Html | None) -> Html:
         """The timeline; the newest entry has the button that undoes it."""
-        groups = self.grouped(entries[:TIMELINE_SIZE])
+        groups = self.grouped([entry for entry in entries[:TIMELINE_SIZE] if entry.field not in self.unknown])
         items = (self.item(group, None if number else button) for number, group in enumerate(groups))
         older = None
         if len(entries) > TIMELINE_SIZE:
@@ -14230,13 +14256,14 @@ class Editor(Pages):
         table = names.table
         fields = {name: column for name, column in table.fields.items() if names.find(name)}
         pairs: list[tuple[str, Shape]] = [(name, Col(Path((), column))) for name, column in fields.items()]
-        pairs += [(link.name, Col(Path((link,), link.target.fields["name"]))) for link in table.files]
+        files = [link for link in table.files if names.find(link.name)]
+        pairs += [(link.name, Col(Path((link,), link.target.fields["name"]))) for link in files]
         rows = self.run(request, Select(table, Obj(tuple(pairs)), by_number(table, number), single=True)).rows
         if not rows:
             raise fail("not_found")
         record, choices = json.loads(rows[0].text), self.choices(request, names, number)
         first = {name: entries_of(column, record[name]) for name, column in fields.items()}
-        first |= {link.name: [record[link.name]] for link in table.files if record[link.name] is not None}
+        first |= {link.name: [record[link.name]] for link in files if record[link.name] is not None}
         for link, (linked, options) in choices.items():
             keys = list(linked)
             first[link.name] = [", ".join(keys)] if link.many and options is None and keys else keys
