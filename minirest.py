@@ -4124,14 +4124,15 @@ def read_rule(table: Table, given: Json, path: str) -> Filter:
 
 
 def read_members(table: Table, given: Json, path: str) -> frozenset[Field | Link]:
-    """Fields and links by name; with a link goes its column. SchemaError."""
+    """Fields and links by name; with a link go its column and its other end. SchemaError."""
     if not isinstance(given, list):
         raise SchemaError(path, "must be a list of fields")
     for name in given:
         if not isinstance(name, str) or name not in table.members:
             raise SchemaError(path, f"{name!r} is no field of {table.name!r}{did_you_mean(str(name), table.members)}")
     found = [table.members[name] for name in given]
-    return frozenset((*found, *(member.key for member in found if isinstance(member, Link) and member.key)))
+    links = {end for member in found if isinstance(member, Link) for end in (member, *member.opposites)}
+    return frozenset((*found, *links, *(link.key for link in links if link.key)))
 
 
 def rights_of(schema: Schema, actor: Actor) -> Rights:
@@ -4758,6 +4759,12 @@ class Writer:
         for member in (self.origin.rights.locked | self.origin.rights.hidden).intersection(values):
             self.faults.append(Violation((*trail, member.name), "read_only"))
 
+    def is_locked(self, link: Link) -> bool:
+        """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
+        ends = {link, *link.opposites}
+        kept = any(end.read_only for end in ends) and not self.trusting
+        return kept or bool(ends & (self.origin.rights.locked | self.origin.rights.hidden))
+
     def settle(self) -> None:
         """Hold the records as they are now against the rights that were used."""
         for verb, table, key in self.owed:
@@ -5120,8 +5127,8 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if (link.source, source) not in self.created:
             self.permit("link", link.source, source, later=True)
-        if {link, link.back} & (self.origin.rights.locked | self.origin.rights.hidden):
-            self.faults.append(Violation((*trail[:-1], link.name), "read_only"))
+        if self.is_locked(link):
+            self.faults.append(Violation(trail, "read_only"))
             return 0
         if link.key:
             return self.change_own_link(link, source, change, trail)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import minirest
-from tests.web import Answer, many, one, send
+from tests.web import Answer, many, one, send, serialized, unguarded
 
 Rights = dict[str, Any]
 """For each table its `x-rights`."""
@@ -125,7 +125,7 @@ GONE = (1, 3)
 
 def fill(app: minirest.Application, users: Mapping[str, list[Row]]) -> None:
     """Write the rows of the world as they are; values of columns that the schema lacks are left out."""
-    connection, tables = app.store.database.writer, app.schema.all_tables
+    connection, tables = unguarded(app.store), app.schema.all_tables
     connection.execute("pragma foreign_keys=off")
     for name, rows in {**users, **ROWS}.items():
         columns = {row[1] for row in connection.execute(f'pragma table_info("{name}")')}
@@ -178,7 +178,7 @@ def accounts() -> tuple[dict[str, list[Row]], dict[str, str]]:
 def image(hidden: bool = False, locked: bool = False, lacking: str = "", every: bool = False) -> bytes:
     """The database of the world; without some records of the table `lacking`, or all, and what hangs on them."""
     app = minirest.make_app(document(hidden, locked), users={"boss": PASSWORD}, clock=lambda: NOW)
-    connection, (users, _) = app.store.database.writer, accounts()
+    connection, (users, _) = unguarded(app.store), accounts()
     for name in ("_history", "_tokens", "_users"):
         connection.execute(f"delete from {name}")
     connection.execute("delete from sqlite_sequence")
@@ -246,7 +246,7 @@ class World:
 
     def data(self) -> bytes:
         """The database as it is, without the counters of its header."""
-        data = self.app.store.database.writer.serialize()
+        data = serialized(self.app.store)
         return data[:24] + bytes(4) + data[28:40] + bytes(4) + data[44:92] + bytes(4) + data[96:]
 
     def dump(self) -> list[str]:

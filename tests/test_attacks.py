@@ -15,7 +15,7 @@ import pytest
 
 import minirest
 from tests.hostile import ACTORS, FORM, Asked, World
-from tests.web import Answer, send
+from tests.web import Answer, send, serialized
 
 ADMIN = ACTORS["admin"]
 
@@ -38,7 +38,7 @@ def ask(world: World, method: str, address: str, body: Any = None, kind: str = "
 
 def dump(world: World) -> bytes:
     """Everything that is stored, without the counters in the head of the file."""
-    return bytes(world.app.store.database.writer.serialize()[100:])
+    return serialized(world.app.store)[100:]
 
 
 def said(answer: Answer) -> str:

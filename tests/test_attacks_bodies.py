@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.hostile import ACTORS, FORM, MULTIPART, Asked, World
-from tests.web import Answer, multipart, part
+from tests.web import Answer, multipart, part, serialized
 
 ADMIN = ACTORS["admin"]
 
@@ -21,7 +21,7 @@ def world() -> Iterator[World]:
 
 def dump(world: World) -> bytes:
     """Everything that is stored, without the counters in the head of the file."""
-    return bytes(world.app.store.database.writer.serialize()[100:])
+    return serialized(world.app.store)[100:]
 
 
 class Write(NamedTuple):

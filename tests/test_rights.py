@@ -349,17 +349,14 @@ def test_every_route_has_rows_and_every_row_a_route() -> None:
     assert set(covered) == {rule for _, rule in known}
     for method, rule in sorted(known):
         row = sample[rule]
-        if method in covered[rule] or method == "OPTIONS":
-            continue
+        if method in covered[rule] or method == "OPTIONS" or rule.endswith(("<action>", "<action>/<index>")):
+            continue  # an action of NocoBase is what it is by every method, as in the original
         world.load(world.image)
         address = row.call(world).address.partition("?")[0]
         body: dict[str, Any] = {"data": {}} if row.dialect == "limbas" else {}
         answer = world.ask("one", Call(method, address, body))
-        assert answer.status in NOT_THERE[row.dialect] or (rule, method) in IDLE, (method, rule, answer)
+        assert answer.status in NOT_THERE[row.dialect], (method, rule, answer)
         assert world.is_as(world.image)
-
-
-IDLE: set[tuple[str, str]] = set()
 
 
 def test_slashes_and_bases_lead_to_the_same_handlers() -> None:

@@ -45,6 +45,13 @@ def unguarded(store: minirest.Store) -> sqlite3.Connection:
     return store.database.writer
 
 
+def serialized(store: minirest.Store) -> bytes:
+    """The bytes of the database; what a request may not do, it can do no more afterwards."""
+    data = unguarded(store).serialize()
+    store.database.freeze()
+    return data
+
+
 def send(
     app: minirest.Application, method: str, address: str, body: Any = None, kind: str = "", **environ: str
 ) -> Answer:
