@@ -349,7 +349,7 @@ def test_every_route_has_rows_and_every_row_a_route() -> None:
     assert set(covered) == {rule for _, rule in known}
     for method, rule in sorted(known):
         row = sample[rule]
-        if method in covered[rule] or method == "OPTIONS" or rule.endswith(("<action>", "<action>/<index>")):
+        if method in covered[rule] or method == "OPTIONS" or "<:re:[:]>" in rule:
             continue  # an action of NocoBase is what it is by every method, as in the original
         world.load(world.image)
         address = row.call(world).address.partition("?")[0]
