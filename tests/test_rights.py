@@ -308,10 +308,7 @@ def test_a_field_is_shown_and_set_by_who_may_in_one_of_two_roles() -> None:
 NOT_THERE = {
     "limbas": (400, 404),
     "nocobase": (404,),
-    "coredata": (405,),
-    "platform": (405,),
-    "qore": (405,),
-    "pages": (405,),
+    **dict.fromkeys(("coredata", "platform", "qore", "pages"), (404, 405)),
 }
 
 
