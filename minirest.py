@@ -32,25 +32,30 @@ Map of the sections; each uses only earlier ones:
  9  Database           connections and transactions
 10  Writes             what an operation changes, history, events
 11  Store              the tables in a file, changes of the schema, examples, the door for operations
-12  HTTP               requests, replies, bracket parameters, bodies
-13  Files              what records hold as files: multipart, names, ranges
-14  Accounts           users, tokens, authentication schemes
-15  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
-16  Dialects           what all dialects have
-17  Limbas             tables, records and links at /<table>
-18  NocoBase           resources and actions at /api/<collection>:<action>
-19  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
-20  Platform           stores and ObjectIds at /api/v1/<store>
-21  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
-22  Qore               resources with tables, forms and actions at /api/resources/<resource>
-23  Pages              what all pages for a browser share; signing in; tokens
-24  Drawing            the schema as a picture
-25  Browsing           the overview at /, lists of records at /browse/<table>
-26  Records            one record, its links and its history
-27  Forms              the forms that make and change records
-28  App                make_app: the parts put together, the policy of hosts and origins
-29  Server             waitress with settings that hold in the open, the graceful stop
-30  Command line       main
+12  Adoption           existing databases, JSON and CSV files as schema documents
+13  HTTP               requests, replies, bracket parameters, bodies
+14  Files              what records hold as files: multipart, names, ranges
+15  Accounts           users, tokens, authentication schemes
+16  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
+17  Dialects           what all dialects have
+18  Limbas             tables, records and links at /<table>
+19  NocoBase           resources and actions at /api/<collection>:<action>
+20  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
+21  Platform           stores and ObjectIds at /api/v1/<store>
+22  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
+23  Qore               resources with tables, forms and actions at /api/resources/<resource>
+24  Transfer           import and export, made-up records
+25  Pages              what all pages for a browser share; signing in; tokens
+26  Drawing            the schema as a picture
+27  Browsing           the overview at /, lists of records at /browse/<table>
+28  Records            one record, its links and its history
+29  Forms              the forms that make and change records
+30  OpenAPI            the dialects as OpenAPI 3.1 documents
+31  Docs               the page at /docs
+32  App                make_app: the parts put together, the policy of hosts and origins
+33  Server             waitress with settings that hold in the open, the graceful stop
+34  Testing            worlds, faults, determinism; the pytest plugin
+35  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT.
@@ -5951,7 +5956,15 @@ def copy_database(source: str, target: str) -> None:
 
 
 # ======================================================================================================================
-# 12  HTTP
+# 12  Adoption
+#
+# What others have made, as a schema document that the loader reads: the tables of an existing SQLite file, the records
+# of JSON and CSV files. Nothing is guessed silently: what cannot be served is listed.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 13  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
@@ -6259,7 +6272,7 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
 # ======================================================================================================================
-# 13  Files
+# 14  Files
 #
 # Files that records hold: how they come in (`read_form` reads a multipart as a stream) and how they go out (`Downloads`
 # is the one address, for all dialects). A file field is a unique link to `_files`, its content lies in pieces in
@@ -6575,7 +6588,7 @@ def disposition(name: str) -> str:
 
 
 # ======================================================================================================================
-# 14  Accounts
+# 15  Accounts
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
@@ -6916,7 +6929,7 @@ SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
 
 
 # ======================================================================================================================
-# 15  Sockets
+# 16  Sockets
 #
 # Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. `Session` is
 # engine.io 3 with socket.io 2 inside, without I/O: texts go in, texts and a code to close with come out. `Socket`
@@ -7463,7 +7476,7 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 
 
 # ======================================================================================================================
-# 16  Dialects
+# 17  Dialects
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
@@ -7629,7 +7642,7 @@ def singular(name: str) -> str:
 
 
 # ======================================================================================================================
-# 17  Limbas
+# 18  Limbas
 #
 # The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
 # records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
@@ -8369,7 +8382,7 @@ def _limbas_family(column: Field | Link) -> str:
 
 
 # ======================================================================================================================
-# 18  NocoBase
+# 19  NocoBase
 #
 # The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
 # also on the records that an association leads to. The method matters only where no action is named. Parameters come
@@ -9166,7 +9179,7 @@ def _user(account: Account) -> dict[str, Json]:
 
 
 # ======================================================================================================================
-# 19  CoreData
+# 20  CoreData
 #
 # CoreData API v2 ("API v2"), which django-tastypie serves: lists with `meta` and `objects`, filters as `field__lookup`,
 # ids and `snapshot_id` as UUIDs, links as addresses. Where the document is silent, codes and texts are those of
@@ -9978,7 +9991,7 @@ def _by_id(table: Table, number: int) -> Filter:
 
 
 # ======================================================================================================================
-# 20  Platform
+# 21  Platform
 #
 # The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
 # and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
@@ -10530,7 +10543,7 @@ class _PlatformQuery:
 
 
 # ======================================================================================================================
-# 21  Laravel
+# 22  Laravel
 #
 # What Qore leaves to Laravel, in its newest version: how input is read, what things are called, the texts of
 # validation, the paginator, the rules of fields in words. Nothing here knows of an address.
@@ -10789,7 +10802,7 @@ def laravel_rules(member: Field | Link) -> list[str]:
 
 
 # ======================================================================================================================
-# 22  Qore
+# 23  Qore
 #
 # The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
 # options. A resource is a table; what is read takes parameters from the query and from a JSON body alike.
@@ -11662,7 +11675,14 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 
 # ======================================================================================================================
-# 23  Pages
+# 24  Transfer
+#
+# Records in and out in bulk, as streams: CSV, NDJSON and JSON, on the command line and over HTTP; and made-up records.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 25  Pages
 #
 # What people open in a browser, made by the server: HTML from `element`, which escapes every text, with one stylesheet
 # and one small script inside, both named by their hashes in the policy, so that nothing else can run or be fetched.
@@ -12197,7 +12217,7 @@ class Door(Pages):
 
 
 # ======================================================================================================================
-# 24  Drawing
+# 26  Drawing
 #
 # The schema as a picture: SVG made by the server. Tables stand in columns, mostly right of those that they link to; a
 # line that passes a column has a place of its own in it, so that it crosses no box. A line begins at the row of its
@@ -12487,7 +12507,7 @@ def shortened(text: str, length: int) -> str:
 
 
 # ======================================================================================================================
-# 25  Browsing
+# 27  Browsing
 #
 # The overview at `/`, and lists of the records of a table with search, filters, order and pages. They use the
 # operations of the dialects, so that nobody sees here what is not theirs. What is archived, in the trash or not valid
@@ -13019,7 +13039,7 @@ class Lists(Pages):
 
 
 # ======================================================================================================================
-# 26  Records
+# 28  Records
 #
 # The page of one record: its values, its links to walk along, what became of it, and the buttons that archive, restore
 # and delete it or take its last change back. History is kept of all records; it is shown of those that are seen, and
@@ -13380,7 +13400,7 @@ class Records(Pages):
 
 
 # ======================================================================================================================
-# 27  Forms
+# 29  Forms
 #
 # The forms that make and change records. A control for each field by its kind; a field is changed when it comes back
 # with something else than was shown, so that a form never writes what nobody touched. Messages stand at the fields.
@@ -13803,7 +13823,22 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 28  App
+# 30  OpenAPI
+#
+# The routes of a dialect as an OpenAPI 3.1 document, for one actor: its parameters, bodies and answers are made of what
+# the dialect declares, of shapes and of the schema file.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 31  Docs
+#
+# The page where one reads the documents, tries the requests, and sees one question in five dialects.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 32  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. Who may write from another origin and which host names are answered is decided here, before
@@ -14161,7 +14196,7 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
 
 
 # ======================================================================================================================
-# 29  Server
+# 33  Server
 #
 # `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
 # made to be: its parser, its task and its channel have subclasses of ours, made when they are first needed.
@@ -14419,7 +14454,14 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 30  Command line
+# 34  Testing
+#
+# What fixtures need, on with `--test` only: worlds, faults, a clock that can be set, the journal; the pytest plugin.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 35  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
