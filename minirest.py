@@ -6112,6 +6112,16 @@ class Request:
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
 
     @property
+    def prefix(self) -> str:
+        """Where the application is mounted, as it stands in addresses: nothing, or `/` and a path."""
+        return quote(self.environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+
+    @property
+    def base(self) -> str:
+        """The address of the application, without a slash at its end."""
+        return f"{self.environ.get('wsgi.url_scheme', 'http')}://{self.host}{self.prefix}"
+
+    @property
     def has_credentials(self) -> bool:
         """Whether the request says who asks, rightly or not."""
         return self.header("Authorization") is not None or self.cookie(SESSION_COOKIE) is not None
@@ -6913,7 +6923,10 @@ def session_cookie(request: Request, text: str, expires: datetime) -> tuple[str,
     """
     secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
     end = format_datetime(expires.astimezone(UTC), usegmt=True)
-    return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
+    return (
+        "Set-Cookie",
+        f"{SESSION_COOKIE}={text}; Path={request.prefix or '/'}; Expires={end}; HttpOnly; SameSite=Strict{secure}",
+    )
 
 
 def hash_token(text: str) -> str:
@@ -7517,11 +7530,12 @@ class Dialect:
     words: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str]
     rights: Rights = ALL_RIGHTS
+    prefix: str = ""
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.schema = services.schema
-        self.views: dict[Rights, Self] = {}
+        self.views: dict[tuple[Rights, str], Self] = {}
         self.names_manner = self.manner
         if services.strict:
             self.names_manner = dataclasses.replace(self.manner, unknown_key="refuse", read_only_key="refuse")
@@ -7538,15 +7552,18 @@ class Dialect:
         """A violation in this dialect's words."""
         return word(self.words.get(violation.rule, ERRORS[violation.rule].message), violation)
 
-    def seen_by(self, actor: Actor) -> Self:
-        """This dialect for one actor: what its rights hide is unknown to every name that is resolved."""
+    def seen_by(self, actor: Actor, prefix: str = "") -> Self:
+        """This dialect for one actor: what its rights hide is unknown to every name that is resolved.
+
+        `prefix` is where the application is mounted; it stands before the addresses of answers.
+        """
         rights = rights_of(self.schema, actor)
-        if rights is self.rights:
+        if rights is self.rights and prefix == self.prefix:
             return self
-        found = self.views.get(rights)
+        found = self.views.get((rights, prefix))
         if found is None:
-            found = bounded(self.views)[rights] = copy.copy(self)
-            found.rights = rights
+            found = bounded(self.views)[rights, prefix] = copy.copy(self)
+            found.rights, found.prefix = rights, prefix
         return found
 
     def names(self, table: Table, row: Link | None = None) -> Names:
@@ -7608,12 +7625,12 @@ class Dialect:
         return self.services.store.moment()[:10]
 
 
-def as_seen(handler: Callable[..., Reply], actor: Actor) -> Callable[..., Reply]:
-    """A handler of a dialect as a handler of that dialect for one actor; any other as it is."""
+def as_seen(handler: Callable[..., Reply], request: Request) -> Callable[..., Reply]:
+    """A handler of a dialect as a handler of that dialect for who asks; any other as it is."""
     owner = getattr(handler, "__self__", None)
     if not isinstance(owner, Dialect):
         return handler
-    found: Callable[..., Reply] = getattr(owner.seen_by(actor), handler.__name__)
+    found: Callable[..., Reply] = getattr(owner.seen_by(request.actor, request.prefix), handler.__name__)
     return found
 
 
@@ -8999,7 +9016,7 @@ class NocoBase(Dialect):
         resource = request.path.removeprefix("/api/").partition(":")[0]
         if method is None or (resource == "users" and action != action.lower()):
             self.services.authenticate(request)
-            return self.seen_by(request.actor).of_collection(request, resource, action)
+            return self.seen_by(request.actor, request.prefix).of_collection(request, resource, action)
         reply: Reply = getattr(self, method)(request)
         return reply
 
@@ -9358,7 +9375,7 @@ class CoreData(Dialect):
             return self.with_slash(request)
         if not is_read and request.method not in methods:
             return methods_reply(405, methods)
-        return as_seen(handler, request.actor)(request, table, **address)
+        return as_seen(handler, request)(request, table, **address)
 
     def method(self, request: Request) -> str:
         """The method that is meant: a POST may name another one."""
@@ -9368,7 +9385,7 @@ class CoreData(Dialect):
     def with_slash(self, request: Request) -> Reply:
         """The way from an address without a slash at its end to the one with it."""
         query = f"?{request.query}" if request.query else ""
-        return html_reply(301, headers=(("Location", quote(request.path) + "/" + query),))
+        return html_reply(301, headers=(("Location", f"{request.prefix}{quote(request.path)}/{query}"),))
 
     def nowhere(self, request: Request, rest: str) -> Reply:
         """An address that there is not."""
@@ -9384,12 +9401,12 @@ class CoreData(Dialect):
             return self.with_slash(request)
         try:
             self.services.authenticate(request)
-            tables = self.seen_by(request.actor).listed_tables
+            seen = self.seen_by(request.actor, request.prefix)
+            addresses = {table.name: seen.address(table) for table in seen.listed_tables}
         except ApiError as error:
             if error.violations[0].params["reason"] != "empty":
                 raise
-            tables = []
-        addresses = {table.name: self.address(table) for table in tables}
+            addresses = {}
         shown = {name: {"list_endpoint": at, "schema": f"{at}schema/"} for name, at in addresses.items()}
         return coredata_reply(dump_json(shown), headers=self.headers(request))
 
@@ -9444,7 +9461,7 @@ class CoreData(Dialect):
 
     def address(self, table: Table) -> str:
         """The address of a table."""
-        return f"{COREDATA_BASE}/{quote(table.name, safe='')}/"
+        return f"{self.prefix}{COREDATA_BASE}/{quote(table.name, safe='')}/"
 
     def record_address(self, table: Table, number: int) -> str:
         """The address of a record."""
@@ -10726,9 +10743,7 @@ class PageUrls:
     """The addresses of the pages of a list: absolute, with the parameters of the query."""
 
     def __init__(self, request: Request) -> None:
-        scheme = request.environ.get("wsgi.url_scheme", "http")
-        base = request.environ.get("SCRIPT_NAME", "").rstrip("/")
-        self.path = f"{scheme}://{request.host}{quote(base)}{quote(request.path.rstrip('/'))}"
+        self.path = request.base + quote(request.path.rstrip("/"))
         self.others = [(it.name, it.value) for it in request.parameters if it.name != "page"]
 
     def __call__(self, number: int | None) -> str | None:
@@ -10917,7 +10932,7 @@ class Qore(Dialect):
             params = {"method": request.method[:20], "allowed": ", ".join(methods), "route": self.route(request)}
             allow = (("Allow", ", ".join(methods)),)
             raise ApiError("method", Violation((), "method", params), headers=allow)
-        return as_seen(handlers[_method(request)], request.actor)(request, **address)
+        return as_seen(handlers[_method(request)], request)(request, **address)
 
     def method(self, request: Request) -> str:
         """The method that is meant: a POST may name another one, in a header or in its body."""
@@ -11825,11 +11840,6 @@ def page_policy() -> str:
     )
 
 
-def redirect(address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """See another page."""
-    return Reply(303, headers=(("Location", address), *headers), content_type="text/plain; charset=utf-8")
-
-
 def local_address(text: str) -> str:
     """A path of this server with its query, as it stands in a header. ApiError `bad_parameter` for anything else.
 
@@ -11839,6 +11849,16 @@ def local_address(text: str) -> str:
     if not re.fullmatch(r"/(?![/\\])[^\x00-\x20\\]*", text):
         raise fail("bad_parameter", name="next", value=text[:100], reason="write an address of this server, from its /")
     return quote(text, safe="/?&=%:+,;@!$'()*~[]")
+
+
+def mounted(page: str, prefix: str) -> str:
+    """A page whose addresses begin at the application, with addresses that begin at the server.
+
+    >>> mounted('<a class="main" href="/browse">href="/"</a>', "/shop")
+    '<a class="main" href="/shop/browse">href="/"</a>'
+    """
+    own = re.compile(r'(<(?:a|form)(?: [^<>]*)? (?:href|action)=")(?=/)')  # text and values hold no "<" or ">"
+    return own.sub(lambda match: match[1] + prefix, page) if prefix else page
 
 
 def note(*parts: Content, bad: bool = False) -> Html:
@@ -11918,11 +11938,16 @@ class Pages(Dialect):
         if error.code == "unauthenticated":
             if request.wants_html() and request.header("Authorization") is None:
                 query = f"?{request.query}" if request.query and request.method in ("GET", "HEAD") else ""
-                return redirect("/login?" + urlencode({"next": quote(request.path) + query}))
+                return self.redirect(request, "/login?" + urlencode({"next": quote(request.path) + query}))
             headers += (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
         status = 404 if error.code == "unknown_table" else error.status
         said = (note(sentence(self.message(fault)), bad=True) for fault in error.violations)
         return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
+
+    def redirect(self, request: Request, address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+        """See another page of this application."""
+        location = ("Location", request.prefix + address)
+        return Reply(303, headers=(location, *headers), content_type="text/plain; charset=utf-8")
 
     def show(
         self,
@@ -11949,7 +11974,7 @@ class Pages(Dialect):
             element("footer", f"minirest {__version__}"),
             element("script", Html(PAGE_SCRIPT)),
         )
-        text = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+        text = mounted(f"<!doctype html>\n{element('html', head, body, lang='en')}\n", request.prefix)
         policy = (("Content-Security-Policy", page_policy()), NO_REFERRER_HEADER)
         return Reply(status, text.encode("utf-8"), (*policy, *headers), "text/html; charset=utf-8")
 
@@ -12079,7 +12104,7 @@ class Door(Pages):
             return self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
-        return redirect(target, (session_cookie(request, text, expires),))
+        return self.redirect(request, target, (session_cookie(request, text, expires),))
 
     def of_logout(self, request: Request) -> Reply:
         """`/logout`: a button, and the end of the session."""
@@ -12092,7 +12117,7 @@ class Door(Pages):
             case "POST":
                 self.entries(self.read_form(request))
                 self.services.accounts.end_session_of(request)
-                return redirect("/login", (session_cookie(request, "", EPOCH),))
+                return self.redirect(request, "/login", (session_cookie(request, "", EPOCH),))
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
 
@@ -12213,7 +12238,7 @@ class Door(Pages):
         where = And((Compare(Path((), table.id), "eq", number), self.own_token(request)))
         if not self.run(request, Delete(table, where)).changed:
             raise fail("not_found")
-        return redirect("/api_tokens")
+        return self.redirect(request, "/api_tokens")
 
 
 # ======================================================================================================================
@@ -12558,7 +12583,7 @@ class Overview(Pages):
         counts = self.counts(request.actor)
         if request.wants_html():
             return self.show(request, self.site, self.page(request, counts), headers=(("Vary", "Accept"),))
-        return json_reply(dump_json(self.data(counts)), headers=(("Vary", "Accept"),))
+        return json_reply(dump_json(self.data(request, counts)), headers=(("Vary", "Accept"),))
 
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
         """Each table with the number of its active records that are valid today and seen, in one snapshot."""
@@ -12567,15 +12592,14 @@ class Overview(Pages):
         parts = self.services.store.run_for(actor, Batch(selects), self.name).parts
         return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
 
-    def data(self, counts: Sequence[tuple[Table, int]]) -> Json:
+    def data(self, request: Request, counts: Sequence[tuple[Table, int]]) -> Json:
         """The overview as data."""
+        bases = {dialect.name: [f"{request.prefix}{base}/" for base in dialect.bases] for dialect in self.dialects}
         return {
             "title": self.schema.title,
             "version": __version__,
             "tables": [{"name": table.name, "title": table.title, "records": count} for table, count in counts],
-            "dialects": [
-                {"name": dialect.name, "addresses": [f"{base}/" for base in dialect.bases]} for dialect in self.dialects
-            ],
+            "dialects": [{"name": name, "addresses": addresses} for name, addresses in bases.items()],
         }
 
     def page(self, request: Request, counts: Sequence[tuple[Table, int]]) -> Html:
@@ -12606,8 +12630,7 @@ class Overview(Pages):
     def curl(self, request: Request, dialect: Dialect, table: Table) -> Html:
         """A first request in one dialect, to copy."""
         user = f"-u {shlex.quote(request.actor.name)} " if request.actor.name else ""
-        scheme = request.environ.get("wsgi.url_scheme", "http")
-        address = f"{scheme}://{request.host}{dialect.example.format(table=table.name.lower())}"
+        address = request.base + dialect.example.format(table=table.name.lower())
         command = f"curl -g {user}{shlex.quote(address)}"
         return fragment(element("h3", type(dialect).__name__), element("pre", command, class_="copy"))
 
@@ -12994,7 +13017,7 @@ class Lists(Pages):
     def of_base(self, request: Request) -> Reply:
         """`/browse` itself: the tables are on the first page."""
         self.reading(request)
-        return redirect("/")
+        return self.redirect(request, "/")
 
     # -- lists --
 
@@ -13386,7 +13409,7 @@ class Records(Pages):
         if not self.run(request, Batch((found, op))).parts[0].rows:
             raise fail("not_found")
         address = f"/browse/{table.name}" if word == "delete" else record_address(table, number)
-        return redirect(f"{address}?done={word}")
+        return self.redirect(request, f"{address}?done={word}")
 
     def undo(self, request: Request, table: Table, number: int, version: int) -> Operation:
         """The operation that takes the last change of a record back."""
@@ -13721,7 +13744,7 @@ class Editor(Pages):
             key = self.run(request, op).rows[0].key
         except ApiError as error:
             return self.show_new(request, self.corrected(form, error), 422)
-        return redirect(f"{record_address(table, key)}?done=created")
+        return self.redirect(request, f"{record_address(table, key)}?done=created")
 
     def corrected(self, form: RecordForm, error: ApiError) -> RecordForm:
         """The form with what is wrong about it; other errors are raised again."""
@@ -13758,7 +13781,7 @@ class Editor(Pages):
             self.run(request, op)
         except ApiError as error:
             return self.show_edit(request, self.corrected(form, error), number, 422)
-        return redirect(f"{record_address(names.table, number)}?done=saved")
+        return self.redirect(request, f"{record_address(names.table, number)}?done=saved")
 
     def show_conflict(self, request: Request, form: RecordForm, number: int) -> Reply:
         """The form as it was sent, and at each field where that is something else what the record has now."""
@@ -13972,7 +13995,7 @@ class Application:
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return as_seen(route.callback, request.actor)(request, **names)
+        return as_seen(route.callback, request)(request, **names)
 
     def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
@@ -14006,7 +14029,8 @@ class Application:
         page = next((page for page in self.pages if request and page.owns(request)), None)
         if page and request:
             return page.failure(request, error)
-        return self.dialect_at(environ.get("PATH_INFO", "")).error(error)
+        dialect = self.dialect_at(environ.get("PATH_INFO", ""))
+        return (dialect.seen_by(request.actor, request.prefix) if request else dialect).error(error)
 
     def dialect_at(self, path: str) -> Dialect:
         """The dialect whose address a path is: the one with the longest base that fits."""
