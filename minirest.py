@@ -81,6 +81,7 @@ import getpass
 import hashlib
 import hmac
 import html
+import io
 import ipaddress
 import itertools
 import json
@@ -101,13 +102,15 @@ import threading
 import time
 import unicodedata
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from email.utils import format_datetime
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path as FilePath
+from queue import SimpleQueue
 from types import MappingProxyType
 from typing import (
     IO,
@@ -129,6 +132,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode
 if TYPE_CHECKING:
     import bottle
     import jsonschema_rs
+    import pytest
     import wsproto
 
 __version__ = "0.1.0"
@@ -5906,6 +5910,18 @@ class Store:
                 except Exception:  # what is committed stays so
                     log.exception("a listener failed")
         return outcome
+
+    def snapshot(self) -> sqlite3.Connection:
+        """A copy of the whole database as it is now, in memory. Whoever gets it closes it."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        with self.database.write_lock:
+            self.database.writer.backup(copy)
+        return copy
+
+    def restore(self, snapshot: sqlite3.Connection) -> None:
+        """Make the database what it was when the snapshot was taken. Nobody is told of it by an event."""
+        with self.database.write_lock:
+            snapshot.backup(self.database.writer)
 
     def close(self) -> None:
         """Close the database."""
@@ -13933,6 +13949,87 @@ class Policy:
         return Reply(204, headers=answer)
 
 
+WsgiApp: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class ClientAnswer(NamedTuple):
+    """What a `Client` got. The names of headers are as they were sent; of several alike the last one counts."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode("utf-8")
+
+    def json(self) -> Json:
+        """The value of a JSON body."""
+        return json.loads(self.content)
+
+
+class Client:
+    """Requests to an application in this process, without a server. `headers` go with each of them.
+
+    Cookies are not kept. An error inside the application is raised as it is by a WSGI server of the strict kind.
+    """
+
+    def __init__(self, app: WsgiApp, headers: Mapping[str, str] = EMPTY) -> None:
+        self.app, self.headers = app, dict(headers)
+
+    def request(
+        self, method: str, address: str, json: Json = None, headers: Mapping[str, str] = EMPTY, content: bytes = b""
+    ) -> ClientAnswer:
+        """Ask for an address, a path with its query. `json` is sent as JSON, `content` as it is."""
+        sent = {"Host": "localhost", **self.headers, **headers}
+        if json is not None:
+            content = dump_json(json).encode("utf-8")
+            sent.setdefault("Content-Type", "application/json")
+        environ = client_environ(method, address, sent, content)
+        started = list[Any]()
+        parts = self.app(environ, lambda status, head, *_: started.extend((status, head)))
+        try:
+            body = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        status, head = started
+        return ClientAnswer(int(status[:3]), dict(head), body)
+
+    get = functools.partialmethod(request, "GET")
+    post = functools.partialmethod(request, "POST")
+    put = functools.partialmethod(request, "PUT")
+    patch = functools.partialmethod(request, "PATCH")
+    delete = functools.partialmethod(request, "DELETE")
+
+
+def client_environ(method: str, address: str, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
+    """The WSGI environment of a request as a server would make it (PEP 3333)."""
+    path, _, query = address.partition("?")
+    names = {name: name.upper().replace("-", "_") for name in headers}
+    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
+    given = {upper if upper in bare else f"HTTP_{upper}": headers[name] for name, upper in names.items()}
+    return {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": quote(query, safe="%&=+$[]{}:,;@!*()'/?\"~.-_<>|^`"),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(content)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(content),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **given,
+    }
+
+
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
@@ -14075,6 +14172,10 @@ class Application:
             return function
 
         return register
+
+    def client(self, token: str = "") -> Client:
+        """Requests to this application from this process; signed in by a token, where one is given."""
+        return Client(self, {"Authorization": f"Bearer {token}"} if token else EMPTY)
 
     def close(self) -> None:
         """Close the database."""
@@ -14260,6 +14361,14 @@ def serve(
     run_until(server, ended)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def bind_socket(host: str, port: int) -> socket.socket:
     """A socket bound to the first address that the host has. OSError when it cannot be had."""
     family, kind, protocol, _, address = socket.getaddrinfo(
@@ -14281,7 +14390,7 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
     from waitress.server import create_server
 
     make: Any = create_server  # what it gives is one server or several, and here there is one socket
-    limits = app.limits if isinstance(app, Application) else BODY_LIMITS
+    limits: BodyLimits = getattr(app, "limits", BODY_LIMITS)
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     server = make(
         app,
@@ -14353,10 +14462,12 @@ def strict_parser() -> Any:
 
 @functools.cache
 def upgrading_task() -> Any:
-    """waitress' task, which puts `minirest.upgrade` into the environment.
+    """waitress' task, which puts `minirest.upgrade` and `minirest.drop` into the environment.
 
-    An application that gives a `Socket` to it, and answers 101, has made a socket of the connection.
+    An application that gives a `Socket` to the one, and answers 101, has made a socket of the connection; one that
+    calls the other has closed it without an answer.
     """
+    from waitress.channel import ClientDisconnected
     from waitress.task import WSGITask
 
     class Task(WSGITask):
@@ -14364,8 +14475,11 @@ def upgrading_task() -> Any:
         request: Any
 
         def execute(self) -> None:
-            self.get_environment()["minirest.upgrade"] = self.upgrade
+            self.get_environment().update({"minirest.upgrade": self.upgrade, "minirest.drop": self.drop})
             super().execute()
+
+        def drop(self) -> NoReturn:
+            raise ClientDisconnected  # waitress closes the connection, and says nothing
 
         def upgrade(self, client: Socket) -> None:
             client.channel, client.early = self.channel, self.request.early
@@ -14482,6 +14596,595 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 #
 # What fixtures need, on with `--test` only: worlds, faults, a clock that can be set, the journal; the pytest plugin.
 # ======================================================================================================================
+
+MAX_JOURNAL = 1000
+MAX_KEPT_BYTES = 64 * 1024
+TEST_START = datetime(2050, 1, 1, tzinfo=UTC)
+"""The time of a clock that is set: ahead, because clients forget cookies that have expired by their own clock."""
+FAULTS = ("delay", "status", "drop", "cut", "locked", "expired")
+WORLD_HEADER = "X-Minirest-World"
+FAULT_HEADER = "X-Minirest-Fault"
+
+
+class SetClock:
+    """A clock that stands still until it is told to go on: `advance` it, or set `now` (with a zone)."""
+
+    def __init__(self, now: datetime = TEST_START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **parts: float) -> datetime:
+        """Go on by days, hours, minutes, seconds, as `timedelta` takes them; gives the new time."""
+        self.now += timedelta(**parts)
+        return self.now
+
+
+class Exchange(NamedTuple):
+    """One request and its answer, as the journal keeps them: bodies up to `MAX_KEPT_BYTES`."""
+
+    method: str
+    address: str
+    content: bytes
+    status: int
+    answer: bytes
+
+    def __str__(self) -> str:
+        sent = f" {self.content.decode('utf-8', 'replace')}" if self.content else ""
+        got = f" {self.answer.decode('utf-8', 'replace')}" if self.answer else ""
+        return f"{self.method} {self.address}{sent}\n    {self.status}{got}"
+
+
+class Journal(list[Exchange]):
+    """The requests that were answered, the oldest first, `MAX_JOURNAL` at the most."""
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep one more; the oldest makes room."""
+        self.append(exchange)
+        del self[:-MAX_JOURNAL]
+
+    def find(self, method: str = "*", path: str = "*") -> list[Exchange]:
+        """Those with a method and a path, where `*` stands for anything (`/api/v1/*`)."""
+        return [it for it in self if fits(it.method, it.address.partition("?")[0], method, path)]
+
+    def assert_one(self, method: str = "*", path: str = "*") -> Exchange:
+        """The only request with that method and path. AssertionError shows what was asked instead."""
+        found = self.find(method, path)
+        assert len(found) == 1, f"{len(found)} requests {method} {path}; there were:\n{self.text()}"
+        return found[0]
+
+    def text(self) -> str:
+        """All of them, to read."""
+        return "\n".join(map(str, self)) or "no requests"
+
+
+def fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
+    """Whether a request is one of those that a pattern means."""
+    return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong on demand, `times` times, at the requests that fit.
+
+    `delay` waits `value` milliseconds, `status` answers that status in the dialect's form, `locked` as a database that
+    is busy, `expired` as credentials that have expired, `drop` closes the connection, `cut` sends half of the body.
+    """
+
+    kind: str
+    value: int = 0
+    method: str = "*"
+    path: str = "*"
+    times: int = 1
+
+    @classmethod
+    def read(cls, given: Json) -> Fault:
+        """The fault that a JSON object describes. ApiError says what is wrong with it."""
+        if not isinstance(given, Mapping):
+            raise fail("bad_body", reason="a fault is an object")
+        names = {part.name: part.type for part in dataclasses.fields(cls)}
+        for name, value in given.items():
+            if name not in names:
+                raise fail("unknown_parameter", name=name, hint=did_you_mean(name, names))
+            if not isinstance(value, int if names[name] == "int" else str) or isinstance(value, bool):
+                raise fail("bad_parameter", name=name, value=dump_json(value), reason=f"it is {names[name]}")
+        if given.get("kind") not in FAULTS:
+            reason = f"there are {', '.join(FAULTS)}"
+            raise fail("bad_parameter", name="kind", value=str(given.get("kind")), reason=reason)
+        return cls(**given)
+
+    @classmethod
+    def from_header(cls, text: str) -> Fault:
+        """The fault of a header: its kind, and `=` and the value where it has one. ApiError."""
+        kind, _, value = text.partition("=")
+        if value and not re.fullmatch(r"\d{1,6}", value, re.ASCII):
+            raise fail("bad_header", name=FAULT_HEADER, reason="write a kind, or a kind=number")
+        return cls.read({"kind": kind.strip(), "value": int(value or 0)})
+
+
+class World:
+    """One application with what a test needs of it: a journal, faults, snapshots, perhaps a clock that is set.
+
+    It is a WSGI application itself. Its records at the beginning are the snapshot 0.
+    """
+
+    def __init__(self, app: Application, clock: SetClock | None = None) -> None:
+        self.app, self.clock, self.limits = app, clock, app.limits
+        self.journal, self.faults = Journal(), list[Fault]()
+        self.snapshots = [app.store.snapshot()]
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, or let it go wrong, and keep it."""
+        content = keep_content(environ)
+        request = (environ["REQUEST_METHOD"], address_of(environ), content)
+        status, answer = list[int](), bytearray()
+
+        def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            status[:] = [int(line[:3])]
+            return start_response(line, headers, *rest)
+
+        parts = self.answer(environ, start)
+        try:
+            for part in parts:
+                answer += part[: MAX_KEPT_BYTES - len(answer)]
+                yield part
+        finally:
+            getattr(parts, "close", lambda: None)()
+            with self.lock:
+                self.journal.add(Exchange(*request, status[0] if status else 0, bytes(answer)))
+
+    def answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """The answer of the application, unless a fault takes its place."""
+        fault = self.fault_for(environ)
+        if fault is None:
+            return self.app(environ, start_response)
+        match fault.kind:
+            case "delay":
+                time.sleep(fault.value / 1000)
+                return self.app(environ, start_response)
+            case "drop":
+                environ.get("minirest.drop", drop)()
+                return []
+            case "cut":
+                whole = b"".join(self.app(environ, start_response))
+                return [whole[: len(whole) // 2]]
+            case _:
+                return self.refuse(fault_error(fault), environ, start_response)
+
+    def refuse(self, error: ApiError, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """An error in the form of the dialect whose address it is."""
+        request = Request(environ, self.limits)
+        return self.app.send(request, self.app.failure(request, environ, error), environ, start_response)
+
+    def fault_for(self, environ: Mapping[str, Any]) -> Fault | None:
+        """The fault that a request meets: that of its header, else the first that fits and has times left."""
+        header = environ.get("HTTP_" + FAULT_HEADER.upper().replace("-", "_"))
+        if header:
+            return Fault.from_header(header)
+        method, path = environ["REQUEST_METHOD"], address_of(environ).partition("?")[0]
+        with self.lock:
+            found = next((it for it in self.faults if it.times and fits(method, path, it.method, it.path)), None)
+            if found:
+                found.times -= 1
+        return found
+
+    def snapshot(self) -> int:
+        """Keep the database as it is now; gives the snapshot's number."""
+        self.snapshots.append(self.app.store.snapshot())
+        return len(self.snapshots) - 1
+
+    def restore(self, number: int = 0) -> None:
+        """Make the database what it was at a snapshot, and forget the journal and the faults. IndexError."""
+        self.app.store.restore(self.snapshots[number])
+        with self.lock:
+            self.journal.clear()
+            self.faults.clear()
+
+    def close(self) -> None:
+        """Close the database and the snapshots."""
+        for snapshot in self.snapshots:
+            snapshot.close()
+        self.app.close()
+
+
+def keep_content(environ: dict[str, Any]) -> bytes:
+    """The body of a request, where it is short enough to be kept; it can be read again."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not re.fullmatch(r"\d{1,9}", length, re.ASCII) or not 0 < int(length) <= MAX_KEPT_BYTES:
+        return b""
+    content = bytes(environ["wsgi.input"].read(int(length)))
+    environ["wsgi.input"] = io.BytesIO(content)
+    return content
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """The path and the query of a request, within the application."""
+    path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    query = environ.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
+
+
+def drop() -> None:
+    """Where no server can drop the connection, the client gets the error of one that was."""
+    raise ConnectionResetError("the answer was dropped, as the test asked for")
+
+
+def fault_error(fault: Fault) -> ApiError:
+    """The error that a fault answers."""
+    if fault.kind == "locked":
+        return ApiError("busy", headers=(("Retry-After", "1"),))
+    if fault.kind == "expired" or fault.value == 401:
+        return fail("unauthenticated", reason="wrong")
+    codes = {403: "forbidden", 404: "not_found", 412: "precondition", 500: "internal", 503: "busy"}
+    if fault.value not in codes:
+        reason = f"there are {', '.join(map(str, (401, *codes)))}"
+        raise fail("bad_parameter", name="value", value=str(fault.value), reason=reason)
+    return fail(codes[fault.value], request="test")
+
+
+class Worlds:
+    """Many worlds over one schema behind one address, each a copy of the first one as it was at the beginning.
+
+    A request goes to the world of its header `X-Minirest-World`, or of its path `/_world/<name>`; without either to the
+    world `main`. `/_test/` makes and changes worlds; only this machine may ask there.
+    """
+
+    def __init__(self, main: World, make: Callable[[], World]) -> None:
+        self.make, self.limits = make, main.limits
+        self.worlds = {"main": main}
+        self.numbers = itertools.count(1)
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        main = self.worlds["main"]
+        try:
+            path = environ.get("PATH_INFO", "")
+            if f"{path}/".startswith("/_test/"):
+                reply = self.control(Request(environ, self.limits))
+                return main.app.send(None, reply, environ, start_response)
+            return self.world_of(environ)(environ, start_response)
+        except ApiError as error:
+            return main.app.send(None, plain_error(error), environ, start_response)
+
+    def world_of(self, environ: dict[str, Any]) -> World:
+        """The world that a request is for; one that its path names is where the application is mounted."""
+        name = environ.get("HTTP_" + WORLD_HEADER.upper().replace("-", "_"), "main")
+        match = re.fullmatch(r"/_world/([^/]+)(/.*)?", environ.get("PATH_INFO", ""))
+        if match:
+            name = match[1]
+            environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/_world/{name}"
+            environ["PATH_INFO"] = match[2] or "/"
+        return self.find(name)
+
+    def find(self, name: str) -> World:
+        """The world of that name. ApiError `not_found`."""
+        world = self.worlds.get(name)
+        if world is None:
+            raise fail("not_found")
+        return world
+
+    # -- /_test/ --
+
+    def control(self, request: Request) -> Reply:
+        """What is asked of the worlds themselves."""
+        policy = self.worlds["main"].app.policy
+        policy.check_host(request)
+        policy.may_write(request)
+        if not is_loopback(request.environ.get("REMOTE_ADDR", "127.0.0.1")):
+            raise fail("forbidden")
+        parts = request.path.strip("/").split("/")[1:]
+        if parts[:1] != ["worlds"] or len(parts) > 3:
+            raise fail("not_found")
+        if len(parts) == 1:
+            return self.of_worlds(request)
+        world = self.find(parts[1])
+        if len(parts) == 2:
+            return self.of_world(request, parts[1])
+        handlers: Mapping[str, Callable[[Request, World], Reply]] = {
+            "snapshots": self.of_snapshots,
+            "restore": self.of_restore,
+            "requests": self.of_requests,
+            "faults": self.of_faults,
+            "clock": self.of_clock,
+        }
+        if parts[2] not in handlers:
+            raise fail("not_found")
+        return handlers[parts[2]](request, world)
+
+    def of_worlds(self, request: Request) -> Reply:
+        """`/_test/worlds`: their names, and a new one."""
+        if request.method == "GET":
+            return json_reply(dump_json(sorted(self.worlds)))
+        if request.method != "POST":
+            raise not_allowed(request, "GET, POST")
+        world = self.make()
+        with self.lock:
+            name = f"w{next(self.numbers)}"
+            self.worlds[name] = world
+        return json_reply(dump_json({"world": name, "address": f"{request.prefix}/_world/{name}/"}), 201)
+
+    def of_world(self, request: Request, name: str) -> Reply:
+        """`/_test/worlds/<name>`: its end. `main` has none."""
+        if request.method != "DELETE" or name == "main":
+            raise not_allowed(request, "DELETE")
+        with self.lock:
+            world = self.worlds.pop(name, None)
+        if world:
+            world.close()
+        return Reply(204)
+
+    def of_snapshots(self, request: Request, world: World) -> Reply:
+        """`.../snapshots`: a new one."""
+        if request.method != "POST":
+            raise not_allowed(request, "POST")
+        return json_reply(dump_json({"snapshot": world.snapshot()}), 201)
+
+    def of_restore(self, request: Request, world: World) -> Reply:
+        """`.../restore`: back to a snapshot, by default the first."""
+        if request.method != "POST":
+            raise not_allowed(request, "POST")
+        number = read_object(request, "snapshot").get("snapshot", 0)
+        if not isinstance(number, int) or not 0 <= number < len(world.snapshots):
+            raise fail("bad_parameter", name="snapshot", value=dump_json(number), reason="there is no such snapshot")
+        world.restore(number)
+        return Reply(204)
+
+    def of_requests(self, request: Request, world: World) -> Reply:
+        """`.../requests`: the journal."""
+        if request.method == "DELETE":
+            world.journal.clear()
+            return Reply(204)
+        if request.method != "GET":
+            raise not_allowed(request, "GET, DELETE")
+        shown = [
+            {name: it.decode("utf-8", "replace") if isinstance(it, bytes) else it for name, it in one._asdict().items()}
+            for one in list(world.journal)
+        ]
+        return json_reply(dump_json(shown))
+
+    def of_faults(self, request: Request, world: World) -> Reply:
+        """`.../faults`: those that wait, a new one, none."""
+        match request.method:
+            case "GET":
+                return json_reply(dump_json([dataclasses.asdict(fault) for fault in world.faults]))
+            case "POST":
+                fault = Fault.read(request.read_body())
+                fault_error(fault)
+                world.faults.append(fault)
+                return json_reply(dump_json(dataclasses.asdict(fault)), 201)
+            case "DELETE":
+                world.faults.clear()
+                return Reply(204)
+            case _:
+                raise not_allowed(request, "GET, POST, DELETE")
+
+    def of_clock(self, request: Request, world: World) -> Reply:
+        """`.../clock`: what time it is, another time (`now`), or so many seconds later (`advance`)."""
+        if world.clock is None:
+            raise fail("refused", text="This clock goes by itself; start with --seed to set it")
+        if request.method not in ("GET", "POST"):
+            raise not_allowed(request, "GET, POST")
+        if request.method == "POST":
+            set_clock(world.clock, read_object(request, "now", "advance"))
+        return json_reply(dump_json({"now": moment_text(world.clock())}))
+
+    def close(self) -> None:
+        """Close all worlds."""
+        for world in self.worlds.values():
+            world.close()
+
+
+def worlds_of(app: Application, settings: Settings) -> Worlds:
+    """The worlds whose first one is an application with these settings. A clock that is set is each world's own."""
+    first = World(app, settings.clock if isinstance(settings.clock, SetClock) else None)
+
+    def make() -> World:
+        clock = SetClock() if first.clock else None
+        own = dataclasses.replace(settings, clock=clock or settings.clock, examples=False)
+        copy = open_app(app.schema, ":memory:", own)
+        copy.store.restore(first.snapshots[0])
+        return World(copy, clock)
+
+    return Worlds(first, make)
+
+
+def read_object(request: Request, *names: str) -> Mapping[str, Json]:
+    """The object in a body that need not be there. ApiError for a member that is none of the names."""
+    given = request.read_body() if request.body.strip() else {}
+    if not isinstance(given, Mapping):
+        raise fail("bad_body", reason="write an object")
+    for name in given:
+        if name not in names:
+            raise fail("unknown_parameter", name=name, hint=did_you_mean(name, names))
+    return given
+
+
+def set_clock(clock: SetClock, given: Mapping[str, Json]) -> None:
+    """Set a clock by the members `now` and `advance`. ApiError `bad_parameter`."""
+    if "now" in given:
+        try:
+            moment = datetime.fromisoformat(given["now"])
+        except (TypeError, ValueError):
+            moment = datetime.min  # noqa: DTZ901 - it has no zone, as is refused below
+        if moment.tzinfo is None:
+            reason = "write a moment with its zone"
+            raise fail("bad_parameter", name="now", value=dump_json(given["now"]), reason=reason)
+        clock.now = moment
+    seconds = given.get("advance", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or abs(seconds) > 10**10:
+        raise fail("bad_parameter", name="advance", value=dump_json(seconds), reason="write seconds")
+    try:
+        clock.advance(seconds=seconds)
+    except OverflowError:
+        raise fail("bad_parameter", name="advance", value=dump_json(seconds), reason="time ends before that") from None
+
+
+def plain_error(error: ApiError) -> Reply:
+    """An error of `/_test/`."""
+    body = {"errors": [{"code": fault.rule, "message": fault.message()} for fault in error.violations]}
+    return json_reply(dump_json(body), error.status, error.headers)
+
+
+# ---- the pytest plugin ----
+
+
+class Fixture:
+    """What the fixture `minirest` gives: one application in this process, as it was at the beginning of each test.
+
+    It is strict and signed in as the administrator `admin`. `clock` stands still until it is advanced, and with `seed`
+    ids, tokens and times are the same in every run.
+    """
+
+    def __init__(self, schema: Schema, settings: Settings) -> None:
+        self.clock = SetClock()
+        self.app = open_app(schema, ":memory:", dataclasses.replace(settings, clock=self.clock))
+        self.tokens: dict[str, str] = {}
+        self.token_of("admin", ("admin",))
+        self.world = World(self.app, self.clock)
+        self.kept = dict(self.tokens)
+        self.stop, self.address = threading.Event(), ""
+        self.thread: threading.Thread | None = None
+
+    @property
+    def client(self) -> Client:
+        """Requests as the administrator."""
+        return self.as_user("admin")
+
+    @property
+    def anonymous(self) -> Client:
+        """Requests without credentials."""
+        return Client(self.world)
+
+    @property
+    def requests(self) -> Journal:
+        """The requests of this test, and their answers."""
+        return self.world.journal
+
+    def as_user(self, name: str, *roles: str, groups: Sequence[str] = ()) -> Client:
+        """Requests as a user, who is made when there is none of that name."""
+        return Client(self.world, {"Authorization": f"Bearer {self.token_of(name, roles, groups)}"})
+
+    def token_of(self, name: str, roles: Sequence[str] = (), groups: Sequence[str] = ()) -> str:
+        """A token of a user, who is made when there is none of that name, or gets these roles and groups."""
+        accounts = self.app.accounts
+        if name not in self.tokens or roles or groups:
+            accounts.put_user(name, roles=list(roles), groups=[accounts.put_group(group) for group in groups])
+        if name not in self.tokens:
+            self.tokens[name] = accounts.add_token(name, "test")
+        return self.tokens[name]
+
+    def reset(self) -> None:
+        """Make everything what it was at the beginning: records, users, sessions, the clock, journal and faults."""
+        self.world.restore()
+        self.tokens = dict(self.kept)
+        self.clock.now = TEST_START
+
+    def fault(self, kind: str, value: int = 0, method: str = "*", path: str = "*", times: int = 1) -> None:
+        """Let the next requests that fit go wrong; see `Fault`."""
+        given = Fault.read({"kind": kind, "value": value, "method": method, "path": path, "times": times})
+        self.world.faults.append(given)
+
+    @property
+    def url(self) -> str:
+        """The address of a real server on a free port of this machine; it is started when it is first asked for."""
+        if not self.address:
+            ready: SimpleQueue[str] = SimpleQueue()
+            run = functools.partial(serve, self.world, port=0, on_ready=ready.put, stop=self.stop)
+            self.thread = threading.Thread(target=run, daemon=True)
+            self.thread.start()
+            self.address = ready.get(timeout=10)
+        return self.address
+
+    def close(self) -> None:
+        """Stop the server, if there is one, and close the database."""
+        self.stop.set()
+        if self.thread:
+            self.thread.join(STOP_GRACE_SECONDS)
+        self.world.close()
+
+
+class Fixtures:
+    """The fixtures of one run of tests, one for each schema with its settings; a test that asks for one resets it."""
+
+    def __init__(self, schema: str | None) -> None:
+        self.schema = schema
+        self.made: dict[str, Fixture] = {}
+
+    def get(self, schema: Mapping[str, Json] | str | os.PathLike[str] | None = None, **settings: Any) -> Fixture:
+        """The fixture for a schema, by default that of `minirest_schema`, at its beginning. ValueError without one."""
+        wanted = schema if schema is not None else self.schema
+        if wanted is None:
+            raise ValueError(
+                "no schema: set minirest_schema in the ini file, mark the test with minirest(schema), or call"
+            )
+        place = repr((wanted, sorted(settings.items())))
+        if place not in self.made:
+            self.made[place] = Fixture(read_schema(wanted), Settings(**{"strict": True, **settings}))
+        else:
+            self.made[place].reset()
+        return self.made[place]
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self.made:
+            self.made.popitem()[1].close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell pytest of the ini option."""
+    parser.addini("minirest_schema", "the schema file that the fixture minirest serves")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give pytest the marker and the fixtures."""
+    config.addinivalue_line(
+        "markers", "minirest(schema=None, **settings): what the fixture minirest serves in this test"
+    )
+    schema = config.getini("minirest_schema")
+    path = (config.inipath.parent if config.inipath else config.rootpath) / schema if schema else None
+    config.pluginmanager.register(plugin_of(Fixtures(path)), "minirest fixtures")
+
+
+def plugin_of(fixtures: Fixtures) -> object:
+    """The pytest plugin: the fixtures `minirest` and `make_minirest`, and the journal in the report of a failure."""
+    import pytest
+
+    class Plugin:
+        """The fixtures of one run of tests."""
+
+        used: ClassVar[list[Fixture]] = []
+
+        @pytest.fixture
+        def make_minirest(self) -> Iterator[Callable[..., Fixture]]:
+            """A function that gives the fixture for a schema and the settings of `make_app`."""
+
+            def make(schema: Any = None, **settings: Any) -> Fixture:
+                self.used.append(fixtures.get(schema, **settings))
+                return self.used[-1]
+
+            yield make
+            self.used.clear()
+
+        @pytest.fixture
+        def minirest(self, request: pytest.FixtureRequest, make_minirest: Callable[..., Fixture]) -> Fixture:
+            """An application in this process, as it was at the beginning: of the marker, else of the ini file."""
+            marker = request.node.get_closest_marker("minirest")
+            return make_minirest(*marker.args, **marker.kwargs) if marker else make_minirest()
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+            report = yield
+            if report.when == "call" and report.failed:
+                report.sections += [("minirest requests", fixture.requests.text()) for fixture in self.used]
+            return report
+
+        def pytest_unconfigure(self) -> None:
+            fixtures.close()
+
+    return Plugin()
 
 
 # ======================================================================================================================
@@ -14621,6 +15324,13 @@ def server_parser() -> argparse.ArgumentParser:
     add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
     size = str(MAX_UPLOAD_BYTES)
     add("--max-upload", default=_twin("MAX_UPLOAD", size), metavar="BYTES", help=f"of uploads (default: {size})")
+    add(
+        "--test",
+        action="store_true",
+        default=_flag_twin("TEST"),
+        help="worlds, faults and a clock that can be set, at /_test/; on a loopback address only",
+    )
+    add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="a clock that stands still, for --test")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
@@ -14699,12 +15409,16 @@ def serve_command(arguments: Sequence[str]) -> int:
     port, places = port_of(options.port), find_places(options.schema, options.db)
     if options.reload:
         return reload_on_change(places.schema, arguments)
-    app = make_app_for(options, places)
+    if options.test and not is_loopback(options.host):
+        raise UsageError(f"--test is for this machine only, and {options.host} is no loopback address")
+    app, settings = make_app_for(options, places)
+    secret = first_administrator(app)
+    served = worlds_of(app, settings) if options.test else app
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
     try:
         if options.log or sys.stderr.isatty():
             app.on_request = print_request
-        serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
+        serve(served, options.host, port, on_ready=lambda url: announce(app, places, url, secret))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -14712,7 +15426,7 @@ def serve_command(arguments: Sequence[str]) -> int:
         reason = f"cannot listen on {options.host}:{port}: {error.strerror or error}; choose another {option}"
         raise UsageError(reason, 1) from None
     finally:
-        app.close()
+        served.close()
     return 0
 
 
@@ -14730,8 +15444,8 @@ def bytes_of(text: str) -> int:
     return int(text)
 
 
-def make_app_for(options: argparse.Namespace, places: Places) -> Application:
-    """The application that the options ask for."""
+def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Application, Settings]:
+    """The application that the options ask for, and how it behaves."""
     hosts = None
     if is_loopback(options.host) or options.allow_host:
         own = f"[{options.host}]" if ":" in options.host else options.host
@@ -14745,22 +15459,15 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             cors=options.cors,
             hosts=hosts,
             examples=not options.no_examples,
+            clock=SetClock() if options.seed is not None else utc_now,
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
         )
-        return open_app(read_schema(places.schema), places.database, settings)
+        return open_app(read_schema(places.schema), places.database, settings), settings
     except SchemaError:
         raise
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def first_administrator(app: Application) -> str | None:
@@ -14776,9 +15483,8 @@ def first_administrator(app: Application) -> str | None:
     return None if given else f"{name}:{password}"
 
 
-def announce(app: Application, places: Places, url: str) -> None:
+def announce(app: Application, places: Places, url: str, secret: str | None) -> None:
     """Say where the server listens, and for a new database how to sign in."""
-    secret = first_administrator(app)
     print(f"Listening on {url}", flush=True)
     tables = list(app.schema.tables.values())
     if places.is_sample:
