@@ -58,7 +58,7 @@ Map of the sections; each uses only earlier ones:
 35  Command line       main
 ==  =================  ==========================================================================================
 
-Licence: MIT.
+Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which need not look for asserts in it.)
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ import json
 import logging
 import math
 import os
+import random
 import re
 import secrets
 import select
@@ -110,7 +111,6 @@ from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path as FilePath
-from queue import SimpleQueue
 from types import MappingProxyType
 from typing import (
     IO,
@@ -136,7 +136,7 @@ if TYPE_CHECKING:
     import wsproto
 
 __version__ = "0.1.0"
-__all__ = ["ApiError", "Application", "main", "make_app", "serve"]
+__all__ = ["ApiError", "Application", "Client", "Fixture", "SetClock", "main", "make_app", "serve"]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -168,6 +168,11 @@ MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
 MAX_NAME_LENGTH = 63
+MAX_WORLDS = 256
+MAX_SNAPSHOTS = 16
+MAX_FAULTS = 100
+MAX_JOURNAL = 1000
+MAX_KEPT_BYTES = 16 * 1024
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -4356,7 +4361,8 @@ def _fold(text: SqlValue) -> SqlValue:
 def storage_error(error: sqlite3.Error) -> ApiError:
     """The ApiError for what SQLite says of the database itself."""
     name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN")):  # the last: no more files may be open
+    is_closed = str(error) == "Cannot operate on a closed database."  # meanwhile: the server stops, a world has ended
+    if is_closed or name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN")):  # last: too many open files
         return ApiError("busy", headers=(("Retry-After", "1"),))
     if name.startswith("SQLITE_INTERRUPT"):
         return fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
@@ -5824,16 +5830,26 @@ class Store:
     """One database with the tables of one schema.
 
     `clock` gives the time, with a zone. Operations come in through `run`; whoever wants to know what changed puts a
-    function into `listeners`, which gets the events of each transaction after its commit, in commit order.
+    function into `listeners`, which gets the events of each transaction after its commit, in commit order. A database
+    in memory may begin as the copy of a snapshot.
     """
 
-    def __init__(self, schema: Schema, path: str, clock: Callable[[], datetime], examples: bool = True) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        path: str,
+        clock: Callable[[], datetime],
+        examples: bool = True,
+        snapshot: sqlite3.Connection | None = None,
+    ) -> None:
         self.schema, self.clock = schema, clock
         new_file = path != ":memory:" and not FilePath(path).exists()
         self.database = Database(path)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
+            if snapshot:
+                snapshot.backup(self.database.writer)
             check_ours(self.database.writer)
             self.database.use_wal()
             self.is_new = self.open(examples)
@@ -6775,6 +6791,40 @@ SIGN_IN_TOKENS = ("auth:signIn", "auth/token")
 TOKEN_LETTERS = string.digits + string.ascii_letters
 
 
+class Chance:
+    """Whatever is drawn: by the operating system, or with a seed the same in every run, and then known to everybody."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.is_seeded = seed is not None
+        self.source = random.Random(seed) if self.is_seeded else random.SystemRandom()  # noqa: S311 - for tests only
+
+    def data(self, size: int) -> bytes:
+        """So many bytes."""
+        return self.source.randbytes(size)
+
+    def digits(self, size: int) -> str:
+        """So many bytes, in hexadecimal digits."""
+        return self.data(size).hex()
+
+    def text(self, size: int) -> str:
+        """So many bytes, in letters that an address may hold."""
+        return base64.urlsafe_b64encode(self.data(size)).rstrip(b"=").decode("ascii")
+
+    def letters(self, alphabet: str, count: int) -> str:
+        """So many letters of an alphabet."""
+        return "".join(self.source.choice(alphabet) for _ in range(count))
+
+    @property
+    def state(self) -> Any:
+        """Where the row of draws stands, to go on from there again; None without a seed."""
+        return self.source.getstate() if self.is_seeded else None
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        if self.is_seeded:
+            self.source.setstate(state)
+
+
 class Account(NamedTuple):
     """What Accounts reads of a user."""
 
@@ -6892,17 +6942,25 @@ def client_network(address: str) -> str:
 
 
 class Accounts:
-    """The users of one Store. `most_failures` wrong passwords are free, see `Failures`."""
+    """The users of one Store. `most_failures` wrong passwords are free, see `Failures`; `chance` draws the tokens."""
 
-    def __init__(self, store: Store, most_failures: float = MAX_FAILURES) -> None:
-        self.store = store
+    def __init__(self, store: Store, most_failures: float = MAX_FAILURES, chance: Chance | None = None) -> None:
+        self.store, self.chance = store, chance or Chance()
         self.failures = Failures(store.clock, most_failures)
-        self.key = secrets.token_bytes(32)
+        self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
         self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
+
+    def forget(self) -> None:
+        """Forget what was remembered of requests: the database is another one now."""
+        with self.failures.lock:
+            self.failures.levels.clear()
+        with self.lock:
+            self.verified.clear()
+            self.used.clear()
 
     # -- who asks --
 
@@ -7088,7 +7146,7 @@ class Accounts:
 
         ApiError `sign_in` when the password has changed since it was checked, or the user was disabled.
         """
-        text, now = secrets.token_urlsafe(32), self.store.clock()
+        text, now = self.chance.text(32), self.store.clock()
         moment, expires = moment_text(now), now + timedelta(hours=SESSION_HOURS)
         with self.store.database.writing() as connection:
             connection.execute("delete from _sessions where expires<=?", (moment,))
@@ -7199,7 +7257,7 @@ class Accounts:
         account = self.account(user)
         if account is None:
             raise fail("not_found")
-        text = TOKEN_PREFIX + "".join(secrets.choice(TOKEN_LETTERS) for _ in range(43))
+        text = TOKEN_PREFIX + self.chance.letters(TOKEN_LETTERS, 43)
         text += f"{binascii.crc32(text.encode()):08x}"
         table = self.store.schema.all_tables["_tokens"]
         given = {"name": name, "hash": hash_token(text), "start": text[:8], "expires": expires}
@@ -7347,8 +7405,8 @@ class Session:
     closed with it. Times are seconds of a clock that never goes back.
     """
 
-    def __init__(self, ping_interval: float, ping_timeout: float, now: float) -> None:
-        self.sid = secrets.token_urlsafe(15)
+    def __init__(self, ping_interval: float, ping_timeout: float, now: float, sid: str = "") -> None:
+        self.sid = sid or Chance().text(15)
         self.ping_interval, self.ping_timeout = ping_interval, ping_timeout
         self.close_code: Close | None = None
         self.deadline = now + ping_interval + ping_timeout
@@ -7491,7 +7549,7 @@ class Socket:
             self.channel.web_socket = None
             return
         self.state = SocketState.OPEN
-        self.session = Session(self.hub.ping_interval, self.hub.ping_timeout, time.monotonic())
+        self.session = self.hub.new_session()
         self.hub.join(self)
         for text in self.session.open():
             self.send(text_frame(text))
@@ -7708,6 +7766,23 @@ class Hub:
         self.leave(client)
         with self.lock:
             self.places.discard(client)
+
+    def new_session(self) -> Session:
+        """What a new socket carries."""
+        sid = self.accounts.chance.text(15)
+        return Session(self.ping_interval, self.ping_timeout, time.monotonic(), sid)
+
+    def end(self) -> None:
+        """Close all sockets, in the loop's thread: what they listen to is gone."""
+        with self.lock:
+            clients = list(self.sockets)
+        for client in clients:
+            client.channel.server.trigger.pull_trigger(functools.partial(client.close, Close.STOPPING))
+
+    def forget(self) -> None:
+        """Tell nobody what has happened until now: the database is another one."""
+        with self.lock:
+            self.waiting = deque()
 
     # -- what happens --
 
@@ -14394,24 +14469,40 @@ class ClientAnswer(NamedTuple):
         return json.loads(self.content)
 
 
+class ClientWords(TypedDict, total=False):
+    """The keyword arguments of a `Client`'s requests."""
+
+    json: Json
+    content: bytes
+    params: Mapping[str, object]
+    headers: Mapping[str, str]
+
+
 class Client:
     """Requests to an application in this process, without a server. `headers` go with each of them.
 
-    Cookies are not kept. An error inside the application is raised as it is by a WSGI server of the strict kind.
+    Cookies are kept by their names, until they are set to nothing. Redirects are not followed. An error that a WSGI
+    server would log is raised.
     """
 
     def __init__(self, app: WsgiApp, headers: Mapping[str, str] = EMPTY) -> None:
         self.app, self.headers = app, dict(headers)
+        self.cookies: dict[str, str] = {}
 
-    def request(
-        self, method: str, address: str, json: Json = None, headers: Mapping[str, str] = EMPTY, content: bytes = b""
-    ) -> ClientAnswer:
-        """Ask for an address, a path with its query. `json` is sent as JSON, `content` as it is."""
-        sent = {"Host": "localhost", **self.headers, **headers}
-        if json is not None:
-            content = dump_json(json).encode("utf-8")
-            sent.setdefault("Content-Type", "application/json")
-        environ = client_environ(method, address, sent, content)
+    def request(self, method: str, address: str, **words: Unpack[ClientWords]) -> ClientAnswer:
+        """Ask for an address: a path, or what an answer names.
+
+        `params` are written behind its query, `json` is sent as JSON, `content` as it is.
+        """
+        if words.get("params"):
+            address += f"{'&' if '?' in address else '?'}{urlencode(words['params'])}"
+        sent, content = {"Host": "localhost", **self.headers}, words.get("content", b"")
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if "json" in words:
+            content = dump_json(words["json"]).encode("utf-8")
+            sent["Content-Type"] = "application/json"
+        environ = client_environ(method, address, {**sent, **words.get("headers", EMPTY)}, content)
         started = list[Any]()
         parts = self.app(environ, lambda status, head, *_: started.extend((status, head)))
         try:
@@ -14419,7 +14510,16 @@ class Client:
         finally:
             getattr(parts, "close", lambda: None)()
         status, head = started
+        self.keep_cookies(value for name, value in head if name == "Set-Cookie")
         return ClientAnswer(int(status[:3]), dict(head), body)
+
+    def keep_cookies(self, lines: Iterable[str]) -> None:
+        """Keep the cookies that an answer sets, and forget those that it sets to nothing."""
+        for line in lines:
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies.pop(name, None)
+            if value:
+                self.cookies[name] = value
 
     get = functools.partialmethod(request, "GET")
     post = functools.partialmethod(request, "POST")
@@ -14429,8 +14529,10 @@ class Client:
 
 
 def client_environ(method: str, address: str, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
-    """The WSGI environment of a request as a server would make it (PEP 3333)."""
-    path, _, query = address.partition("?")
+    """The WSGI environment of a request as a server would make it (PEP 3333). ValueError for a foreign address."""
+    path, _, query = address.removeprefix("http://localhost").partition("?")
+    if not path.startswith("/"):
+        raise ValueError(f"{address!r} is no address of this application; write /path")
     names = {name: name.upper().replace("-", "_") for name in headers}
     bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
     given = {upper if upper in bare else f"HTTP_{upper}": headers[name] for name, upper in names.items()}
@@ -14528,7 +14630,7 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        started, number, request = time.perf_counter(), secrets.token_hex(8), None
+        started, number, request = time.perf_counter(), self.accounts.chance.digits(8), None
         try:
             environ = self.policy.before_proxies(environ)
             request = Request(environ, self.limits)
@@ -14688,6 +14790,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+CLOCK_START = datetime(2050, 1, 1, tzinfo=UTC)
+"""The first time of a clock that is set: ahead, because clients forget a cookie that has expired by their own clock."""
+
+
+class SetClock:
+    """A clock that stands still until it is told to go on: `advance` it, or set `now` (with a zone)."""
+
+    def __init__(self, now: datetime = CLOCK_START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def advance(self, **parts: float) -> datetime:
+        """Go on by days, hours, minutes, seconds, as `timedelta` takes them; gives the new time."""
+        self.now += timedelta(**parts)
+        return self.now
+
+
 def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
     """Load a schema from a mapping or a file. SchemaError says where it is wrong, OSError that it is not there."""
     if isinstance(source, Mapping):
@@ -14721,7 +14843,8 @@ class SettingsWords(TypedDict, total=False):
     hosts: Iterable[str] | None
     trusted_proxies: Iterable[str]
     examples: bool
-    clock: Callable[[], datetime]
+    clock: Callable[[], datetime] | None
+    seed: int | None
     ping_interval: float
     ping_timeout: float
     max_body: int
@@ -14741,7 +14864,8 @@ class Settings:
     hosts: Iterable[str] | None = None
     trusted_proxies: Iterable[str] = ()
     examples: bool = True
-    clock: Callable[[], datetime] = utc_now
+    clock: Callable[[], datetime] | None = None
+    seed: int | None = None
     ping_interval: float = 25.0
     ping_timeout: float = 60.0
     max_body: int = MAX_BODY_BYTES
@@ -14763,8 +14887,10 @@ def make_app(
     passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
     that are answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
     believed), `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone),
-    `ping_interval` and `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later
-    it is missed), `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
+    `seed` (for tests only: everything that is drawn is the same in every run, and without a `clock` the time stands
+    still; whoever knows the number knows all tokens), `ping_interval` and `ping_timeout` (seconds: how often clients of
+    a socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and
+    forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -14791,8 +14917,8 @@ def read_network(text: str) -> Network:
         raise ValueError(f"{text!r} is no address of a proxy; write 10.0.0.7, or a network: 10.0.0.0/24") from None
 
 
-def open_app(schema: Schema, db: str, settings: Settings) -> Application:
-    """The application over a database, whether it has users or not."""
+def open_app(schema: Schema, db: str, settings: Settings, snapshot: sqlite3.Connection | None = None) -> Application:
+    """The application over a database, whether it has users or not; one in memory may be the copy of a snapshot."""
     origins = frozenset(settings.cors)
     for origin in origins:
         if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+|\*|null", origin):
@@ -14809,12 +14935,13 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise ValueError("max_body and max_upload are bytes, above 0")
     proxies = tuple(map(read_network, settings.trusted_proxies))
     check_rules(schema)
-    store = Store(schema, db, settings.clock, settings.examples)
+    clock = settings.clock or (utc_now if settings.seed is None else SetClock())
+    store = Store(schema, db, clock, settings.examples, snapshot)
     try:
         hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
         for_strangers = any("anonymous" in table.schema["x-rights"] for table in schema.restricted)
         policy = Policy(settings.auth, origins, hosts, proxies)
-        accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf)
+        accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf, Chance(settings.seed))
 
         def authenticate(request: Request) -> None:
             if settings.auth:
@@ -15134,7 +15261,8 @@ def refusing_task() -> Any:
         response_headers: Any
 
         def execute(self) -> None:
-            started, number, ours = time.perf_counter(), secrets.token_hex(8), self.channel.server.ours
+            started, ours = time.perf_counter(), self.channel.server.ours
+            number = (ours.accounts.chance if ours else Chance()).digits(8)
             error = refusal_of(self.request.error, number)
             if ours:
                 reply = ours.failure(None, self.request.path, error, number)
@@ -15336,55 +15464,66 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 # ======================================================================================================================
 # 34  Testing
 #
-# What fixtures need, on with `--test` only: worlds, faults, a clock that can be set, the journal; the pytest plugin.
+# What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
+# are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
+# in this process. Nothing here is reached by a server that is not started for tests.
 # ======================================================================================================================
 
-MAX_JOURNAL = 1000
-MAX_KEPT_BYTES = 64 * 1024
-TEST_START = datetime(2050, 1, 1, tzinfo=UTC)
-"""The time of a clock that is set: ahead, because clients forget cookies that have expired by their own clock."""
-FAULTS = ("delay", "status", "drop", "cut", "locked", "expired")
 WORLD_HEADER = "X-Minirest-World"
 FAULT_HEADER = "X-Minirest-Fault"
-
-
-class SetClock:
-    """A clock that stands still until it is told to go on: `advance` it, or set `now` (with a zone)."""
-
-    def __init__(self, now: datetime = TEST_START) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **parts: float) -> datetime:
-        """Go on by days, hours, minutes, seconds, as `timedelta` takes them; gives the new time."""
-        self.now += timedelta(**parts)
-        return self.now
+WORLD_PATH = re.compile(r"/_world/([^/]+)(/.*)?", re.DOTALL)
 
 
 class Exchange(NamedTuple):
-    """One request and its answer, as the journal keeps them: bodies up to `MAX_KEPT_BYTES`."""
+    """One request and its answer. A body is kept up to `MAX_KEPT_BYTES`; `status` 0 stands for no answer at all."""
 
     method: str
     address: str
+    headers: dict[str, str]
     content: bytes
     status: int
     answer: bytes
 
+    @property
+    def sent(self) -> Json:
+        """The value of the request's JSON body."""
+        return json.loads(self.content)
+
+    @property
+    def got(self) -> Json:
+        """The value of the answer's JSON body."""
+        return json.loads(self.answer)
+
     def __str__(self) -> str:
-        sent = f" {self.content.decode('utf-8', 'replace')}" if self.content else ""
-        got = f" {self.answer.decode('utf-8', 'replace')}" if self.answer else ""
-        return f"{self.method} {self.address}{sent}\n    {self.status}{got}"
+        sent, got = (f" {body.decode('utf-8', 'replace')}" if body else "" for body in (self.content, self.answer))
+        return f"{self.method} {self.address}{sent}\n    {self.status or 'no answer'}{got}"
 
 
-class Journal(list[Exchange]):
+class Journal:
     """The requests that were answered, the oldest first, `MAX_JOURNAL` at the most."""
+
+    def __init__(self) -> None:
+        self.kept, self.lock = deque[Exchange](maxlen=MAX_JOURNAL), threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        with self.lock:
+            return iter(list(self.kept))
+
+    def __getitem__(self, number: int) -> Exchange:
+        return list(self)[number]
 
     def add(self, exchange: Exchange) -> None:
         """Keep one more; the oldest makes room."""
-        self.append(exchange)
-        del self[:-MAX_JOURNAL]
+        with self.lock:
+            self.kept.append(exchange)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self.lock:
+            self.kept.clear()
 
     def find(self, method: str = "*", path: str = "*") -> list[Exchange]:
         """Those with a method and a path, where `*` stands for anything (`/api/v1/*`)."""
@@ -15393,7 +15532,8 @@ class Journal(list[Exchange]):
     def assert_one(self, method: str = "*", path: str = "*") -> Exchange:
         """The only request with that method and path. AssertionError shows what was asked instead."""
         found = self.find(method, path)
-        assert len(found) == 1, f"{len(found)} requests {method} {path}; there were:\n{self.text()}"
+        if len(found) != 1:
+            raise AssertionError(f"{len(found)} requests {method} {path}; there were:\n{self.text()}")
         return found[0]
 
     def text(self) -> str:
@@ -15406,12 +15546,40 @@ def fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
     return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
 
 
+# ---- faults ----
+
+
+FAULT_ERRORS: Mapping[int, tuple[str, Mapping[str, object]]] = {
+    400: ("refused", {"text": "The test asked for this"}),
+    401: ("unauthenticated", {"reason": "wrong"}),
+    403: ("forbidden", {}),
+    404: ("not_found", {}),
+    412: ("precondition", {}),
+    413: ("too_large", {"limit": MAX_BODY_BYTES}),
+    429: ("too_many_failures", {"seconds": 1}),
+    500: ("internal", {"request": "test"}),
+    503: ("busy", {}),
+    507: ("storage", {"reason": "the disk is full"}),
+}
+"""The error that stands for each status that a test can ask for."""
+FAULTS: Mapping[str, Collection[int]] = {
+    "delay": range(1, 60_001),
+    "status": FAULT_ERRORS,
+    "locked": (0,),
+    "expired": (0,),
+    "drop": (0,),
+    "cut": (0,),
+}
+"""The kinds of faults, and the values that each one takes."""
+
+
 @dataclass
 class Fault:
     """Something that goes wrong on demand, `times` times, at the requests that fit.
 
     `delay` waits `value` milliseconds, `status` answers that status in the dialect's form, `locked` as a database that
-    is busy, `expired` as credentials that have expired, `drop` closes the connection, `cut` sends half of the body.
+    is busy, `expired` as for credentials that have expired, `drop` closes the connection, `cut` sends half of the body.
+    In `method` and `path`, which is one within the application, `*` stands for anything.
     """
 
     kind: str
@@ -15420,62 +15588,110 @@ class Fault:
     path: str = "*"
     times: int = 1
 
+    def check(self) -> Self:
+        """The fault, when there is such a one. ApiError `bad_parameter`."""
+        if self.kind not in FAULTS:
+            raise bad_parameter("kind", self.kind, f"there are {', '.join(FAULTS)}")
+        values = FAULTS[self.kind]
+        if self.value not in values:
+            shown = f"{values[0]} to {values[-1]}" if isinstance(values, range) else ", ".join(map(str, values))
+            raise bad_parameter("value", self.value, f"with {self.kind} it is {shown}")
+        if not 0 < self.times <= 1_000_000:
+            raise bad_parameter("times", self.times, "it is 1 to 1000000")
+        if max(len(self.method), len(self.path)) > MAX_SEARCH_LENGTH:
+            raise bad_parameter("path", self.path[:20], f"it has at most {MAX_SEARCH_LENGTH} letters")
+        return self
+
     @classmethod
-    def read(cls, given: Json) -> Fault:
+    def read(cls, given: Mapping[str, Json]) -> Fault:
         """The fault that a JSON object describes. ApiError says what is wrong with it."""
-        if not isinstance(given, Mapping):
-            raise fail("bad_body", reason="a fault is an object")
-        names = {part.name: part.type for part in dataclasses.fields(cls)}
         for name, value in given.items():
-            if name not in names:
-                raise fail("unknown_parameter", name=name, hint=did_you_mean(name, names))
-            if not isinstance(value, int if names[name] == "int" else str) or isinstance(value, bool):
-                raise fail("bad_parameter", name=name, value=dump_json(value), reason=f"it is {names[name]}")
-        if given.get("kind") not in FAULTS:
-            reason = f"there are {', '.join(FAULTS)}"
-            raise fail("bad_parameter", name="kind", value=str(given.get("kind")), reason=reason)
-        return cls(**given)
+            expected = int if name in ("value", "times") else str
+            if not isinstance(value, expected) or isinstance(value, bool):
+                raise bad_parameter(name, value, f"it is {'a number' if expected is int else 'a text'}")
+        return cls(**{"kind": "", **given}).check()
 
     @classmethod
     def from_header(cls, text: str) -> Fault:
         """The fault of a header: its kind, and `=` and the value where it has one. ApiError."""
-        kind, _, value = text.partition("=")
-        if value and not re.fullmatch(r"\d{1,6}", value, re.ASCII):
-            raise fail("bad_header", name=FAULT_HEADER, reason="write a kind, or a kind=number")
-        return cls.read({"kind": kind.strip(), "value": int(value or 0)})
+        match = re.fullmatch(r"([a-z]+)(?:=(\d{1,6}))?", text.strip(), re.ASCII)
+        if not match:
+            raise fail("bad_header", name=FAULT_HEADER, reason="write a kind, or kind=number")
+        return cls(match[1], int(match[2] or 0)).check()
+
+    def fits(self, method: str, path: str) -> bool:
+        """Whether a request meets the fault. What a browser asks before a request is left alone."""
+        return (method != "OPTIONS" or self.method == method) and fits(method, path, self.method, self.path)
+
+    def error(self) -> ApiError:
+        """What is answered."""
+        code, params = FAULT_ERRORS[{"locked": 503, "expired": 401}.get(self.kind, self.value)]
+        wait = (("Retry-After", "1"),) if code in ("busy", "too_many_failures") else ()
+        return ApiError(code, Violation((), code, params), headers=wait)
+
+
+def bad_parameter(name: str, value: Json, reason: str) -> ApiError:
+    """The error for a member of a body at `/_test/`."""
+    return fail("bad_parameter", name=name, value=dump_json(value), reason=reason)
+
+
+def drop() -> None:
+    """Where no server can drop the connection, the client gets the error of one that was."""
+    raise ConnectionResetError("the answer was dropped, as the test asked for")
+
+
+# ---- worlds ----
+
+
+class Snapshot(NamedTuple):
+    """What a world goes back to: its database, where the row of draws stands, and the time where it stands still."""
+
+    database: sqlite3.Connection
+    chance: Any
+    moment: datetime | None
 
 
 class World:
-    """One application with what a test needs of it: a journal, faults, snapshots, perhaps a clock that is set.
+    """One application with what a test needs of it. It is a WSGI application itself.
 
-    It is a WSGI application itself. Its records at the beginning are the snapshot 0.
+    As it is at the beginning is the snapshot 0.
     """
 
-    def __init__(self, app: Application, clock: SetClock | None = None) -> None:
-        self.app, self.clock, self.limits = app, clock, app.limits
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.clock = app.store.clock if isinstance(app.store.clock, SetClock) else None
         self.journal, self.faults = Journal(), list[Fault]()
-        self.snapshots = [app.store.snapshot()]
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.numbers = itertools.count()
+        self.snapshots: dict[int, Snapshot] = {}
+        self.snapshot()
+        self.place = (0, self.changes())
+
+    # -- a request --
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, or let it go wrong, and keep it."""
-        content = keep_content(environ)
-        request = (environ["REQUEST_METHOD"], address_of(environ), content)
-        status, answer = list[int](), bytearray()
+        statuses = [0]
 
         def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            status[:] = [int(line[:3])]
-            return start_response(line, headers, *rest)
+            statuses.append(int(line[:3]))
+            date = [("Date", format_datetime(self.clock().astimezone(UTC), usegmt=True))] if self.clock else []
+            return start_response(line, headers + date, *rest)
 
-        parts = self.answer(environ, start)
+        request = (environ["REQUEST_METHOD"], address_of(environ), headers_of_request(environ), keep_content(environ))
+
+        def keep(answer: bytes) -> None:
+            self.journal.add(Exchange(*request, statuses[-1], answer[:MAX_KEPT_BYTES]))
+
         try:
-            for part in parts:
-                answer += part[: MAX_KEPT_BYTES - len(answer)]
-                yield part
-        finally:
-            getattr(parts, "close", lambda: None)()
-            with self.lock:
-                self.journal.add(Exchange(*request, status[0] if status else 0, bytes(answer)))
+            parts = self.answer(environ, start)
+        except BaseException:
+            keep(b"")
+            raise
+        if not isinstance(parts, list):
+            return KeptStream(parts, keep)
+        keep(b"".join(parts))
+        return parts
 
     def answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """The answer of the application, unless a fault takes its place."""
@@ -15483,56 +15699,110 @@ class World:
             fault = self.fault_for(environ)
         except ApiError as error:
             return self.refuse(error, environ, start_response)
-        if fault is None:
-            return self.app(environ, start_response)
-        match fault.kind:
-            case "delay":
-                time.sleep(fault.value / 1000)
-                return self.app(environ, start_response)
+        match fault.kind if fault else "":
+            case "status" | "locked" | "expired":
+                assert fault
+                return self.refuse(fault.error(), environ, start_response)
             case "drop":
                 environ.get("minirest.drop", drop)()
-                return []
+            case "delay":
+                assert fault
+                time.sleep(fault.value / 1000)
             case "cut":
                 whole = b"".join(self.app(environ, start_response))
                 return [whole[: len(whole) // 2]]
-            case _:
-                return self.refuse(fault_error(fault), environ, start_response)
+        return self.app(environ, start_response)
 
     def refuse(self, error: ApiError, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """An error in the form of the dialect whose address it is."""
-        request, number = Request(environ, self.limits), secrets.token_hex(8)
-        reply = self.app.failure(request, request.path, error, number)
+        number, request = self.app.accounts.chance.digits(8), None
+        with contextlib.suppress(ApiError):
+            request = Request(environ, self.app.limits)
+        reply = self.app.failure(request, environ.get("PATH_INFO", ""), error, number)
         return self.app.send(request, reply, number, (environ, start_response))
 
     def fault_for(self, environ: Mapping[str, Any]) -> Fault | None:
-        """The fault that a request meets: that of its header, else the first that fits and has times left."""
-        header = environ.get("HTTP_" + FAULT_HEADER.upper().replace("-", "_"))
-        if header:
+        """The fault that a request meets: that of its header, else the first that fits and has times left. ApiError."""
+        header = environ.get(variable_of(FAULT_HEADER))
+        if header is not None:
             return Fault.from_header(header)
         method, path = environ["REQUEST_METHOD"], address_of(environ).partition("?")[0]
         with self.lock:
-            found = next((it for it in self.faults if it.times and fits(method, path, it.method, it.path)), None)
+            found = next((fault for fault in self.faults if fault.fits(method, path)), None)
             if found:
                 found.times -= 1
-        return found
+                if not found.times:
+                    self.faults.remove(found)
+            return found
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let the next requests that fit go wrong. ApiError when too many faults wait already."""
+        with self.lock:
+            if len(self.faults) >= MAX_FAULTS:
+                raise fail("refused", text=f"There are {MAX_FAULTS} faults that wait")
+            self.faults.append(fault)
+
+    # -- its records --
 
     def snapshot(self) -> int:
-        """Keep the database as it is now; gives the snapshot's number."""
-        self.snapshots.append(self.app.store.snapshot())
-        return len(self.snapshots) - 1
+        """Keep everything as it is now; gives the snapshot's number. ApiError when there are too many."""
+        with self.lock, self.app.store.database.write_lock:
+            if len(self.snapshots) >= MAX_SNAPSHOTS:
+                raise fail("refused", text=f"There are {MAX_SNAPSHOTS} snapshots; delete one")
+            moment = self.clock.now if self.clock else None
+            kept = Snapshot(self.app.store.snapshot(), self.app.accounts.chance.state, moment)
+            number = next(self.numbers)
+            self.snapshots[number] = kept
+            return number
 
     def restore(self, number: int = 0) -> None:
-        """Make the database what it was at a snapshot, and forget the journal and the faults. IndexError."""
-        self.app.store.restore(self.snapshots[number])
-        with self.lock:
-            self.journal.clear()
+        """Make everything what it was at a snapshot, and forget the journal and the faults. KeyError."""
+        with self.lock, self.app.store.database.write_lock:
+            kept = self.snapshots[number]
+            if (number, self.changes()) != self.place:
+                self.app.store.restore(kept.database)
+                self.place = (number, self.changes())
+            self.app.accounts.forget()
+            self.app.hub.forget()
+            self.app.accounts.chance.state = kept.chance
+            if self.clock and kept.moment:
+                self.clock.now = kept.moment
             self.faults.clear()
+        self.journal.clear()
+
+    def changes(self) -> float:
+        """The rows changed so far. A file may be changed by others: then it is a number that is equal to none."""
+        database = self.app.store.database
+        return database.writer.total_changes if database.in_memory else math.nan
+
+    def drop_snapshot(self, number: int) -> None:
+        """Forget a snapshot. KeyError."""
+        with self.lock:
+            self.snapshots.pop(number).database.close()
 
     def close(self) -> None:
-        """Close the database and the snapshots."""
-        for snapshot in self.snapshots:
-            snapshot.close()
+        """Close the sockets, the database and the snapshots."""
+        self.app.hub.end()
         self.app.close()
+        for number in list(self.snapshots):
+            self.drop_snapshot(number)
+
+
+class KeptStream:
+    """A body in pieces on its way to the server; `keep` gets its beginning when it is done, or given up."""
+
+    def __init__(self, parts: Iterable[bytes], keep: Callable[[bytes], None]) -> None:
+        self.parts, self.keep, self.begun = parts, keep, bytearray()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self.parts:
+            self.begun += part[: MAX_KEPT_BYTES - len(self.begun)]
+            yield part
+
+    def close(self) -> None:
+        """What a WSGI server calls at the end."""
+        getattr(self.parts, "close", lambda: None)()
+        self.keep(bytes(self.begun))
 
 
 def keep_content(environ: dict[str, Any]) -> bytes:
@@ -15545,6 +15815,19 @@ def keep_content(environ: dict[str, Any]) -> bytes:
     return content
 
 
+def headers_of_request(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a request, with names like `If-Match`."""
+    given = {name.removeprefix("HTTP_"): value for name, value in environ.items() if name.startswith("HTTP_")}
+    if environ.get("CONTENT_TYPE"):
+        given["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
+    return {name.replace("_", "-").title(): value for name, value in sorted(given.items())}
+
+
+def variable_of(header: str) -> str:
+    """The variable of the WSGI environment that has a header."""
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
 def address_of(environ: Mapping[str, Any]) -> str:
     """The path and the query of a request, within the application."""
     path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
@@ -15552,34 +15835,17 @@ def address_of(environ: Mapping[str, Any]) -> str:
     return f"{path}?{query}" if query else path
 
 
-def drop() -> None:
-    """Where no server can drop the connection, the client gets the error of one that was."""
-    raise ConnectionResetError("the answer was dropped, as the test asked for")
-
-
-def fault_error(fault: Fault) -> ApiError:
-    """The error that a fault answers."""
-    if fault.kind == "locked":
-        return ApiError("busy", headers=(("Retry-After", "1"),))
-    if fault.kind == "expired" or fault.value == 401:
-        return fail("unauthenticated", reason="wrong")
-    codes = {403: "forbidden", 404: "not_found", 412: "precondition", 500: "internal", 503: "busy"}
-    if fault.value not in codes:
-        reason = f"there are {', '.join(map(str, (401, *codes)))}"
-        raise fail("bad_parameter", name="value", value=str(fault.value), reason=reason)
-    return fail(codes[fault.value], request="test")
-
-
 class Worlds:
     """Many worlds over one schema behind one address, each a copy of the first one as it was at the beginning.
 
     A request goes to the world of its header `X-Minirest-World`, or of its path `/_world/<name>`; without either to the
-    world `main`. `/_test/` makes and changes worlds; only this machine may ask there.
+    world `main`. `/_test/` makes and changes worlds; only this machine may ask there, and no page of another origin.
     """
 
-    def __init__(self, main: World, make: Callable[[], World]) -> None:
-        self.make, self.app, self.limits = make, main.app, main.limits
-        self.worlds = {"main": main}
+    def __init__(self, app: Application, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+        self.worlds = {"main": World(app)}
+        self.first = self.worlds["main"].snapshots[0]
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
 
@@ -15588,20 +15854,21 @@ class Worlds:
         try:
             if not f"{environ.get('PATH_INFO', '')}/".startswith("/_test/"):
                 return self.world_of(environ)(environ, start_response)
-            reply = self.control(Request(environ, self.limits))
+            reply = self.control(Request(environ, self.app.limits))
         except ApiError as error:
             reply = plain_error(error)
-        return self.app.send(None, reply, secrets.token_hex(8), (environ, start_response))
+        return self.app.send(None, reply, self.app.accounts.chance.digits(8), (environ, start_response))
 
     def world_of(self, environ: dict[str, Any]) -> World:
-        """The world that a request is for; one that its path names is where the application is mounted."""
-        name = environ.get("HTTP_" + WORLD_HEADER.upper().replace("-", "_"), "main")
-        match = re.fullmatch(r"/_world/([^/]+)(/.*)?", environ.get("PATH_INFO", ""))
-        if match:
-            name = match[1]
-            environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/_world/{name}"
-            environ["PATH_INFO"] = match[2] or "/"
-        return self.find(name)
+        """The world that a request is for; one that its path names is where the application is mounted. ApiError."""
+        header, match = environ.get(variable_of(WORLD_HEADER)), WORLD_PATH.fullmatch(environ.get("PATH_INFO", ""))
+        if not match:
+            return self.find(header if header is not None else "main")
+        if header is not None and header != match[1]:
+            raise fail("bad_header", name=WORLD_HEADER, reason="it names another world than the path")
+        environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/_world/{match[1]}"
+        environ["PATH_INFO"] = match[2] or "/"
+        return self.find(match[1])
 
     def find(self, name: str) -> World:
         """The world of that name. ApiError `not_found`."""
@@ -15610,128 +15877,150 @@ class Worlds:
             raise fail("not_found")
         return world
 
-    # -- /_test/ --
-
-    def control(self, request: Request) -> Reply:
-        """What is asked of the worlds themselves."""
-        self.app.policy.check_host(request)
-        self.app.policy.may_write(request)
-        if not is_loopback(request.environ.get("REMOTE_ADDR", "127.0.0.1")):
-            raise fail("forbidden")
-        parts = request.path.strip("/").split("/")[1:]
-        if parts[:1] != ["worlds"] or len(parts) > 3:
-            raise fail("not_found")
-        if len(parts) == 1:
-            return self.of_worlds(request)
-        world = self.find(parts[1])
-        if len(parts) == 2:
-            return self.of_world(request, parts[1])
-        handlers: Mapping[str, Callable[[Request, World], Reply]] = {
-            "snapshots": self.of_snapshots,
-            "restore": self.of_restore,
-            "requests": self.of_requests,
-            "faults": self.of_faults,
-            "clock": self.of_clock,
-        }
-        if parts[2] not in handlers:
-            raise fail("not_found")
-        return handlers[parts[2]](request, world)
-
-    def of_worlds(self, request: Request) -> Reply:
-        """`/_test/worlds`: their names, and a new one."""
-        if request.method == "GET":
-            return json_reply(dump_json(sorted(self.worlds)))
-        if request.method != "POST":
-            raise not_allowed(request, "GET, POST")
-        world = self.make()
+    def make(self) -> str:
+        """The name of a new world. ApiError when there are too many."""
+        clock = SetClock(self.first.moment) if self.first.moment else self.settings.clock
+        settings = dataclasses.replace(self.settings, clock=clock, examples=False)
         with self.lock:
+            if len(self.worlds) >= MAX_WORLDS:
+                raise fail("refused", text=f"There are {MAX_WORLDS} worlds; delete one")
+            app = open_app(self.app.schema, ":memory:", settings, self.first.database)
+            app.accounts.chance.state = self.first.chance
             name = f"w{next(self.numbers)}"
-            self.worlds[name] = world
-        return json_reply(dump_json({"world": name, "address": f"{request.prefix}/_world/{name}/"}), 201)
-
-    def of_world(self, request: Request, name: str) -> Reply:
-        """`/_test/worlds/<name>`: its end. `main` has none."""
-        if request.method != "DELETE" or name == "main":
-            raise not_allowed(request, "DELETE")
-        with self.lock:
-            world = self.worlds.pop(name, None)
-        if world:
-            world.close()
-        return Reply(204)
-
-    def of_snapshots(self, request: Request, world: World) -> Reply:
-        """`.../snapshots`: a new one."""
-        if request.method != "POST":
-            raise not_allowed(request, "POST")
-        return json_reply(dump_json({"snapshot": world.snapshot()}), 201)
-
-    def of_restore(self, request: Request, world: World) -> Reply:
-        """`.../restore`: back to a snapshot, by default the first."""
-        if request.method != "POST":
-            raise not_allowed(request, "POST")
-        number = read_object(request, "snapshot").get("snapshot", 0)
-        if not isinstance(number, int) or not 0 <= number < len(world.snapshots):
-            raise fail("bad_parameter", name="snapshot", value=dump_json(number), reason="there is no such snapshot")
-        world.restore(number)
-        return Reply(204)
-
-    def of_requests(self, request: Request, world: World) -> Reply:
-        """`.../requests`: the journal."""
-        if request.method == "DELETE":
-            world.journal.clear()
-            return Reply(204)
-        if request.method != "GET":
-            raise not_allowed(request, "GET, DELETE")
-        shown = [
-            {name: it.decode("utf-8", "replace") if isinstance(it, bytes) else it for name, it in one._asdict().items()}
-            for one in list(world.journal)
-        ]
-        return json_reply(dump_json(shown))
-
-    def of_faults(self, request: Request, world: World) -> Reply:
-        """`.../faults`: those that wait, a new one, none."""
-        match request.method:
-            case "GET":
-                return json_reply(dump_json([dataclasses.asdict(fault) for fault in world.faults]))
-            case "POST":
-                fault = Fault.read(request.read_body())
-                fault_error(fault)
-                world.faults.append(fault)
-                return json_reply(dump_json(dataclasses.asdict(fault)), 201)
-            case "DELETE":
-                world.faults.clear()
-                return Reply(204)
-            case _:
-                raise not_allowed(request, "GET, POST, DELETE")
-
-    def of_clock(self, request: Request, world: World) -> Reply:
-        """`.../clock`: what time it is, another time (`now`), or so many seconds later (`advance`)."""
-        if world.clock is None:
-            raise fail("refused", text="This clock goes by itself; start with --seed to set it")
-        if request.method not in ("GET", "POST"):
-            raise not_allowed(request, "GET, POST")
-        if request.method == "POST":
-            set_clock(world.clock, read_object(request, "now", "advance"))
-        return json_reply(dump_json({"now": moment_text(world.clock())}))
+            self.worlds[name] = World(app)
+        return name
 
     def close(self) -> None:
         """Close all worlds."""
         for world in self.worlds.values():
             world.close()
 
+    # -- /_test/ --
 
-def worlds_of(app: Application, settings: Settings) -> Worlds:
-    """The worlds whose first one is an application with these settings. A clock that is set is each world's own."""
-    first = World(app, settings.clock if isinstance(settings.clock, SetClock) else None)
+    def control(self, request: Request) -> Reply:
+        """What is asked of the worlds themselves. ApiError."""
+        self.app.policy.check_host(request)
+        self.app.policy.may_write(request)
+        if not is_loopback(request.environ.get("REMOTE_ADDR", "")):
+            raise fail("forbidden")
+        match request.path.strip("/").split("/")[1:]:
+            case ["worlds"]:
+                return self.of_worlds(request)
+            case ["worlds", name]:
+                return self.of_world(request, name)
+            case ["worlds", name, what] if what in WORLD_HANDLERS:
+                return WORLD_HANDLERS[what](request, self.find(name))
+            case ["worlds", name, "snapshots", number]:
+                return of_snapshot(request, self.find(name), number)
+        raise fail("not_found")
 
-    def make() -> World:
-        clock = SetClock() if first.clock else None
-        own = dataclasses.replace(settings, clock=clock or settings.clock, examples=False)
-        copy = open_app(app.schema, ":memory:", own)
-        copy.store.restore(first.snapshots[0])
-        return World(copy, clock)
+    def of_worlds(self, request: Request) -> Reply:
+        """`/_test/worlds`: their names, and a new one."""
+        check_method(request, "GET", "POST")
+        if request.method == "GET":
+            return json_reply(dump_json(sorted(self.worlds)))
+        read_object(request)
+        name = self.make()
+        return json_reply(dump_json({"world": name, "address": f"{request.prefix}/_world/{name}/"}), 201)
 
-    return Worlds(first, make)
+    def of_world(self, request: Request, name: str) -> Reply:
+        """`/_test/worlds/<name>`: its end. `main` has none."""
+        check_method(request, "DELETE")
+        if name == "main":
+            raise fail("refused", text="The world main stays")
+        with self.lock:
+            world = self.find(name)
+            del self.worlds[name]
+        world.close()
+        return Reply(204)
+
+
+def of_snapshots(request: Request, world: World) -> Reply:
+    """`.../snapshots`: their numbers, and a new one."""
+    check_method(request, "GET", "POST")
+    if request.method == "GET":
+        return json_reply(dump_json(list(world.snapshots)))
+    read_object(request)
+    return json_reply(dump_json({"snapshot": world.snapshot()}), 201)
+
+
+def of_snapshot(request: Request, world: World, number: str) -> Reply:
+    """`.../snapshots/<number>`: its end. The first has none."""
+    check_method(request, "DELETE")
+    if number == "0":
+        raise fail("refused", text="The snapshot 0 stays: other worlds begin with it")
+    try:
+        world.drop_snapshot(int(number))
+    except (ValueError, KeyError):
+        raise fail("not_found") from None
+    return Reply(204)
+
+
+def of_restore(request: Request, world: World) -> Reply:
+    """`.../restore`: back to a snapshot, by default the first."""
+    check_method(request, "POST")
+    number = read_object(request, "snapshot").get("snapshot", 0)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise bad_parameter("snapshot", number, "it is a number")
+    try:
+        world.restore(number)
+    except KeyError:
+        raise bad_parameter("snapshot", number, "there is no such snapshot") from None
+    return Reply(204)
+
+
+def of_requests(request: Request, world: World) -> Reply:
+    """`.../requests`: the journal."""
+    check_method(request, "GET", "DELETE")
+    if request.method == "DELETE":
+        world.journal.clear()
+        return Reply(204)
+    shown = [exchange._asdict() for exchange in world.journal]
+    for exchange in shown:
+        exchange |= {name: exchange[name].decode("utf-8", "replace") for name in ("content", "answer")}
+    return json_reply(dump_json(shown))
+
+
+def of_faults(request: Request, world: World) -> Reply:
+    """`.../faults`: those that wait, a new one, none."""
+    check_method(request, "GET", "POST", "DELETE")
+    if request.method == "POST":
+        fault = Fault.read(read_object(request, *(part.name for part in dataclasses.fields(Fault))))
+        world.add_fault(fault)
+        return json_reply(dump_json(dataclasses.asdict(fault)), 201)
+    with world.lock:
+        if request.method == "GET":
+            return json_reply(dump_json([dataclasses.asdict(fault) for fault in world.faults]))
+        world.faults.clear()
+    return Reply(204)
+
+
+def of_clock(request: Request, world: World) -> Reply:
+    """`.../clock`: what time it is, another time (`now`), so many seconds later (`advance`)."""
+    check_method(request, "GET", "POST")
+    if request.method == "POST":
+        if world.clock is None:
+            raise fail("refused", text="This clock goes by itself; start with --seed to set it")
+        set_clock(world.clock, read_object(request, "now", "advance"))
+    return json_reply(dump_json({"now": world.app.store.moment(), "stands_still": world.clock is not None}))
+
+
+WORLD_HANDLERS: Mapping[str, Callable[[Request, World], Reply]] = {
+    "snapshots": of_snapshots,
+    "restore": of_restore,
+    "requests": of_requests,
+    "faults": of_faults,
+    "clock": of_clock,
+}
+"""What stands behind `/_test/worlds/<name>/`."""
+
+
+def check_method(request: Request, *allowed: str) -> None:
+    """ApiError `method` for any other method, and for parameters, which none of the addresses takes."""
+    if request.method not in allowed:
+        raise not_allowed(request, ", ".join(allowed))
+    for parameter in request.parameters:
+        raise fail("unknown_parameter", name=parameter.name, hint="")
 
 
 def read_object(request: Request, *names: str) -> Mapping[str, Json]:
@@ -15747,22 +16036,21 @@ def read_object(request: Request, *names: str) -> Mapping[str, Json]:
 
 def set_clock(clock: SetClock, given: Mapping[str, Json]) -> None:
     """Set a clock by the members `now` and `advance`. ApiError `bad_parameter`."""
-    if "now" in given:
-        try:
-            moment = datetime.fromisoformat(given["now"])
-        except (TypeError, ValueError):
-            moment = datetime.min  # noqa: DTZ901 - it has no zone, as is refused below
-        if moment.tzinfo is None:
-            reason = "write a moment with its zone"
-            raise fail("bad_parameter", name="now", value=dump_json(given["now"]), reason=reason)
-        clock.now = moment
-    seconds = given.get("advance", 0)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or abs(seconds) > 10**10:
-        raise fail("bad_parameter", name="advance", value=dump_json(seconds), reason="write seconds")
+    moment, seconds = clock.now, given.get("advance", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise bad_parameter("advance", seconds, "write seconds")
     try:
-        clock.advance(seconds=seconds)
+        moment = datetime.fromisoformat(given["now"]) if "now" in given else moment
+        if moment.tzinfo is None:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise bad_parameter("now", given["now"], "write a moment with its zone") from None
+    try:
+        moment = (moment + timedelta(seconds=seconds)).astimezone(UTC)
+        (moment.replace(tzinfo=None) - timedelta(days=366)), (moment + timedelta(days=366 * 100))
     except OverflowError:
-        raise fail("bad_parameter", name="advance", value=dump_json(seconds), reason="time ends before that") from None
+        raise bad_parameter("advance", seconds, "the time ends before that") from None
+    clock.now = moment
 
 
 def plain_error(error: ApiError) -> Reply:
@@ -15777,19 +16065,21 @@ def plain_error(error: ApiError) -> Reply:
 class Fixture:
     """What the fixture `minirest` gives: one application in this process, as it was at the beginning of each test.
 
-    It is strict and signed in as the administrator `admin`. `clock` stands still until it is advanced, and with `seed`
-    ids, tokens and times are the same in every run.
+    It is strict, wrong passwords are not counted, and it has a seed, so that ids, tokens and times are the same in
+    every run. `client` is signed in as the administrator `admin`; `clock` stands still until it is advanced.
     """
 
-    def __init__(self, schema: Schema, settings: Settings) -> None:
+    def __init__(self, schema: Schema, settings: Settings, users: Mapping[str, str] = EMPTY) -> None:
         self.clock = SetClock()
         self.app = open_app(schema, ":memory:", dataclasses.replace(settings, clock=self.clock))
+        for name, password in users.items():
+            self.app.accounts.put_user(name, any_password=True, password=password)
         self.tokens: dict[str, str] = {}
-        self.token_of("admin", ("admin",))
-        self.world = World(self.app, self.clock)
-        self.kept = dict(self.tokens)
-        self.stop, self.address = threading.Event(), ""
-        self.thread: threading.Thread | None = None
+        self.app.accounts.bearer(self.token_of("admin", ["admin"]))  # noted here, its use changes nothing in a test
+        self.kept_tokens = dict(self.tokens)
+        self.world = World(self.app)
+        self.server: Any = None
+        self.thread, self.stop = threading.Thread(target=lambda: run_until(self.server, self.stop)), threading.Event()
 
     @property
     def client(self) -> Client:
@@ -15807,14 +16097,17 @@ class Fixture:
         return self.world.journal
 
     def as_user(self, name: str, *roles: str, groups: Sequence[str] = ()) -> Client:
-        """Requests as a user, who is made when there is none of that name."""
+        """Requests as a user, who is made when there is none of that name, or gets these roles and groups."""
         return Client(self.world, {"Authorization": f"Bearer {self.token_of(name, roles, groups)}"})
 
     def token_of(self, name: str, roles: Sequence[str] = (), groups: Sequence[str] = ()) -> str:
-        """A token of a user, who is made when there is none of that name, or gets these roles and groups."""
+        """A token of such a user."""
         accounts = self.app.accounts
         if name not in self.tokens or roles or groups:
-            accounts.put_user(name, roles=list(roles), groups=[accounts.put_group(group) for group in groups])
+            values: dict[str, Json] = {"roles": list(roles)} if roles else {}
+            if groups:
+                values["groups"] = [accounts.put_group(group) for group in groups]
+            accounts.put_user(name, **values)
         if name not in self.tokens:
             self.tokens[name] = accounts.add_token(name, "test")
         return self.tokens[name]
@@ -15822,58 +16115,67 @@ class Fixture:
     def reset(self) -> None:
         """Make everything what it was at the beginning: records, users, sessions, the clock, journal and faults."""
         self.world.restore()
-        self.tokens = dict(self.kept)
-        self.clock.now = TEST_START
+        self.tokens = dict(self.kept_tokens)
 
     def fault(self, kind: str, value: int = 0, method: str = "*", path: str = "*", times: int = 1) -> None:
-        """Let the next requests that fit go wrong; see `Fault`."""
-        given = Fault.read({"kind": kind, "value": value, "method": method, "path": path, "times": times})
-        self.world.faults.append(given)
+        """Let the next requests that fit go wrong, see `Fault`. ApiError for a fault that there is not."""
+        self.world.add_fault(Fault(kind, value, method, path, times).check())
 
     @property
     def url(self) -> str:
         """The address of a real server on a free port of this machine; it is started when it is first asked for."""
-        if not self.address:
-            ready: SimpleQueue[str] = SimpleQueue()
-            run = functools.partial(serve, self.world, port=0, on_ready=ready.put, stop=self.stop)
-            self.thread = threading.Thread(target=run, daemon=True)
+        if self.server is None:
+            self.server = make_server(self.world, "127.0.0.1", 0)
             self.thread.start()
-            self.address = ready.get(timeout=10)
-        return self.address
+        return f"http://127.0.0.1:{self.server.socket.getsockname()[1]}"
 
     def close(self) -> None:
         """Stop the server, if there is one, and close the database."""
         self.stop.set()
-        if self.thread:
+        if self.server:
+            self.server.pull_trigger()
             self.thread.join(STOP_GRACE_SECONDS)
         self.world.close()
 
 
 class Fixtures:
-    """The fixtures of one run of tests, one for each schema with its settings; a test that asks for one resets it."""
+    """The fixtures of one run of tests: those in use by the test that runs, and those that wait for the next one."""
 
-    def __init__(self, schema: str | None) -> None:
+    def __init__(self, schema: os.PathLike[str] | None = None) -> None:
         self.schema = schema
-        self.made: dict[str, Fixture] = {}
+        self.used: list[tuple[str, Fixture]] = []
+        self.waiting: dict[str, list[Fixture]] = {}
 
-    def get(self, schema: Mapping[str, Json] | str | os.PathLike[str] | None = None, **settings: Any) -> Fixture:
-        """The fixture for a schema, by default that of `minirest_schema`, at its beginning. ValueError without one."""
+    def take(self, schema: Any = None, users: Mapping[str, str] = EMPTY, **settings: Any) -> Fixture:
+        """A fixture for a schema, by default that of `minirest_schema`, at its beginning. ValueError without one."""
         wanted = schema if schema is not None else self.schema
         if wanted is None:
-            raise ValueError(
-                "no schema: set minirest_schema in the ini file, mark the test with minirest(schema), or call"
-            )
-        place = repr((wanted, sorted(settings.items())))
-        if place not in self.made:
-            self.made[place] = Fixture(read_schema(wanted), Settings(**{"strict": True, **settings}))
+            raise ValueError("no schema: set minirest_schema in the ini file, or mark the test with minirest(schema)")
+        if "clock" in settings:
+            raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
+        place = repr((wanted, sorted(users.items()), sorted(settings.items())))
+        waiting = self.waiting.get(place)
+        if waiting:
+            found = waiting.pop()
+            found.reset()
         else:
-            self.made[place].reset()
-        return self.made[place]
+            words = {"strict": True, "limit_failures": False, "seed": 0, **settings}
+            found = Fixture(read_schema(wanted), Settings(**words), users)
+        self.used.append((place, found))
+        return found
+
+    def give_back(self) -> None:
+        """The test is over."""
+        while self.used:
+            place, fixture = self.used.pop(0)
+            self.waiting.setdefault(place, []).append(fixture)
 
     def close(self) -> None:
         """Close all of them."""
-        while self.made:
-            self.made.popitem()[1].close()
+        self.give_back()
+        for fixtures in self.waiting.values():
+            while fixtures:
+                fixtures.pop().close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15898,18 +16200,11 @@ def plugin_of(fixtures: Fixtures) -> object:
     class Plugin:
         """The fixtures of one run of tests."""
 
-        used: ClassVar[list[Fixture]] = []
-
         @pytest.fixture
         def make_minirest(self) -> Iterator[Callable[..., Fixture]]:
-            """A function that gives the fixture for a schema and the settings of `make_app`."""
-
-            def make(schema: Any = None, **settings: Any) -> Fixture:
-                self.used.append(fixtures.get(schema, **settings))
-                return self.used[-1]
-
-            yield make
-            self.used.clear()
+            """A function that gives a fixture for a schema, `users` with passwords, and the settings of `make_app`."""
+            yield fixtures.take
+            fixtures.give_back()
 
         @pytest.fixture
         def minirest(self, request: pytest.FixtureRequest, make_minirest: Callable[..., Fixture]) -> Fixture:
@@ -15920,8 +16215,8 @@ def plugin_of(fixtures: Fixtures) -> object:
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
             report = yield
-            if report.when == "call" and report.failed:
-                report.sections += [("minirest requests", fixture.requests.text()) for fixture in self.used]
+            if report.failed and report.when != "teardown":
+                report.sections += [("minirest requests", used.requests.text()) for _, used in fixtures.used]
             return report
 
         def pytest_unconfigure(self) -> None:
@@ -16080,7 +16375,7 @@ def server_parser() -> argparse.ArgumentParser:
         default=_flag_twin("TEST"),
         help="worlds, faults and a clock that can be set, at /_test/; on a loopback address only",
     )
-    add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="a clock that stands still, for --test")
+    add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="the same ids, tokens and times in every run")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
@@ -16159,11 +16454,10 @@ def serve_command(arguments: Sequence[str]) -> int:
     port, places = port_of(options.port), find_places(options.schema, options.db)
     if options.reload:
         return reload_on_change(places.schema, arguments)
-    if options.test and not is_loopback(options.host):
-        raise UsageError(f"--test is for this machine only, and {options.host} is no loopback address")
+    check_test_options(options)
     app, settings = make_app_for(options, places)
     secret = first_administrator(app)
-    served = worlds_of(app, settings) if options.test else app
+    served = Worlds(app, settings) if options.test else app
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
     try:
         with logging_to_stderr(options.log or sys.stderr.isatty()):
@@ -16177,6 +16471,16 @@ def serve_command(arguments: Sequence[str]) -> int:
     finally:
         served.close()
     return 0
+
+
+def check_test_options(options: argparse.Namespace) -> None:
+    """UsageError for what would let others in where everything is open, and for a seed in earnest."""
+    if options.test and not is_loopback(options.host):
+        raise UsageError(f"--test is for this machine only, and {options.host} is no loopback address")
+    if options.test and options.trusted_proxy:
+        raise UsageError("--test is for this machine only: it goes without --trusted-proxy")
+    if options.seed is not None and not options.test:
+        raise UsageError("--seed goes with --test only: whoever knows the number knows all tokens")
 
 
 def port_of(text: str) -> int:
@@ -16209,7 +16513,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Applicati
             hosts=hosts,
             trusted_proxies=options.trusted_proxy,
             examples=not options.no_examples,
-            clock=SetClock() if options.seed is not None else utc_now,
+            seed=options.seed,
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
         )
@@ -16225,7 +16529,7 @@ def first_administrator(app: Application) -> str | None:
     if not app.policy.auth or app.accounts.any_user(disabled=True):
         return None
     name, given = _twin("USER", "admin") or "admin", _twin("PASSWORD")
-    password = given or secrets.token_urlsafe(12)
+    password = given or app.accounts.chance.text(12)
     try:
         app.accounts.put_user(name, password=password, roles=["admin"])
     except ValueError as error:
