@@ -14347,6 +14347,7 @@ SECURITY_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 HEALTH = "/health/"
+TEST_ADDRESSES = tuple(f"/{name}{end}" for name in ("_test", "_world") for end in ("", "/", "/<rest:path>"))
 HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 SECRET = re.compile(r"passw|token|secret|api_?key|authoriz|cookie|\bsid\b|mrt_", re.ASCII | re.IGNORECASE)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -14620,6 +14621,7 @@ class Application:
         router = bottle.Bottle()
         router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
+        routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
@@ -14698,6 +14700,10 @@ class Application:
         if self.stopping and request.path.endswith("ready"):
             return json_reply('{"status":"stopping"}', 503)
         return json_reply('{"status":"ok"}')
+
+    def of_tests(self, request: Request, rest: str = "") -> Reply:
+        """The addresses of `Worlds`, in an application that is none of them."""
+        raise fail("not_found")
 
     def failure(self, request: Request | None, path: str, error: Exception, number: str) -> Reply:
         """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with the id."""
@@ -15550,7 +15556,7 @@ def fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
 
 
 FAULT_ERRORS: Mapping[int, tuple[str, Mapping[str, object]]] = {
-    400: ("refused", {"text": "The test asked for this"}),
+    400: ("bad_request", {"reason": "the test asked for this"}),
     401: ("unauthenticated", {"reason": "wrong"}),
     403: ("forbidden", {}),
     404: ("not_found", {}),
@@ -15665,7 +15671,7 @@ class World:
         self.numbers = itertools.count()
         self.snapshots: dict[int, Snapshot] = {}
         self.snapshot()
-        self.place = (0, self.changes())
+        self.place = (0, app.store.database.writer.total_changes)
 
     # -- a request --
 
@@ -15759,9 +15765,9 @@ class World:
         """Make everything what it was at a snapshot, and forget the journal and the faults. KeyError."""
         with self.lock, self.app.store.database.write_lock:
             kept = self.snapshots[number]
-            if (number, self.changes()) != self.place:
+            if not self.is_at(number):
                 self.app.store.restore(kept.database)
-                self.place = (number, self.changes())
+                self.place = (number, self.app.store.database.writer.total_changes)
             self.app.accounts.forget()
             self.app.hub.forget()
             self.app.accounts.chance.state = kept.chance
@@ -15770,10 +15776,10 @@ class World:
             self.faults.clear()
         self.journal.clear()
 
-    def changes(self) -> float:
-        """The rows changed so far. A file may be changed by others: then it is a number that is equal to none."""
+    def is_at(self, number: int) -> bool:
+        """Whether no record was written since the snapshot was restored. A file may be written by others."""
         database = self.app.store.database
-        return database.writer.total_changes if database.in_memory else math.nan
+        return database.in_memory and (number, database.writer.total_changes) == self.place
 
     def drop_snapshot(self, number: int) -> None:
         """Forget a snapshot. KeyError."""

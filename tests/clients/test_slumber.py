@@ -61,11 +61,11 @@ class ApiKey(requests.auth.AuthBase):
 class Client:
     """The client, signed in, and the ids of what is served."""
 
-    def __init__(self, app: minirest.Application, url: str) -> None:
+    def __init__(self, app: minirest.Application, url: str, key: str, world: str = "main") -> None:
         self.app, self.base = app, f"{url}api/v2/"
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy of the machine
-        key = app.accounts.add_token(USER, "slumber")
+        self.session.headers["X-Minirest-World"] = world  # a server that is not for tests knows nothing of it
         self.api = slumber.API(self.base, auth=ApiKey(USER, key), session=self.session)
 
     def uuid(self, table: str, key: int, version: int = 0) -> str:
@@ -99,7 +99,7 @@ def client() -> Iterator[Client]:
     """A server on a free port, its clock standing still, and the client."""
     app = minirest.make_app(SCHEMA, users={USER: PASSWORD}, clock=lambda: NOW)
     with served(app) as url:
-        made = Client(app, url)
+        made = Client(app, url, app.accounts.add_token(USER, "slumber"))
         yield made
         made.session.close()
 
