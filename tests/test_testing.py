@@ -322,7 +322,7 @@ def test_chosen_routes(make: Make) -> None:
 def test_dropped_cut_and_late_in_process(shop: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a server a dropped answer is an error; half a body is half a body; a delay is waited for."""
     whole, slept = shop.client.get("/api/v1/books").content, list[float]()
-    monkeypatch.setattr(minirest.time, "sleep", slept.append)
+    monkeypatch.setattr("time.sleep", slept.append)
     for kind, value in (("drop", 0), ("cut", 0), ("delay", 1500)):
         shop.fault(kind, value)
     with pytest.raises(ConnectionResetError):
