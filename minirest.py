@@ -6821,6 +6821,7 @@ class Chance:
 
     @state.setter
     def state(self, state: Any) -> None:
+        """Go on from there."""
         if self.is_seeded:
             self.source.setstate(state)
 
@@ -16085,7 +16086,8 @@ class Fixture:
         self.kept_tokens = dict(self.tokens)
         self.world = World(self.app)
         self.server: Any = None
-        self.thread, self.stop = threading.Thread(target=lambda: run_until(self.server, self.stop)), threading.Event()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=lambda: run_until(self.server, self.stop), daemon=True)
 
     @property
     def client(self) -> Client:

@@ -216,6 +216,25 @@ def test_client_of_an_application() -> None:
     app.close()
 
 
+def test_wrong_passwords_are_forgotten(make: Make) -> None:
+    """Where they are counted, the next test begins with none."""
+    shop = make(users={"anna": "x"}, limit_failures=True)
+    for _ in range(2):
+        guesses = [shop.anonymous.post("/api/v1/auth", json={"login": "anna", "password": "y"}) for _ in range(11)]
+        assert [answer.status for answer in guesses] == [401] * 10 + [429]
+        shop.reset()
+
+
+def test_uses_of_tokens_are_forgotten(shop: Fixture) -> None:
+    """When a token was last used is the same in every test: also of one that an earlier test had, with the same id."""
+    seen = []
+    for _ in range(2):
+        shop.as_user("anna").get("/api/v1/books")
+        seen.append([token.last_used for token in shop.app.accounts.tokens()])
+        shop.reset()
+    assert seen == [["2050-01-01T00:00:00.000Z"] * 2] * 2
+
+
 # ---- the journal ----
 
 
@@ -667,7 +686,11 @@ def test_only_from_here(worlds: minirest.Worlds) -> None:
     def from_address(environ: dict[str, Any], start: Any) -> Any:
         return worlds({**environ, "REMOTE_ADDR": "192.0.2.7"}, start)
 
-    assert wrong(Client(from_address).get("/_test/worlds")) == (403, ["Forbidden"])
+    def from_nowhere(environ: dict[str, Any], start: Any) -> Any:
+        return worlds({name: value for name, value in environ.items() if name != "REMOTE_ADDR"}, start)
+
+    for foreign in (from_address, from_nowhere):
+        assert wrong(Client(foreign).get("/_test/worlds")) == (403, ["Forbidden"])
     assert client.get("/_test/worlds").json() == ["main"]
 
 
