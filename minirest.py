@@ -32,28 +32,33 @@ Map of the sections; each uses only earlier ones:
  9  Database           connections and transactions
 10  Writes             what an operation changes, history, events
 11  Store              the tables in a file, changes of the schema, examples, the door for operations
-12  HTTP               requests, replies, bracket parameters, bodies
-13  Files              what records hold as files: multipart, names, ranges
-14  Accounts           users, tokens, authentication schemes
-15  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
-16  Dialects           what all dialects have
-17  Limbas             tables, records and links at /<table>
-18  NocoBase           resources and actions at /api/<collection>:<action>
-19  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
-20  Platform           stores and ObjectIds at /api/v1/<store>
-21  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
-22  Qore               resources with tables, forms and actions at /api/resources/<resource>
-23  Pages              what all pages for a browser share; signing in; tokens
-24  Drawing            the schema as a picture
-25  Browsing           the overview at /, lists of records at /browse/<table>
-26  Records            one record, its links and its history
-27  Forms              the forms that make and change records
-28  App                make_app: the parts put together, the policy of hosts and origins
-29  Server             waitress with settings that hold in the open, the graceful stop
-30  Command line       main
+12  Adoption           existing databases, JSON and CSV files as schema documents
+13  HTTP               requests, replies, bracket parameters, bodies
+14  Files              what records hold as files: multipart, names, ranges
+15  Accounts           users, tokens, authentication schemes
+16  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
+17  Dialects           what all dialects have
+18  Limbas             tables, records and links at /<table>
+19  NocoBase           resources and actions at /api/<collection>:<action>
+20  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
+21  Platform           stores and ObjectIds at /api/v1/<store>
+22  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
+23  Qore               resources with tables, forms and actions at /api/resources/<resource>
+24  Transfer           import and export, made-up records
+25  Pages              what all pages for a browser share; signing in; tokens
+26  Drawing            the schema as a picture
+27  Browsing           the overview at /, lists of records at /browse/<table>
+28  Records            one record, its links and its history
+29  Forms              the forms that make and change records
+30  OpenAPI            the dialects as OpenAPI 3.1 documents
+31  Docs               the page at /docs
+32  App                make_app: the parts put together, the policy of hosts and origins
+33  Server             waitress with settings that hold in the open, the graceful stop
+34  Testing            worlds, faults, determinism; the pytest plugin
+35  Command line       main
 ==  =================  ==========================================================================================
 
-Licence: MIT.
+Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which need not look for asserts in it.)
 """
 
 from __future__ import annotations
@@ -76,12 +81,14 @@ import getpass
 import hashlib
 import hmac
 import html
+import io
 import ipaddress
 import itertools
 import json
 import logging
 import math
 import os
+import random
 import re
 import secrets
 import select
@@ -96,11 +103,12 @@ import threading
 import time
 import unicodedata
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from email.utils import format_datetime
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path as FilePath
 from types import MappingProxyType
@@ -124,10 +132,11 @@ from urllib.parse import quote, unquote_to_bytes, urlencode
 if TYPE_CHECKING:
     import bottle
     import jsonschema_rs
+    import pytest
     import wsproto
 
 __version__ = "0.1.0"
-__all__ = ["ApiError", "Application", "main", "make_app", "serve"]
+__all__ = ["ApiError", "Application", "Client", "Fixture", "SetClock", "main", "make_app", "serve"]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -159,6 +168,11 @@ MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
 MAX_NAME_LENGTH = 63
+MAX_WORLDS = 256
+MAX_SNAPSHOTS = 16
+MAX_FAULTS = 100
+MAX_JOURNAL = 1000
+MAX_KEPT_BYTES = 16 * 1024
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -4428,7 +4442,8 @@ def _fold(text: SqlValue) -> SqlValue:
 def storage_error(error: sqlite3.Error) -> ApiError:
     """The ApiError for what SQLite says of the database itself."""
     name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN")):  # the last: no more files may be open
+    is_closed = str(error) == "Cannot operate on a closed database."  # meanwhile: the server stops, a world has ended
+    if is_closed or name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN")):  # last: too many open files
         return ApiError("busy", headers=(("Retry-After", "1"),))
     if name.startswith("SQLITE_INTERRUPT"):
         return fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
@@ -5906,16 +5921,26 @@ class Store:
     """One database with the tables of one schema.
 
     `clock` gives the time, with a zone. Operations come in through `run`; whoever wants to know what changed puts a
-    function into `listeners`, which gets the events of each transaction after its commit, in commit order.
+    function into `listeners`, which gets the events of each transaction after its commit, in commit order. A database
+    in memory may begin as the copy of a snapshot.
     """
 
-    def __init__(self, schema: Schema, path: str, clock: Callable[[], datetime], examples: bool = True) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        path: str,
+        clock: Callable[[], datetime],
+        examples: bool = True,
+        snapshot: sqlite3.Connection | None = None,
+    ) -> None:
         self.schema, self.clock = schema, clock
         new_file = path != ":memory:" and not FilePath(path).exists()
         self.database = Database(path)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
+            if snapshot:
+                snapshot.backup(self.database.writer)
             check_ours(self.database.writer)
             self.database.use_wal()
             self.is_new = self.open(examples)
@@ -6115,6 +6140,18 @@ class Store:
                     log.exception("a listener failed")
         return outcome
 
+    def snapshot(self) -> sqlite3.Connection:
+        """A copy of the whole database as it is now, in memory. Whoever gets it closes it."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        with self.database.write_lock:
+            self.database.writer.backup(copy)
+        return copy
+
+    def restore(self, snapshot: sqlite3.Connection) -> None:
+        """Make the database what it was when the snapshot was taken. Nobody is told of it by an event."""
+        with self.database.write_lock:
+            snapshot.backup(self.database.writer)
+
     def close(self) -> None:
         """Close the database."""
         self.database.close()
@@ -6165,7 +6202,15 @@ def copy_database(source: str, target: str) -> None:
 
 
 # ======================================================================================================================
-# 12  HTTP
+# 12  Adoption
+#
+# What others have made, as a schema document that the loader reads: the tables of an existing SQLite file, the records
+# of JSON and CSV files. Nothing is guessed silently: what cannot be served is listed.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 13  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
@@ -6313,6 +6358,16 @@ class Request:
         """The value of a cookie; of several with the name the first, which is the one with the longest path."""
         pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
+
+    @property
+    def prefix(self) -> str:
+        """Where the application is mounted, as it stands in addresses: nothing, or `/` and a path."""
+        return quote(self.environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+
+    @property
+    def base(self) -> str:
+        """The address of the application, without a slash at its end."""
+        return f"{self.environ.get('wsgi.url_scheme', 'http')}://{self.host}{self.prefix}"
 
     @property
     def has_credentials(self) -> bool:
@@ -6495,7 +6550,7 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
 # ======================================================================================================================
-# 13  Files
+# 14  Files
 #
 # Files that records hold: how they come in (`read_form` reads a multipart as a stream) and how they go out (`Downloads`
 # is the one address, for all dialects). A file field is a unique link to `_files`, its content lies in pieces in
@@ -6813,7 +6868,7 @@ def disposition(name: str) -> str:
 
 
 # ======================================================================================================================
-# 14  Accounts
+# 15  Accounts
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
@@ -6825,6 +6880,41 @@ TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks fo
 SIGN_IN_TOKENS = ("auth:signIn", "auth/token")
 """The names of the tokens that NocoBase and Platform give to somebody who signs in."""
 TOKEN_LETTERS = string.digits + string.ascii_letters
+
+
+class Chance:
+    """Whatever is drawn: by the operating system, or with a seed the same in every run, and then known to everybody."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.is_seeded = seed is not None
+        self.source = random.Random(seed) if self.is_seeded else random.SystemRandom()  # noqa: S311 - for tests only
+
+    def data(self, size: int) -> bytes:
+        """So many bytes."""
+        return self.source.randbytes(size)
+
+    def digits(self, size: int) -> str:
+        """So many bytes, in hexadecimal digits."""
+        return self.data(size).hex()
+
+    def text(self, size: int) -> str:
+        """So many bytes, in letters that an address may hold."""
+        return base64.urlsafe_b64encode(self.data(size)).rstrip(b"=").decode("ascii")
+
+    def letters(self, alphabet: str, count: int) -> str:
+        """So many letters of an alphabet."""
+        return "".join(self.source.choice(alphabet) for _ in range(count))
+
+    @property
+    def state(self) -> Any:
+        """Where the row of draws stands, to go on from there again; None without a seed."""
+        return self.source.getstate() if self.is_seeded else None
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        """Go on from there."""
+        if self.is_seeded:
+            self.source.setstate(state)
 
 
 class Account(NamedTuple):
@@ -6944,17 +7034,25 @@ def client_network(address: str) -> str:
 
 
 class Accounts:
-    """The users of one Store. `most_failures` wrong passwords are free, see `Failures`."""
+    """The users of one Store. `most_failures` wrong passwords are free, see `Failures`; `chance` draws the tokens."""
 
-    def __init__(self, store: Store, most_failures: float = MAX_FAILURES) -> None:
-        self.store = store
+    def __init__(self, store: Store, most_failures: float = MAX_FAILURES, chance: Chance | None = None) -> None:
+        self.store, self.chance = store, chance or Chance()
         self.failures = Failures(store.clock, most_failures)
-        self.key = secrets.token_bytes(32)
+        self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
         self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
+
+    def forget(self) -> None:
+        """Forget what was remembered of requests: the database is another one now."""
+        with self.failures.lock:
+            self.failures.levels.clear()
+        with self.lock:
+            self.verified.clear()
+            self.used.clear()
 
     # -- who asks --
 
@@ -7140,7 +7238,7 @@ class Accounts:
 
         ApiError `sign_in` when the password has changed since it was checked, or the user was disabled.
         """
-        text, now = secrets.token_urlsafe(32), self.store.clock()
+        text, now = self.chance.text(32), self.store.clock()
         moment, expires = moment_text(now), now + timedelta(hours=SESSION_HOURS)
         with self.store.database.writing() as connection:
             connection.execute("delete from _sessions where expires<=?", (moment,))
@@ -7251,7 +7349,7 @@ class Accounts:
         account = self.account(user)
         if account is None:
             raise fail("not_found")
-        text = TOKEN_PREFIX + "".join(secrets.choice(TOKEN_LETTERS) for _ in range(43))
+        text = TOKEN_PREFIX + self.chance.letters(TOKEN_LETTERS, 43)
         text += f"{binascii.crc32(text.encode()):08x}"
         table = self.store.schema.all_tables["_tokens"]
         given = {"name": name, "hash": hash_token(text), "start": text[:8], "expires": expires}
@@ -7324,7 +7422,10 @@ def session_cookie(request: Request, text: str, expires: datetime) -> tuple[str,
     """
     secure = "; Secure" if request.is_secure else ""
     end = format_datetime(expires.astimezone(UTC), usegmt=True)
-    return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
+    return (
+        "Set-Cookie",
+        f"{SESSION_COOKIE}={text}; Path={request.prefix or '/'}; Expires={end}; HttpOnly; SameSite=Strict{secure}",
+    )
 
 
 def hash_token(text: str) -> str:
@@ -7341,7 +7442,7 @@ SCHEMES: Mapping[str, Callable[[Accounts, str, str], Account | None]] = {
 
 
 # ======================================================================================================================
-# 15  Sockets
+# 16  Sockets
 #
 # Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. `Session` is
 # engine.io 3 with socket.io 2 inside, without I/O: texts go in, texts and a code to close with come out. `Socket`
@@ -7396,8 +7497,8 @@ class Session:
     closed with it. Times are seconds of a clock that never goes back.
     """
 
-    def __init__(self, ping_interval: float, ping_timeout: float, now: float) -> None:
-        self.sid = secrets.token_urlsafe(15)
+    def __init__(self, ping_interval: float, ping_timeout: float, now: float, sid: str = "") -> None:
+        self.sid = sid or Chance().text(15)
         self.ping_interval, self.ping_timeout = ping_interval, ping_timeout
         self.close_code: Close | None = None
         self.deadline = now + ping_interval + ping_timeout
@@ -7540,7 +7641,7 @@ class Socket:
             self.channel.web_socket = None
             return
         self.state = SocketState.OPEN
-        self.session = Session(self.hub.ping_interval, self.hub.ping_timeout, time.monotonic())
+        self.session = self.hub.new_session()
         self.hub.join(self)
         for text in self.session.open():
             self.send(text_frame(text))
@@ -7758,6 +7859,23 @@ class Hub:
         with self.lock:
             self.places.discard(client)
 
+    def new_session(self) -> Session:
+        """What a new socket carries."""
+        sid = self.accounts.chance.text(15)
+        return Session(self.ping_interval, self.ping_timeout, time.monotonic(), sid)
+
+    def end(self) -> None:
+        """Close all sockets, in the loop's thread: what they listen to is gone."""
+        with self.lock:
+            clients = list(self.sockets)
+        for client in clients:
+            client.channel.server.trigger.pull_trigger(functools.partial(client.close, Close.STOPPING))
+
+    def forget(self) -> None:
+        """Tell nobody what has happened until now: the database is another one."""
+        with self.lock:
+            self.waiting = deque()
+
     # -- what happens --
 
     def note(self, events: Sequence[Event]) -> None:
@@ -7888,7 +8006,7 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 
 
 # ======================================================================================================================
-# 16  Dialects
+# 17  Dialects
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
@@ -7929,11 +8047,12 @@ class Dialect:
     words: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str]
     rights: Rights = ALL_RIGHTS
+    prefix: str = ""
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.schema = services.schema
-        self.views: dict[Rights, Self] = {}
+        self.views: dict[tuple[Rights, str], Self] = {}
         self.names_manner = self.manner
         if services.strict:
             self.names_manner = dataclasses.replace(self.manner, unknown_key="refuse", read_only_key="refuse")
@@ -7950,15 +8069,18 @@ class Dialect:
         """A violation in this dialect's words."""
         return word(self.words.get(violation.rule, ERRORS[violation.rule].message), violation)
 
-    def seen_by(self, actor: Actor) -> Self:
-        """This dialect for one actor: what its rights hide is unknown to every name that is resolved."""
+    def seen_by(self, actor: Actor, prefix: str = "") -> Self:
+        """This dialect for one actor: what its rights hide is unknown to every name that is resolved.
+
+        `prefix` is where the application is mounted; it stands before the addresses of answers.
+        """
         rights = rights_of(self.schema, actor)
-        if rights is self.rights:
+        if rights is self.rights and prefix == self.prefix:
             return self
-        found = self.views.get(rights)
+        found = self.views.get((rights, prefix))
         if found is None:
-            found = bounded(self.views)[rights] = copy.copy(self)
-            found.rights = rights
+            found = bounded(self.views)[rights, prefix] = copy.copy(self)
+            found.rights, found.prefix = rights, prefix
         return found
 
     def names(self, table: Table, row: Link | None = None) -> Names:
@@ -8026,12 +8148,12 @@ class Dialect:
         return self.services.store.moment()[:10]
 
 
-def as_seen(handler: Callable[..., Reply], actor: Actor) -> Callable[..., Reply]:
-    """A handler of a dialect as a handler of that dialect for one actor; any other as it is."""
+def as_seen(handler: Callable[..., Reply], request: Request) -> Callable[..., Reply]:
+    """A handler of a dialect as a handler of that dialect for who asks; any other as it is."""
     owner = getattr(handler, "__self__", None)
     if not isinstance(owner, Dialect):
         return handler
-    found: Callable[..., Reply] = getattr(owner.seen_by(actor), handler.__name__)
+    found: Callable[..., Reply] = getattr(owner.seen_by(request.actor, request.prefix), handler.__name__)
     return found
 
 
@@ -8060,7 +8182,7 @@ def singular(name: str) -> str:
 
 
 # ======================================================================================================================
-# 17  Limbas
+# 18  Limbas
 #
 # The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
 # records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
@@ -8800,7 +8922,7 @@ def _limbas_family(column: Field | Link) -> str:
 
 
 # ======================================================================================================================
-# 18  NocoBase
+# 19  NocoBase
 #
 # The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
 # also on the records that an association leads to. The method matters only where no action is named. Parameters come
@@ -9437,7 +9559,7 @@ class NocoBase(Dialect):
         resource = request.path.removeprefix("/api/").partition(":")[0]
         if method is None or (resource == "users" and action != action.lower()):
             self.services.authenticate(request)
-            return self.seen_by(request.actor).of_collection(request, resource, action)
+            return self.seen_by(request.actor, request.prefix).of_collection(request, resource, action)
         reply: Reply = getattr(self, method)(request)
         return reply
 
@@ -9618,7 +9740,7 @@ def _user(account: Account) -> dict[str, Json]:
 
 
 # ======================================================================================================================
-# 19  CoreData
+# 20  CoreData
 #
 # CoreData API v2 ("API v2"), which django-tastypie serves: lists with `meta` and `objects`, filters as `field__lookup`,
 # ids and `snapshot_id` as UUIDs, links as addresses. Where the document is silent, codes and texts are those of
@@ -9797,7 +9919,7 @@ class CoreData(Dialect):
             return self.with_slash(request)
         if not is_read and request.method not in methods:
             return methods_reply(405, methods)
-        return as_seen(handler, request.actor)(request, table, **address)
+        return as_seen(handler, request)(request, table, **address)
 
     def method(self, request: Request) -> str:
         """The method that is meant: a POST may name another one."""
@@ -9807,7 +9929,7 @@ class CoreData(Dialect):
     def with_slash(self, request: Request) -> Reply:
         """The way from an address without a slash at its end to the one with it."""
         query = f"?{quote(request.query, safe=QUERY_LETTERS, encoding='latin-1')}" if request.query else ""
-        return html_reply(301, headers=(("Location", quote(request.path) + "/" + query),))
+        return html_reply(301, headers=(("Location", f"{request.prefix}{quote(request.path)}/{query}"),))
 
     def nowhere(self, request: Request, rest: str) -> Reply:
         """An address that there is not."""
@@ -9823,12 +9945,12 @@ class CoreData(Dialect):
             return self.with_slash(request)
         try:
             self.services.authenticate(request)
-            tables = self.seen_by(request.actor).listed_tables
+            seen = self.seen_by(request.actor, request.prefix)
+            addresses = {table.name: seen.address(table) for table in seen.listed_tables}
         except ApiError as error:
             if error.violations[0].params.get("reason") != "empty":
                 raise
-            tables = []
-        addresses = {table.name: self.address(table) for table in tables}
+            addresses = {}
         shown = {name: {"list_endpoint": at, "schema": f"{at}schema/"} for name, at in addresses.items()}
         return coredata_reply(dump_json(shown), headers=self.headers(request))
 
@@ -9883,7 +10005,7 @@ class CoreData(Dialect):
 
     def address(self, table: Table) -> str:
         """The address of a table."""
-        return f"{COREDATA_BASE}/{quote(table.name, safe='')}/"
+        return f"{self.prefix}{COREDATA_BASE}/{quote(table.name, safe='')}/"
 
     def record_address(self, table: Table, number: int) -> str:
         """The address of a record."""
@@ -10435,7 +10557,7 @@ def _by_id(table: Table, number: int) -> Filter:
 
 
 # ======================================================================================================================
-# 20  Platform
+# 21  Platform
 #
 # The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
 # and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
@@ -10990,7 +11112,7 @@ class _PlatformQuery:
 
 
 # ======================================================================================================================
-# 21  Laravel
+# 22  Laravel
 #
 # What Qore leaves to Laravel, in its newest version: how input is read, what things are called, the texts of
 # validation, the paginator, the rules of fields in words. Nothing here knows of an address.
@@ -11176,9 +11298,7 @@ class PageUrls:
     """The addresses of the pages of a list: absolute, with the parameters of the query."""
 
     def __init__(self, request: Request) -> None:
-        scheme = request.environ.get("wsgi.url_scheme", "http")
-        base = request.environ.get("SCRIPT_NAME", "").rstrip("/")
-        self.path = f"{scheme}://{request.host}{quote(base)}{quote(request.path.rstrip('/'))}"
+        self.path = request.base + quote(request.path.rstrip("/"))
         self.others = [(it.name, it.value) for it in request.parameters if it.name != "page"]
 
     def __call__(self, number: int | None) -> str | None:
@@ -11252,7 +11372,7 @@ def laravel_rules(member: Field | Link) -> list[str]:
 
 
 # ======================================================================================================================
-# 22  Qore
+# 23  Qore
 #
 # The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
 # options. A resource is a table; what is read takes parameters from the query and from a JSON body alike.
@@ -11367,7 +11487,7 @@ class Qore(Dialect):
             params = {"method": request.method[:20], "allowed": ", ".join(methods), "route": self.route(request)}
             allow = (("Allow", ", ".join(methods)),)
             raise ApiError("method", Violation((), "method", params), headers=allow)
-        return as_seen(handlers[_method(request)], request.actor)(request, **address)
+        return as_seen(handlers[_method(request)], request)(request, **address)
 
     def method(self, request: Request) -> str:
         """The method that is meant: a POST may name another one, in a header or in its body."""
@@ -12137,7 +12257,14 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 
 # ======================================================================================================================
-# 23  Pages
+# 24  Transfer
+#
+# Records in and out in bulk, as streams: CSV, NDJSON and JSON, on the command line and over HTTP; and made-up records.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 25  Pages
 #
 # What people open in a browser, made by the server: HTML from `element`, which escapes every text, with one stylesheet
 # and one small script inside, both named by their hashes in the policy, so that nothing else can run or be fetched.
@@ -12280,11 +12407,6 @@ def page_policy() -> str:
     )
 
 
-def redirect(address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """See another page."""
-    return Reply(303, headers=(("Location", address), *headers), content_type="text/plain; charset=utf-8")
-
-
 def local_address(text: str) -> str:
     """A path of this server with its query, as it stands in a header. ApiError `bad_parameter` for anything else.
 
@@ -12294,6 +12416,16 @@ def local_address(text: str) -> str:
     if not re.fullmatch(r"/(?![/\\])[^\x00-\x20\\]*", text):
         raise fail("bad_parameter", name="next", value=text[:100], reason="write an address of this server, from its /")
     return quote(text, safe=QUERY_LETTERS)
+
+
+def mounted(page: str, prefix: str) -> str:
+    """A page whose addresses begin at the application, with addresses that begin at the server.
+
+    >>> mounted('<a class="main" href="/browse">href="/"</a>', "/shop")
+    '<a class="main" href="/shop/browse">href="/"</a>'
+    """
+    own = re.compile(r'(<(?:a|form)(?: [^<>]*)? (?:href|action)=")(?=/)')  # text and values hold no "<" or ">"
+    return own.sub(lambda match: match[1] + prefix, page) if prefix else page
 
 
 def note(*parts: Content, bad: bool = False) -> Html:
@@ -12373,11 +12505,16 @@ class Pages(Dialect):
         if error.code == "unauthenticated":
             if request.wants_html() and request.header("Authorization") is None:
                 query = f"?{request.query}" if request.query and request.method in ("GET", "HEAD") else ""
-                return redirect("/login?" + urlencode({"next": quote(request.path) + query}))
+                return self.redirect(request, "/login?" + urlencode({"next": quote(request.path) + query}))
             headers += (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
         status = 404 if error.code == "unknown_table" else error.status
         said = (note(sentence(self.message(fault)), bad=True) for fault in error.violations)
         return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
+
+    def redirect(self, request: Request, address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+        """See another page of this application."""
+        location = ("Location", request.prefix + address)
+        return Reply(303, headers=(location, *headers), content_type="text/plain; charset=utf-8")
 
     def show(
         self,
@@ -12404,7 +12541,7 @@ class Pages(Dialect):
             element("footer", f"minirest {__version__}"),
             element("script", Html(PAGE_SCRIPT)),
         )
-        text = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+        text = mounted(f"<!doctype html>\n{element('html', head, body, lang='en')}\n", request.prefix)
         policy = (("Content-Security-Policy", page_policy()), NO_REFERRER_HEADER)
         return Reply(status, text.encode("utf-8"), (*policy, *headers), "text/html; charset=utf-8")
 
@@ -12538,7 +12675,7 @@ class Door(Pages):
             return dataclasses.replace(page, headers=(*page.headers, *error.headers))
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
-        return redirect(target, (session_cookie(request, text, expires),))
+        return self.redirect(request, target, (session_cookie(request, text, expires),))
 
     def of_logout(self, request: Request) -> Reply:
         """`/logout`: a button, and the end of the session."""
@@ -12551,7 +12688,7 @@ class Door(Pages):
             case "POST":
                 self.entries(self.read_form(request))
                 self.services.accounts.end_session_of(request)
-                return redirect("/login", (session_cookie(request, "", EPOCH),))
+                return self.redirect(request, "/login", (session_cookie(request, "", EPOCH),))
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
 
@@ -12697,11 +12834,11 @@ class Door(Pages):
         where = And((Compare(Path((), table.id), "eq", number), self.own_token(request)))
         if not self.run(request, Delete(table, where)).changed:
             raise fail("not_found")
-        return redirect("/api_tokens")
+        return self.redirect(request, "/api_tokens")
 
 
 # ======================================================================================================================
-# 24  Drawing
+# 26  Drawing
 #
 # The schema as a picture: SVG made by the server. Tables stand in columns, mostly right of those that they link to; a
 # line that passes a column has a place of its own in it, so that it crosses no box. A line begins at the row of its
@@ -12991,7 +13128,7 @@ def shortened(text: str, length: int) -> str:
 
 
 # ======================================================================================================================
-# 25  Browsing
+# 27  Browsing
 #
 # The overview at `/`, and lists of the records of a table with search, filters, order and pages. They use the
 # operations of the dialects, so that nobody sees here what is not theirs. What is archived, in the trash or not valid
@@ -13042,7 +13179,7 @@ class Overview(Pages):
         counts = self.counts(request.actor)
         if request.wants_html():
             return self.show(request, self.site, self.page(request, counts), headers=(("Vary", "Accept"),))
-        return json_reply(dump_json(self.data(counts)), headers=(("Vary", "Accept"),))
+        return json_reply(dump_json(self.data(request, counts)), headers=(("Vary", "Accept"),))
 
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
         """Each table with the number of its active records that are valid today and seen, in one snapshot."""
@@ -13051,15 +13188,14 @@ class Overview(Pages):
         parts = self.services.store.run_for(actor, Batch(selects), self.name).parts
         return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
 
-    def data(self, counts: Sequence[tuple[Table, int]]) -> Json:
+    def data(self, request: Request, counts: Sequence[tuple[Table, int]]) -> Json:
         """The overview as data."""
+        bases = {dialect.name: [f"{request.prefix}{base}/" for base in dialect.bases] for dialect in self.dialects}
         return {
             "title": self.schema.title,
             "version": __version__,
             "tables": [{"name": table.name, "title": table.title, "records": count} for table, count in counts],
-            "dialects": [
-                {"name": dialect.name, "addresses": [f"{base}/" for base in dialect.bases]} for dialect in self.dialects
-            ],
+            "dialects": [{"name": name, "addresses": addresses} for name, addresses in bases.items()],
         }
 
     def page(self, request: Request, counts: Sequence[tuple[Table, int]]) -> Html:
@@ -13090,8 +13226,7 @@ class Overview(Pages):
     def curl(self, request: Request, dialect: Dialect, table: Table) -> Html:
         """A first request in one dialect, to copy."""
         user = f"-u {shlex.quote(request.actor.name)} " if request.actor.name else ""
-        scheme = request.environ.get("wsgi.url_scheme", "http")
-        address = f"{scheme}://{request.host}{dialect.example.format(table=table.name.lower())}"
+        address = request.base + dialect.example.format(table=table.name.lower())
         command = f"curl -g {user}{shlex.quote(address)}"
         return fragment(element("h3", type(dialect).__name__), element("pre", command, class_="copy"))
 
@@ -13478,7 +13613,7 @@ class Lists(Pages):
     def of_base(self, request: Request) -> Reply:
         """`/browse` itself: the tables are on the first page."""
         self.reading(request)
-        return redirect("/")
+        return self.redirect(request, "/")
 
     # -- lists --
 
@@ -13523,7 +13658,7 @@ class Lists(Pages):
 
 
 # ======================================================================================================================
-# 26  Records
+# 28  Records
 #
 # The page of one record: its values, its links to walk along, what became of it, and the buttons that archive, restore
 # and delete it or take its last change back. History is kept of all records; it is shown of those that are seen, and
@@ -13871,7 +14006,7 @@ class Records(Pages):
         if not self.run(request, Batch((found, op))).parts[0].rows:
             raise fail("not_found")
         address = f"/browse/{table.name}" if word == "delete" else record_address(table, number)
-        return redirect(f"{address}?done={word}")
+        return self.redirect(request, f"{address}?done={word}")
 
     def undo(self, request: Request, table: Table, number: int, version: int) -> Operation:
         """The operation that takes the last change of a record back."""
@@ -13885,7 +14020,7 @@ class Records(Pages):
 
 
 # ======================================================================================================================
-# 27  Forms
+# 29  Forms
 #
 # The forms that make and change records. A control for each field by its kind; a field is changed when it comes back
 # with something else than was shown, so that a form never writes what nobody touched. Messages stand at the fields.
@@ -14206,7 +14341,7 @@ class Editor(Pages):
             key = self.run(request, op).rows[0].key
         except ApiError as error:
             return self.show_new(request, self.corrected(form, error), 422)
-        return redirect(f"{record_address(table, key)}?done=created")
+        return self.redirect(request, f"{record_address(table, key)}?done=created")
 
     def corrected(self, form: RecordForm, error: ApiError) -> RecordForm:
         """The form with what is wrong about it; other errors are raised again."""
@@ -14243,7 +14378,7 @@ class Editor(Pages):
             self.run(request, op)
         except ApiError as error:
             return self.show_edit(request, self.corrected(form, error), number, 422)
-        return redirect(f"{record_address(names.table, number)}?done=saved")
+        return self.redirect(request, f"{record_address(names.table, number)}?done=saved")
 
     def show_conflict(self, request: Request, form: RecordForm, number: int) -> Reply:
         """The form as it was sent, and at each field where that is something else what the record has now."""
@@ -14309,7 +14444,22 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 28  App
+# 30  OpenAPI
+#
+# The routes of a dialect as an OpenAPI 3.1 document, for one actor: its parameters, bodies and answers are made of what
+# the dialect declares, of shapes and of the schema file.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 31  Docs
+#
+# The page where one reads the documents, tries the requests, and sees one question in five dialects.
+# ======================================================================================================================
+
+
+# ======================================================================================================================
+# 32  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. Who may write from another origin, which host names are answered and which proxies are believed
@@ -14326,6 +14476,7 @@ SECURITY_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 HEALTH = "/health/"
+TEST_ADDRESSES = tuple(f"/{name}{end}" for name in ("_test", "_world") for end in ("", "/", "/<rest:path>"))
 HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 SECRET = re.compile(r"passw|token|secret|api_?key|authoriz|cookie|\bsid\b|mrt_", re.ASCII | re.IGNORECASE)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -14428,6 +14579,114 @@ class Policy:
         return Reply(204, headers=answer)
 
 
+WsgiApp: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class ClientAnswer(NamedTuple):
+    """What a `Client` got. The names of headers are as they were sent; of several alike the last one counts."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode("utf-8")
+
+    def json(self) -> Json:
+        """The value of a JSON body."""
+        return json.loads(self.content)
+
+
+class ClientWords(TypedDict, total=False):
+    """The keyword arguments of a `Client`'s requests."""
+
+    json: Json
+    content: bytes
+    params: Mapping[str, object]
+    headers: Mapping[str, str]
+
+
+class Client:
+    """Requests to an application in this process, without a server. `headers` go with each of them.
+
+    Cookies are kept by their names, until they are set to nothing. Redirects are not followed. An error that a WSGI
+    server would log is raised.
+    """
+
+    def __init__(self, app: WsgiApp, headers: Mapping[str, str] = EMPTY) -> None:
+        self.app, self.headers = app, dict(headers)
+        self.cookies: dict[str, str] = {}
+
+    def request(self, method: str, address: str, **words: Unpack[ClientWords]) -> ClientAnswer:
+        """Ask for an address: a path, or what an answer names.
+
+        `params` are written behind its query, `json` is sent as JSON, `content` as it is.
+        """
+        if words.get("params"):
+            address += f"{'&' if '?' in address else '?'}{urlencode(words['params'])}"
+        sent, content = {"Host": "localhost", **self.headers}, words.get("content", b"")
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if "json" in words:
+            content = dump_json(words["json"]).encode("utf-8")
+            sent["Content-Type"] = "application/json"
+        environ = client_environ(method, address, {**sent, **words.get("headers", EMPTY)}, content)
+        started = list[Any]()
+        parts = self.app(environ, lambda status, head, *_: started.extend((status, head)))
+        try:
+            body = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        status, head = started
+        self.keep_cookies(value for name, value in head if name == "Set-Cookie")
+        return ClientAnswer(int(status[:3]), dict(head), body)
+
+    def keep_cookies(self, lines: Iterable[str]) -> None:
+        """Keep the cookies that an answer sets, and forget those that it sets to nothing."""
+        for line in lines:
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies.pop(name, None)
+            if value:
+                self.cookies[name] = value
+
+    get = functools.partialmethod(request, "GET")
+    post = functools.partialmethod(request, "POST")
+    put = functools.partialmethod(request, "PUT")
+    patch = functools.partialmethod(request, "PATCH")
+    delete = functools.partialmethod(request, "DELETE")
+
+
+def client_environ(method: str, address: str, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
+    """The WSGI environment of a request as a server would make it (PEP 3333). ValueError for a foreign address."""
+    path, _, query = address.removeprefix("http://localhost").partition("?")
+    if not path.startswith("/"):
+        raise ValueError(f"{address!r} is no address of this application; write /path")
+    names = {name: name.upper().replace("-", "_") for name in headers}
+    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
+    given = {upper if upper in bare else f"HTTP_{upper}": headers[name] for name, upper in names.items()}
+    return {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": quote(query, safe="%&=+$[]{}:,;@!*()'/?\"~.-_<>|^`"),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(content)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(content),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **given,
+    }
+
+
 def loggable(text: str) -> str:
     """A text in quotes, in printable ASCII: it can neither end a line nor turn its direction.
 
@@ -14491,6 +14750,7 @@ class Application:
         router = bottle.Bottle()
         router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
+        routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
@@ -14501,7 +14761,7 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        started, number, request = time.perf_counter(), secrets.token_hex(8), None
+        started, number, request = time.perf_counter(), self.accounts.chance.digits(8), None
         try:
             environ = self.policy.before_proxies(environ)
             request = Request(environ, self.limits)
@@ -14516,6 +14776,13 @@ class Application:
                 request.form.close()
         user = loggable(request.actor.name) if request and request.actor.name else "-"
         log_request(number, environ, reply.status, started, user)
+        return self.send(request, reply, number, (environ, start_response))
+
+    def send(
+        self, request: Request | None, reply: Reply, number: str, wsgi: tuple[Mapping[str, Any], StartResponse]
+    ) -> Iterable[bytes]:
+        """Hand a reply to the WSGI server, whose environment and function these are."""
+        environ, start_response = wsgi
         start_response(status_line(reply.status), self.headers(request, reply, number))
         if environ.get("REQUEST_METHOD") == "HEAD":
             return [b""]
@@ -14535,7 +14802,7 @@ class Application:
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return as_seen(route.callback, request.actor)(request, **names)
+        return as_seen(route.callback, request)(request, **names)
 
     def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
@@ -14563,6 +14830,10 @@ class Application:
             return json_reply('{"status":"stopping"}', 503)
         return json_reply('{"status":"ok"}')
 
+    def of_tests(self, request: Request, rest: str = "") -> Reply:
+        """The addresses of `Worlds`, in an application that is none of them."""
+        raise fail("not_found")
+
     def failure(self, request: Request | None, path: str, error: Exception, number: str) -> Reply:
         """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with the id."""
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
@@ -14576,7 +14847,8 @@ class Application:
         page = next((page for page in self.pages if request and page.owns(request)), None)
         if page and request:
             return page.failure(request, error)
-        return self.dialect_at(path).error(error)
+        dialect = self.dialect_at(path)
+        return (dialect.seen_by(request.actor, request.prefix) if request else dialect).error(error)
 
     def dialect_at(self, path: str) -> Dialect:
         """The dialect whose address a path is: the one with the longest base that fits."""
@@ -14614,6 +14886,10 @@ class Application:
 
         return register
 
+    def client(self, token: str = "") -> Client:
+        """Requests to this application from this process; signed in by a token, where one is given."""
+        return Client(self, {"Authorization": f"Bearer {token}"} if token else EMPTY)
+
     def close(self) -> None:
         """Close the database."""
         self.stopping = True
@@ -14649,6 +14925,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+CLOCK_START = datetime(2050, 1, 1, tzinfo=UTC)
+"""The first time of a clock that is set: ahead, because clients forget a cookie that has expired by their own clock."""
+
+
+class SetClock:
+    """A clock that stands still until it is told to go on: `advance` it, or set `now` (with a zone)."""
+
+    def __init__(self, now: datetime = CLOCK_START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def advance(self, **parts: float) -> datetime:
+        """Go on by days, hours, minutes, seconds, as `timedelta` takes them; gives the new time."""
+        self.now += timedelta(**parts)
+        return self.now
+
+
 def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
     """Load a schema from a mapping or a file. SchemaError says where it is wrong, OSError that it is not there."""
     if isinstance(source, Mapping):
@@ -14682,7 +14978,8 @@ class SettingsWords(TypedDict, total=False):
     hosts: Iterable[str] | None
     trusted_proxies: Iterable[str]
     examples: bool
-    clock: Callable[[], datetime]
+    clock: Callable[[], datetime] | None
+    seed: int | None
     ping_interval: float
     ping_timeout: float
     max_body: int
@@ -14702,7 +14999,8 @@ class Settings:
     hosts: Iterable[str] | None = None
     trusted_proxies: Iterable[str] = ()
     examples: bool = True
-    clock: Callable[[], datetime] = utc_now
+    clock: Callable[[], datetime] | None = None
+    seed: int | None = None
     ping_interval: float = 25.0
     ping_timeout: float = 60.0
     max_body: int = MAX_BODY_BYTES
@@ -14724,8 +15022,10 @@ def make_app(
     passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
     that are answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
     believed), `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone),
-    `ping_interval` and `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later
-    it is missed), `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
+    `seed` (for tests only: everything that is drawn is the same in every run, and without a `clock` the time stands
+    still; whoever knows the number knows all tokens), `ping_interval` and `ping_timeout` (seconds: how often clients of
+    a socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and
+    forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -14752,8 +15052,8 @@ def read_network(text: str) -> Network:
         raise ValueError(f"{text!r} is no address of a proxy; write 10.0.0.7, or a network: 10.0.0.0/24") from None
 
 
-def open_app(schema: Schema, db: str, settings: Settings) -> Application:
-    """The application over a database, whether it has users or not."""
+def open_app(schema: Schema, db: str, settings: Settings, snapshot: sqlite3.Connection | None = None) -> Application:
+    """The application over a database, whether it has users or not; one in memory may be the copy of a snapshot."""
     origins = frozenset(settings.cors)
     for origin in origins:
         if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+|\*|null", origin):
@@ -14770,12 +15070,13 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise ValueError("max_body and max_upload are bytes, above 0")
     proxies = tuple(map(read_network, settings.trusted_proxies))
     check_rules(schema)
-    store = Store(schema, db, settings.clock, settings.examples)
+    clock = settings.clock or (utc_now if settings.seed is None else SetClock())
+    store = Store(schema, db, clock, settings.examples, snapshot)
     try:
         hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
         for_strangers = any("anonymous" in table.schema["x-rights"] for table in schema.restricted)
         policy = Policy(settings.auth, origins, hosts, proxies)
-        accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf)
+        accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf, Chance(settings.seed))
 
         def authenticate(request: Request) -> None:
             if settings.auth:
@@ -14792,7 +15093,7 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
 
 
 # ======================================================================================================================
-# 29  Server
+# 33  Server
 #
 # `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
 # made to be: its server, channel, parser and tasks have subclasses of ours, made when they are first needed. A request
@@ -14834,6 +15135,14 @@ def serve(
     run_until(server, ended)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def bind_socket(host: str, port: int) -> socket.socket:
     """A socket bound to the first address that the host has. OSError when it cannot be had."""
     family, kind, protocol, _, address = socket.getaddrinfo(
@@ -14852,7 +15161,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
     """waitress, bound, with settings that hold in the open."""
-    ours = app if isinstance(app, Application) else None
+    ours: Application | None = app if isinstance(app, Application) else getattr(app, "app", None)
     limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     files = open_files(MAX_CONNECTIONS + 100)
@@ -15087,7 +15396,8 @@ def refusing_task() -> Any:
         response_headers: Any
 
         def execute(self) -> None:
-            started, number, ours = time.perf_counter(), secrets.token_hex(8), self.channel.server.ours
+            started, ours = time.perf_counter(), self.channel.server.ours
+            number = (ours.accounts.chance if ours else Chance()).digits(8)
             error = refusal_of(self.request.error, number)
             if ours:
                 reply = ours.failure(None, self.request.path, error, number)
@@ -15107,10 +15417,12 @@ def refusing_task() -> Any:
 
 @functools.cache
 def upgrading_task() -> Any:
-    """waitress' task, which puts `minirest.upgrade` into the environment.
+    """waitress' task, which puts `minirest.upgrade` and `minirest.drop` into the environment.
 
-    An application that gives a `Socket` to it, and answers 101, has made a socket of the connection.
+    An application that gives a `Socket` to the one, and answers 101, has made a socket of the connection; one that
+    calls the other has closed it without an answer.
     """
+    from waitress.channel import ClientDisconnected
     from waitress.task import WSGITask
 
     class Task(WSGITask):
@@ -15118,8 +15430,11 @@ def upgrading_task() -> Any:
         request: Any
 
         def execute(self) -> None:
-            self.get_environment()["minirest.upgrade"] = self.upgrade
+            self.get_environment().update({"minirest.upgrade": self.upgrade, "minirest.drop": self.drop})
             super().execute()
+
+        def drop(self) -> NoReturn:
+            raise ClientDisconnected  # waitress closes the connection, and says nothing
 
         def upgrade(self, client: Socket) -> None:
             client.channel, client.early = self.channel, self.request.early
@@ -15282,7 +15597,772 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 30  Command line
+# 34  Testing
+#
+# What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
+# are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
+# in this process. Nothing here is reached by a server that is not started for tests.
+# ======================================================================================================================
+
+WORLD_HEADER = "X-Minirest-World"
+FAULT_HEADER = "X-Minirest-Fault"
+WORLD_PATH = re.compile(r"/_world/([^/]+)(/.*)?", re.DOTALL)
+
+
+class Exchange(NamedTuple):
+    """One request and its answer. A body is kept up to `MAX_KEPT_BYTES`; `status` 0 stands for no answer at all."""
+
+    method: str
+    address: str
+    headers: dict[str, str]
+    content: bytes
+    status: int
+    answer: bytes
+
+    @property
+    def sent(self) -> Json:
+        """The value of the request's JSON body."""
+        return json.loads(self.content)
+
+    @property
+    def got(self) -> Json:
+        """The value of the answer's JSON body."""
+        return json.loads(self.answer)
+
+    def __str__(self) -> str:
+        sent, got = (f" {body.decode('utf-8', 'replace')}" if body else "" for body in (self.content, self.answer))
+        return f"{self.method} {self.address}{sent}\n    {self.status or 'no answer'}{got}"
+
+
+class Journal:
+    """The requests that were answered, the oldest first, `MAX_JOURNAL` at the most."""
+
+    def __init__(self) -> None:
+        self.kept, self.lock = deque[Exchange](maxlen=MAX_JOURNAL), threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        with self.lock:
+            return iter(list(self.kept))
+
+    def __getitem__(self, number: int) -> Exchange:
+        return list(self)[number]
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep one more; the oldest makes room."""
+        with self.lock:
+            self.kept.append(exchange)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self.lock:
+            self.kept.clear()
+
+    def find(self, method: str = "*", path: str = "*") -> list[Exchange]:
+        """Those with a method and a path, where `*` stands for anything (`/api/v1/*`)."""
+        return [it for it in self if fits(it.method, it.address.partition("?")[0], method, path)]
+
+    def assert_one(self, method: str = "*", path: str = "*") -> Exchange:
+        """The only request with that method and path. AssertionError shows what was asked instead."""
+        found = self.find(method, path)
+        if len(found) != 1:
+            raise AssertionError(f"{len(found)} requests {method} {path}; there were:\n{self.text()}")
+        return found[0]
+
+    def text(self) -> str:
+        """All of them, to read."""
+        return "\n".join(map(str, self)) or "no requests"
+
+
+def fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
+    """Whether a request is one of those that a pattern means."""
+    return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
+
+
+# ---- faults ----
+
+
+FAULT_ERRORS: Mapping[int, tuple[str, Mapping[str, object]]] = {
+    400: ("bad_request", {"reason": "the test asked for this"}),
+    401: ("unauthenticated", {"reason": "wrong"}),
+    403: ("forbidden", {}),
+    404: ("not_found", {}),
+    412: ("precondition", {}),
+    413: ("too_large", {"limit": MAX_BODY_BYTES}),
+    429: ("too_many_failures", {"seconds": 1}),
+    500: ("internal", {"request": "test"}),
+    503: ("busy", {}),
+    507: ("storage", {"reason": "the disk is full"}),
+}
+"""The error that stands for each status that a test can ask for."""
+FAULTS: Mapping[str, Collection[int]] = {
+    "delay": range(1, 60_001),
+    "status": FAULT_ERRORS,
+    "locked": (0,),
+    "expired": (0,),
+    "drop": (0,),
+    "cut": (0,),
+}
+"""The kinds of faults, and the values that each one takes."""
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong on demand, `times` times, at the requests that fit.
+
+    `delay` waits `value` milliseconds, `status` answers that status in the dialect's form, `locked` as a database that
+    is busy, `expired` as for credentials that have expired, `drop` closes the connection, `cut` sends half of the body.
+    In `method` and `path`, which is one within the application, `*` stands for anything.
+    """
+
+    kind: str
+    value: int = 0
+    method: str = "*"
+    path: str = "*"
+    times: int = 1
+
+    def check(self) -> Self:
+        """The fault, when there is such a one. ApiError `bad_parameter`."""
+        if self.kind not in FAULTS:
+            raise bad_parameter("kind", self.kind, f"there are {', '.join(FAULTS)}")
+        values = FAULTS[self.kind]
+        if self.value not in values:
+            shown = f"{values[0]} to {values[-1]}" if isinstance(values, range) else ", ".join(map(str, values))
+            raise bad_parameter("value", self.value, f"with {self.kind} it is {shown}")
+        if not 0 < self.times <= 1_000_000:
+            raise bad_parameter("times", self.times, "it is 1 to 1000000")
+        if max(len(self.method), len(self.path)) > MAX_SEARCH_LENGTH:
+            raise bad_parameter("path", self.path[:20], f"it has at most {MAX_SEARCH_LENGTH} letters")
+        return self
+
+    @classmethod
+    def read(cls, given: Mapping[str, Json]) -> Fault:
+        """The fault that a JSON object describes. ApiError says what is wrong with it."""
+        for name, value in given.items():
+            expected = int if name in ("value", "times") else str
+            if not isinstance(value, expected) or isinstance(value, bool):
+                raise bad_parameter(name, value, f"it is {'a number' if expected is int else 'a text'}")
+        return cls(**{"kind": "", **given}).check()
+
+    @classmethod
+    def from_header(cls, text: str) -> Fault:
+        """The fault of a header: its kind, and `=` and the value where it has one. ApiError."""
+        match = re.fullmatch(r"([a-z]+)(?:=(\d{1,6}))?", text.strip(), re.ASCII)
+        if not match:
+            raise fail("bad_header", name=FAULT_HEADER, reason="write a kind, or kind=number")
+        return cls(match[1], int(match[2] or 0)).check()
+
+    def fits(self, method: str, path: str) -> bool:
+        """Whether a request meets the fault. What a browser asks before a request is left alone."""
+        return (method != "OPTIONS" or self.method == method) and fits(method, path, self.method, self.path)
+
+    def error(self) -> ApiError:
+        """What is answered."""
+        code, params = FAULT_ERRORS[{"locked": 503, "expired": 401}.get(self.kind, self.value)]
+        wait = (("Retry-After", "1"),) if code in ("busy", "too_many_failures") else ()
+        return ApiError(code, Violation((), code, params), headers=wait)
+
+
+def bad_parameter(name: str, value: Json, reason: str) -> ApiError:
+    """The error for a member of a body at `/_test/`."""
+    return fail("bad_parameter", name=name, value=dump_json(value), reason=reason)
+
+
+def drop() -> None:
+    """Where no server can drop the connection, the client gets the error of one that was."""
+    raise ConnectionResetError("the answer was dropped, as the test asked for")
+
+
+# ---- worlds ----
+
+
+class Snapshot(NamedTuple):
+    """What a world goes back to: its database, where the row of draws stands, and the time where it stands still."""
+
+    database: sqlite3.Connection
+    chance: Any
+    moment: datetime | None
+
+
+class World:
+    """One application with what a test needs of it. It is a WSGI application itself.
+
+    As it is at the beginning is the snapshot 0.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.clock = app.store.clock if isinstance(app.store.clock, SetClock) else None
+        self.journal, self.faults = Journal(), list[Fault]()
+        self.lock = threading.RLock()
+        self.numbers = itertools.count()
+        self.snapshots: dict[int, Snapshot] = {}
+        self.snapshot()
+        self.place = (0, app.store.database.writer.total_changes)
+
+    # -- a request --
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, or let it go wrong, and keep it."""
+        statuses = [0]
+
+        def start(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            statuses.append(int(line[:3]))
+            date = [("Date", format_datetime(self.clock().astimezone(UTC), usegmt=True))] if self.clock else []
+            return start_response(line, headers + date, *rest)
+
+        request = (environ["REQUEST_METHOD"], address_of(environ), headers_of_request(environ), keep_content(environ))
+
+        def keep(answer: bytes) -> None:
+            self.journal.add(Exchange(*request, statuses[-1], answer[:MAX_KEPT_BYTES]))
+
+        try:
+            parts = self.answer(environ, start)
+        except BaseException:
+            keep(b"")
+            raise
+        if not isinstance(parts, list):
+            return KeptStream(parts, keep)
+        keep(b"".join(parts))
+        return parts
+
+    def answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """The answer of the application, unless a fault takes its place."""
+        try:
+            fault = self.fault_for(environ)
+        except ApiError as error:
+            return self.refuse(error, environ, start_response)
+        match fault.kind if fault else "":
+            case "status" | "locked" | "expired":
+                assert fault
+                return self.refuse(fault.error(), environ, start_response)
+            case "drop":
+                environ.get("minirest.drop", drop)()
+            case "delay":
+                assert fault
+                time.sleep(fault.value / 1000)
+            case "cut":
+                whole = b"".join(self.app(environ, start_response))
+                return [whole[: len(whole) // 2]]
+        return self.app(environ, start_response)
+
+    def refuse(self, error: ApiError, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """An error in the form of the dialect whose address it is."""
+        number, request = self.app.accounts.chance.digits(8), None
+        with contextlib.suppress(ApiError):
+            request = Request(environ, self.app.limits)
+        reply = self.app.failure(request, environ.get("PATH_INFO", ""), error, number)
+        return self.app.send(request, reply, number, (environ, start_response))
+
+    def fault_for(self, environ: Mapping[str, Any]) -> Fault | None:
+        """The fault that a request meets: that of its header, else the first that fits and has times left. ApiError."""
+        header = environ.get(variable_of(FAULT_HEADER))
+        if header is not None:
+            return Fault.from_header(header)
+        method, path = environ["REQUEST_METHOD"], address_of(environ).partition("?")[0]
+        with self.lock:
+            found = next((fault for fault in self.faults if fault.fits(method, path)), None)
+            if found:
+                found.times -= 1
+                if not found.times:
+                    self.faults.remove(found)
+            return found
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let the next requests that fit go wrong. ApiError when too many faults wait already."""
+        with self.lock:
+            if len(self.faults) >= MAX_FAULTS:
+                raise fail("refused", text=f"There are {MAX_FAULTS} faults that wait")
+            self.faults.append(fault)
+
+    # -- its records --
+
+    def snapshot(self) -> int:
+        """Keep everything as it is now; gives the snapshot's number. ApiError when there are too many."""
+        with self.lock, self.app.store.database.write_lock:
+            if len(self.snapshots) >= MAX_SNAPSHOTS:
+                raise fail("refused", text=f"There are {MAX_SNAPSHOTS} snapshots; delete one")
+            moment = self.clock.now if self.clock else None
+            kept = Snapshot(self.app.store.snapshot(), self.app.accounts.chance.state, moment)
+            number = next(self.numbers)
+            self.snapshots[number] = kept
+            return number
+
+    def restore(self, number: int = 0) -> None:
+        """Make everything what it was at a snapshot, and forget the journal and the faults. KeyError."""
+        with self.lock, self.app.store.database.write_lock:
+            kept = self.snapshots[number]
+            if not self.is_at(number):
+                self.app.store.restore(kept.database)
+                self.place = (number, self.app.store.database.writer.total_changes)
+            self.app.accounts.forget()
+            self.app.hub.forget()
+            self.app.accounts.chance.state = kept.chance
+            if self.clock and kept.moment:
+                self.clock.now = kept.moment
+            self.faults.clear()
+        self.journal.clear()
+
+    def is_at(self, number: int) -> bool:
+        """Whether no record was written since the snapshot was restored. A file may be written by others."""
+        database = self.app.store.database
+        return database.in_memory and (number, database.writer.total_changes) == self.place
+
+    def drop_snapshot(self, number: int) -> None:
+        """Forget a snapshot. KeyError."""
+        with self.lock:
+            self.snapshots.pop(number).database.close()
+
+    def close(self) -> None:
+        """Close the sockets, the database and the snapshots."""
+        self.app.hub.end()
+        self.app.close()
+        for number in list(self.snapshots):
+            self.drop_snapshot(number)
+
+
+class KeptStream:
+    """A body in pieces on its way to the server; `keep` gets its beginning when it is done, or given up."""
+
+    def __init__(self, parts: Iterable[bytes], keep: Callable[[bytes], None]) -> None:
+        self.parts, self.keep, self.begun = parts, keep, bytearray()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self.parts:
+            self.begun += part[: MAX_KEPT_BYTES - len(self.begun)]
+            yield part
+
+    def close(self) -> None:
+        """What a WSGI server calls at the end."""
+        getattr(self.parts, "close", lambda: None)()
+        self.keep(bytes(self.begun))
+
+
+def keep_content(environ: dict[str, Any]) -> bytes:
+    """The body of a request, where it is short enough to be kept; it can be read again."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not re.fullmatch(r"\d{1,9}", length, re.ASCII) or not 0 < int(length) <= MAX_KEPT_BYTES:
+        return b""
+    content = bytes(environ["wsgi.input"].read(int(length)))
+    environ["wsgi.input"] = io.BytesIO(content)
+    return content
+
+
+def headers_of_request(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a request, with names like `If-Match`."""
+    given = {name.removeprefix("HTTP_"): value for name, value in environ.items() if name.startswith("HTTP_")}
+    if environ.get("CONTENT_TYPE"):
+        given["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
+    return {name.replace("_", "-").title(): value for name, value in sorted(given.items())}
+
+
+def variable_of(header: str) -> str:
+    """The variable of the WSGI environment that has a header."""
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """The path and the query of a request, within the application."""
+    path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    query = environ.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
+
+
+class Worlds:
+    """Many worlds over one schema behind one address, each a copy of the first one as it was at the beginning.
+
+    A request goes to the world of its header `X-Minirest-World`, or of its path `/_world/<name>`; without either to the
+    world `main`. `/_test/` makes and changes worlds; only this machine may ask there, and no page of another origin.
+    """
+
+    def __init__(self, app: Application, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+        self.worlds = {"main": World(app)}
+        self.first = self.worlds["main"].snapshots[0]
+        self.numbers = itertools.count(1)
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        try:
+            if not f"{environ.get('PATH_INFO', '')}/".startswith("/_test/"):
+                return self.world_of(environ)(environ, start_response)
+            reply = self.control(Request(environ, self.app.limits))
+        except ApiError as error:
+            reply = plain_error(error)
+        return self.app.send(None, reply, self.app.accounts.chance.digits(8), (environ, start_response))
+
+    def world_of(self, environ: dict[str, Any]) -> World:
+        """The world that a request is for; one that its path names is where the application is mounted. ApiError."""
+        header, match = environ.get(variable_of(WORLD_HEADER)), WORLD_PATH.fullmatch(environ.get("PATH_INFO", ""))
+        if not match:
+            return self.find(header if header is not None else "main")
+        if header is not None and header != match[1]:
+            raise fail("bad_header", name=WORLD_HEADER, reason="it names another world than the path")
+        environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/_world/{match[1]}"
+        environ["PATH_INFO"] = match[2] or "/"
+        return self.find(match[1])
+
+    def find(self, name: str) -> World:
+        """The world of that name. ApiError `not_found`."""
+        world = self.worlds.get(name)
+        if world is None:
+            raise fail("not_found")
+        return world
+
+    def make(self) -> str:
+        """The name of a new world. ApiError when there are too many."""
+        clock = SetClock(self.first.moment) if self.first.moment else self.settings.clock
+        settings = dataclasses.replace(self.settings, clock=clock, examples=False)
+        with self.lock:
+            if len(self.worlds) >= MAX_WORLDS:
+                raise fail("refused", text=f"There are {MAX_WORLDS} worlds; delete one")
+            app = open_app(self.app.schema, ":memory:", settings, self.first.database)
+            app.accounts.chance.state = self.first.chance
+            name = f"w{next(self.numbers)}"
+            self.worlds[name] = World(app)
+        return name
+
+    def close(self) -> None:
+        """Close all worlds."""
+        for world in self.worlds.values():
+            world.close()
+
+    # -- /_test/ --
+
+    def control(self, request: Request) -> Reply:
+        """What is asked of the worlds themselves. ApiError."""
+        self.app.policy.check_host(request)
+        self.app.policy.may_write(request)
+        if not is_loopback(request.environ.get("REMOTE_ADDR", "")):
+            raise fail("forbidden")
+        match request.path.strip("/").split("/")[1:]:
+            case ["worlds"]:
+                return self.of_worlds(request)
+            case ["worlds", name]:
+                return self.of_world(request, name)
+            case ["worlds", name, what] if what in WORLD_HANDLERS:
+                return WORLD_HANDLERS[what](request, self.find(name))
+            case ["worlds", name, "snapshots", number]:
+                return of_snapshot(request, self.find(name), number)
+        raise fail("not_found")
+
+    def of_worlds(self, request: Request) -> Reply:
+        """`/_test/worlds`: their names, and a new one."""
+        check_method(request, "GET", "POST")
+        if request.method == "GET":
+            return json_reply(dump_json(sorted(self.worlds)))
+        read_object(request)
+        name = self.make()
+        return json_reply(dump_json({"world": name, "address": f"{request.prefix}/_world/{name}/"}), 201)
+
+    def of_world(self, request: Request, name: str) -> Reply:
+        """`/_test/worlds/<name>`: its end. `main` has none."""
+        check_method(request, "DELETE")
+        if name == "main":
+            raise fail("refused", text="The world main stays")
+        with self.lock:
+            world = self.find(name)
+            del self.worlds[name]
+        world.close()
+        return Reply(204)
+
+
+def of_snapshots(request: Request, world: World) -> Reply:
+    """`.../snapshots`: their numbers, and a new one."""
+    check_method(request, "GET", "POST")
+    if request.method == "GET":
+        return json_reply(dump_json(list(world.snapshots)))
+    read_object(request)
+    return json_reply(dump_json({"snapshot": world.snapshot()}), 201)
+
+
+def of_snapshot(request: Request, world: World, number: str) -> Reply:
+    """`.../snapshots/<number>`: its end. The first has none."""
+    check_method(request, "DELETE")
+    if number == "0":
+        raise fail("refused", text="The snapshot 0 stays: other worlds begin with it")
+    try:
+        world.drop_snapshot(int(number))
+    except (ValueError, KeyError):
+        raise fail("not_found") from None
+    return Reply(204)
+
+
+def of_restore(request: Request, world: World) -> Reply:
+    """`.../restore`: back to a snapshot, by default the first."""
+    check_method(request, "POST")
+    number = read_object(request, "snapshot").get("snapshot", 0)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise bad_parameter("snapshot", number, "it is a number")
+    try:
+        world.restore(number)
+    except KeyError:
+        raise bad_parameter("snapshot", number, "there is no such snapshot") from None
+    return Reply(204)
+
+
+def of_requests(request: Request, world: World) -> Reply:
+    """`.../requests`: the journal."""
+    check_method(request, "GET", "DELETE")
+    if request.method == "DELETE":
+        world.journal.clear()
+        return Reply(204)
+    shown = [exchange._asdict() for exchange in world.journal]
+    for exchange in shown:
+        exchange |= {name: exchange[name].decode("utf-8", "replace") for name in ("content", "answer")}
+    return json_reply(dump_json(shown))
+
+
+def of_faults(request: Request, world: World) -> Reply:
+    """`.../faults`: those that wait, a new one, none."""
+    check_method(request, "GET", "POST", "DELETE")
+    if request.method == "POST":
+        fault = Fault.read(read_object(request, *(part.name for part in dataclasses.fields(Fault))))
+        world.add_fault(fault)
+        return json_reply(dump_json(dataclasses.asdict(fault)), 201)
+    with world.lock:
+        if request.method == "GET":
+            return json_reply(dump_json([dataclasses.asdict(fault) for fault in world.faults]))
+        world.faults.clear()
+    return Reply(204)
+
+
+def of_clock(request: Request, world: World) -> Reply:
+    """`.../clock`: what time it is, another time (`now`), so many seconds later (`advance`)."""
+    check_method(request, "GET", "POST")
+    if request.method == "POST":
+        if world.clock is None:
+            raise fail("refused", text="This clock goes by itself; start with --seed to set it")
+        set_clock(world.clock, read_object(request, "now", "advance"))
+    return json_reply(dump_json({"now": world.app.store.moment(), "stands_still": world.clock is not None}))
+
+
+WORLD_HANDLERS: Mapping[str, Callable[[Request, World], Reply]] = {
+    "snapshots": of_snapshots,
+    "restore": of_restore,
+    "requests": of_requests,
+    "faults": of_faults,
+    "clock": of_clock,
+}
+"""What stands behind `/_test/worlds/<name>/`."""
+
+
+def check_method(request: Request, *allowed: str) -> None:
+    """ApiError `method` for any other method, and for parameters, which none of the addresses takes."""
+    if request.method not in allowed:
+        raise not_allowed(request, ", ".join(allowed))
+    for parameter in request.parameters:
+        raise fail("unknown_parameter", name=parameter.name, hint="")
+
+
+def read_object(request: Request, *names: str) -> Mapping[str, Json]:
+    """The object in a body that need not be there. ApiError for a member that is none of the names."""
+    given = request.read_body() if request.body.strip() else {}
+    if not isinstance(given, Mapping):
+        raise fail("bad_body", reason="write an object")
+    for name in given:
+        if name not in names:
+            raise fail("unknown_parameter", name=name, hint=did_you_mean(name, names))
+    return given
+
+
+def set_clock(clock: SetClock, given: Mapping[str, Json]) -> None:
+    """Set a clock by the members `now` and `advance`. ApiError `bad_parameter`."""
+    moment, seconds = clock.now, given.get("advance", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise bad_parameter("advance", seconds, "write seconds")
+    try:
+        moment = datetime.fromisoformat(given["now"]) if "now" in given else moment
+        if moment.tzinfo is None:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise bad_parameter("now", given["now"], "write a moment with its zone") from None
+    try:
+        moment = (moment + timedelta(seconds=seconds)).astimezone(UTC)
+        (moment.replace(tzinfo=None) - timedelta(days=366)), (moment + timedelta(days=366 * 100))
+    except OverflowError:
+        raise bad_parameter("advance", seconds, "the time ends before that") from None
+    clock.now = moment
+
+
+def plain_error(error: ApiError) -> Reply:
+    """An error of `/_test/`."""
+    body = {"errors": [{"code": fault.rule, "message": fault.message()} for fault in error.violations]}
+    return json_reply(dump_json(body), error.status, error.headers)
+
+
+# ---- the pytest plugin ----
+
+
+class Fixture:
+    """What the fixture `minirest` gives: one application in this process, as it was at the beginning of each test.
+
+    It is strict, wrong passwords are not counted, and it has a seed, so that ids, tokens and times are the same in
+    every run. `client` is signed in as the administrator `admin`; `clock` stands still until it is advanced.
+    """
+
+    def __init__(self, schema: Schema, settings: Settings, users: Mapping[str, str] = EMPTY) -> None:
+        self.clock = SetClock()
+        self.app = open_app(schema, ":memory:", dataclasses.replace(settings, clock=self.clock))
+        for name, password in users.items():
+            self.app.accounts.put_user(name, any_password=True, password=password)
+        self.tokens: dict[str, str] = {}
+        self.app.accounts.bearer(self.token_of("admin", ["admin"]))  # noted here, its use changes nothing in a test
+        self.kept_tokens = dict(self.tokens)
+        self.world = World(self.app)
+        self.server: Any = None
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=lambda: run_until(self.server, self.stop), daemon=True)
+
+    @property
+    def client(self) -> Client:
+        """Requests as the administrator."""
+        return self.as_user("admin")
+
+    @property
+    def anonymous(self) -> Client:
+        """Requests without credentials."""
+        return Client(self.world)
+
+    @property
+    def requests(self) -> Journal:
+        """The requests of this test, and their answers."""
+        return self.world.journal
+
+    def as_user(self, name: str, *roles: str, groups: Sequence[str] = ()) -> Client:
+        """Requests as a user, who is made when there is none of that name, or gets these roles and groups."""
+        return Client(self.world, {"Authorization": f"Bearer {self.token_of(name, roles, groups)}"})
+
+    def token_of(self, name: str, roles: Sequence[str] = (), groups: Sequence[str] = ()) -> str:
+        """A token of such a user."""
+        accounts = self.app.accounts
+        if name not in self.tokens or roles or groups:
+            values: dict[str, Json] = {"roles": list(roles)} if roles else {}
+            if groups:
+                values["groups"] = [accounts.put_group(group) for group in groups]
+            accounts.put_user(name, **values)
+        if name not in self.tokens:
+            self.tokens[name] = accounts.add_token(name, "test")
+        return self.tokens[name]
+
+    def reset(self) -> None:
+        """Make everything what it was at the beginning: records, users, sessions, the clock, journal and faults."""
+        self.world.restore()
+        self.tokens = dict(self.kept_tokens)
+
+    def fault(self, kind: str, value: int = 0, method: str = "*", path: str = "*", times: int = 1) -> None:
+        """Let the next requests that fit go wrong, see `Fault`. ApiError for a fault that there is not."""
+        self.world.add_fault(Fault(kind, value, method, path, times).check())
+
+    @property
+    def url(self) -> str:
+        """The address of a real server on a free port of this machine; it is started when it is first asked for."""
+        if self.server is None:
+            self.server = make_server(self.world, "127.0.0.1", 0)
+            self.thread.start()
+        return f"http://127.0.0.1:{self.server.socket.getsockname()[1]}"
+
+    def close(self) -> None:
+        """Stop the server, if there is one, and close the database."""
+        self.stop.set()
+        if self.server:
+            self.server.pull_trigger()
+            self.thread.join(STOP_GRACE_SECONDS)
+        self.world.close()
+
+
+class Fixtures:
+    """The fixtures of one run of tests: those in use by the test that runs, and those that wait for the next one."""
+
+    def __init__(self, schema: os.PathLike[str] | None = None) -> None:
+        self.schema = schema
+        self.used: list[tuple[str, Fixture]] = []
+        self.waiting: dict[str, list[Fixture]] = {}
+
+    def take(self, schema: Any = None, users: Mapping[str, str] = EMPTY, **settings: Any) -> Fixture:
+        """A fixture for a schema, by default that of `minirest_schema`, at its beginning. ValueError without one."""
+        wanted = schema if schema is not None else self.schema
+        if wanted is None:
+            raise ValueError("no schema: set minirest_schema in the ini file, or mark the test with minirest(schema)")
+        if "clock" in settings:
+            raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
+        place = repr((wanted, sorted(users.items()), sorted(settings.items())))
+        waiting = self.waiting.get(place)
+        if waiting:
+            found = waiting.pop()
+            found.reset()
+        else:
+            words = {"strict": True, "limit_failures": False, "seed": 0, **settings}
+            found = Fixture(read_schema(wanted), Settings(**words), users)
+        self.used.append((place, found))
+        return found
+
+    def give_back(self) -> None:
+        """The test is over."""
+        while self.used:
+            place, fixture = self.used.pop(0)
+            self.waiting.setdefault(place, []).append(fixture)
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.give_back()
+        for fixtures in self.waiting.values():
+            while fixtures:
+                fixtures.pop().close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell pytest of the ini option."""
+    parser.addini("minirest_schema", "the schema file that the fixture minirest serves")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give pytest the marker and the fixtures."""
+    config.addinivalue_line(
+        "markers", "minirest(schema=None, **settings): what the fixture minirest serves in this test"
+    )
+    schema = config.getini("minirest_schema")
+    path = (config.inipath.parent if config.inipath else config.rootpath) / schema if schema else None
+    config.pluginmanager.register(plugin_of(Fixtures(path)), "minirest fixtures")
+
+
+def plugin_of(fixtures: Fixtures) -> object:
+    """The pytest plugin: the fixtures `minirest` and `make_minirest`, and the journal in the report of a failure."""
+    import pytest
+
+    class Plugin:
+        """The fixtures of one run of tests."""
+
+        @pytest.fixture
+        def make_minirest(self) -> Iterator[Callable[..., Fixture]]:
+            """A function that gives a fixture for a schema, `users` with passwords, and the settings of `make_app`."""
+            yield fixtures.take
+            fixtures.give_back()
+
+        @pytest.fixture
+        def minirest(self, request: pytest.FixtureRequest, make_minirest: Callable[..., Fixture]) -> Fixture:
+            """An application in this process, as it was at the beginning: of the marker, else of the ini file."""
+            marker = request.node.get_closest_marker("minirest")
+            return make_minirest(*marker.args, **marker.kwargs) if marker else make_minirest()
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+            report = yield
+            if report.failed and report.when != "teardown":
+                report.sections += [("minirest requests", used.requests.text()) for _, used in fixtures.used]
+            return report
+
+        def pytest_unconfigure(self) -> None:
+            fixtures.close()
+
+    return Plugin()
+
+
+# ======================================================================================================================
+# 35  Command line
 #
 # `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
 # Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
@@ -15425,6 +16505,13 @@ def server_parser() -> argparse.ArgumentParser:
     add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
     size = str(MAX_UPLOAD_BYTES)
     add("--max-upload", default=_twin("MAX_UPLOAD", size), metavar="BYTES", help=f"of uploads (default: {size})")
+    add(
+        "--test",
+        action="store_true",
+        default=_flag_twin("TEST"),
+        help="worlds, faults and a clock that can be set, at /_test/; on a loopback address only",
+    )
+    add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="the same ids, tokens and times in every run")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
@@ -15503,11 +16590,14 @@ def serve_command(arguments: Sequence[str]) -> int:
     port, places = port_of(options.port), find_places(options.schema, options.db)
     if options.reload:
         return reload_on_change(places.schema, arguments)
-    app = make_app_for(options, places)
+    check_test_options(options)
+    app, settings = make_app_for(options, places)
+    secret = first_administrator(app)
+    served = Worlds(app, settings) if options.test else app
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
     try:
         with logging_to_stderr(options.log or sys.stderr.isatty()):
-            serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
+            serve(served, options.host, port, on_ready=lambda url: announce(app, places, url, secret))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -15515,8 +16605,18 @@ def serve_command(arguments: Sequence[str]) -> int:
         reason = f"cannot listen on {options.host}:{port}: {error.strerror or error}; choose another {option}"
         raise UsageError(reason, 1) from None
     finally:
-        app.close()
+        served.close()
     return 0
+
+
+def check_test_options(options: argparse.Namespace) -> None:
+    """UsageError for what would let others in where everything is open, and for a seed in earnest."""
+    if options.test and not is_loopback(options.host):
+        raise UsageError(f"--test is for this machine only, and {options.host} is no loopback address")
+    if options.test and options.trusted_proxy:
+        raise UsageError("--test is for this machine only: it goes without --trusted-proxy")
+    if options.seed is not None and not options.test:
+        raise UsageError("--seed goes with --test only: whoever knows the number knows all tokens")
 
 
 def port_of(text: str) -> int:
@@ -15533,8 +16633,8 @@ def bytes_of(text: str) -> int:
     return int(text)
 
 
-def make_app_for(options: argparse.Namespace, places: Places) -> Application:
-    """The application that the options ask for."""
+def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Application, Settings]:
+    """The application that the options ask for, and how it behaves."""
     hosts = None
     if is_loopback(options.host) or options.allow_host:
         own = f"[{options.host}]" if ":" in options.host else options.host
@@ -15549,22 +16649,15 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             hosts=hosts,
             trusted_proxies=options.trusted_proxy,
             examples=not options.no_examples,
+            seed=options.seed,
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
         )
-        return open_app(read_schema(places.schema), places.database, settings)
+        return open_app(read_schema(places.schema), places.database, settings), settings
     except SchemaError:
         raise
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def first_administrator(app: Application) -> str | None:
@@ -15572,7 +16665,7 @@ def first_administrator(app: Application) -> str | None:
     if not app.policy.auth or app.accounts.any_user(disabled=True):
         return None
     name, given = _twin("USER", "admin") or "admin", _twin("PASSWORD")
-    password = given or secrets.token_urlsafe(12)
+    password = given or app.accounts.chance.text(12)
     try:
         app.accounts.put_user(name, password=password, roles=["admin"])
     except ValueError as error:
@@ -15580,9 +16673,8 @@ def first_administrator(app: Application) -> str | None:
     return None if given else f"{name}:{password}"
 
 
-def announce(app: Application, places: Places, url: str) -> None:
+def announce(app: Application, places: Places, url: str, secret: str | None) -> None:
     """Say where the server listens, and for a new database how to sign in."""
-    secret = first_administrator(app)
     print(f"Listening on {url}", flush=True)
     tables = list(app.schema.tables.values())
     if places.is_sample:

@@ -1223,4 +1223,5 @@ def test_called_from_another_handler(app: Application) -> None:
 def test_mounted_below_a_path(app: Application) -> None:
     """Below a path of another WSGI application the rest of the path decides."""
     assert ask(app, "/kunden/1", SCRIPT_NAME="/rest").json == ask(app, "/kunden/1").json
-    assert ask(app, PATH_INFO="", SCRIPT_NAME="/rest").json == OVERVIEW
+    below = json.loads(re.sub('"/', '"/rest/', json.dumps(OVERVIEW)))
+    assert ask(app, PATH_INFO="", SCRIPT_NAME="/rest").json == below

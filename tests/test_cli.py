@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -210,6 +211,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 OPTIONS = {"--db", "--host", "--port", "--no-auth", "--no-examples", "--dialects", "--cors", "--allow-host"}
 OPTIONS |= {
     "--trusted-proxy",
+    "--test",
+    "--seed",
     "--strict",
     "--sign-up",
     "--reload",
@@ -291,6 +294,13 @@ def test_help_of_commands(capsys: pytest.CaptureFixture[str], command: str) -> N
             ["--dialects", "limbas,nope"],
             r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore",
         ),
+        (["--test", "--host", "0.0.0.0"], r"--test is for this machine only, and 0\.0\.0\.0 is no loopback address"),
+        (
+            ["--test", "--trusted-proxy", "127.0.0.1"],
+            r"--test is for this machine only: it goes without --trusted-proxy",
+        ),
+        (["--seed", "7"], r"--seed goes with --test only: whoever knows the number knows all tokens"),
+        (["--test", "--seed", "x"], r"argument --seed: invalid int value: 'x'; see minirest --help"),
         (["--cors", "*"], r"cors '\*' goes without authentication only: name the origins"),
     ],
 )
@@ -978,6 +988,22 @@ def test_wrong_user_name(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert done.code in (1, 2)
     assert len(done.err.splitlines()) == 1
     assert run(capsys, "user", "list", "--db", "shop.db") == Done(0, "anna\n", "")
+
+
+def test_a_seed_and_worlds() -> None:
+    """With `--test` and a seed two starts are the same, the drawn password too; worlds are made over the port."""
+    write_schema("schema.json")
+    seen = []
+    for _ in range(2):
+        with start("schema.json", "--db", ":memory:", "--test", "--seed", "7") as server:
+            address = server.next_address()
+            command = server.err.get(timeout=WAIT_SECONDS) or ""
+            with urllib.request.urlopen(urllib.request.Request(f"{address}_test/worlds", method="POST")) as answer:
+                made = (answer.status, answer.headers["X-Request-Id"], answer.read())
+            seen.append((command.partition("http")[0], made))
+            assert server.stop() == (0, [])
+    assert seen[0] == seen[1]
+    assert (seen[0][1][0], seen[0][1][2]) == (201, b'{"world":"w1","address":"/_world/w1/"}')
 
 
 def test_password_from_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,12 @@ def test_command_runs_main(distribution: Distribution) -> None:
     assert command.load() is minirest.main
 
 
+def test_plugin_of_pytest(distribution: Distribution) -> None:
+    """The wheel's one plugin of pytest is the module itself."""
+    (plugin,) = distribution.entry_points.select(group="pytest11")
+    assert (plugin.name, plugin.load()) == ("minirest", minirest)
+
+
 def test_script_block_asks_for_the_same_as_the_project() -> None:
     """The PEP 723 block, for the file on its own, has the Python and the dependencies of pyproject.toml."""
     wanted = {name: PROJECT[name] for name in ("requires-python", "dependencies")}

@@ -116,27 +116,39 @@ def split(line: str) -> tuple[dict[str, str], list[str]]:
     return variables, [sys.executable, str(ROOT / "minirest.py"), *words[start + 2 :]]
 
 
+def serve_sample(folder: Path, *, of_tests: bool) -> Iterator[str]:
+    """The address of the sample on a free port, started by the README's own command with a password."""
+    (line,) = (line for line in COMMANDS if line.startswith("MINIREST_PASSWORD=") and ("--test" in line) == of_tests)
+    variables, command = split(line)
+    with served([*command, "--port", "0"], folder, variables) as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the sample, started with the README's own password on a free port."""
-    (line,) = (line for line in COMMANDS if line.startswith("MINIREST_PASSWORD="))
-    variables, command = split(line)
-    with served([*command, "--port", "0"], tmp_path_factory.mktemp("sample"), variables) as url:
-        yield url
+    """The address of the sample."""
+    yield from serve_sample(tmp_path_factory.mktemp("sample"), of_tests=False)
+
+
+@pytest.fixture(scope="module")
+def address_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the sample with its worlds."""
+    yield from serve_sample(tmp_path_factory.mktemp("worlds"), of_tests=True)
 
 
 # ---- what it shows ----
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_commands_answer_as_shown(address: str) -> None:
+def test_curl_commands_answer_as_shown(address: str, address_of_tests: str) -> None:
     """Each `curl` command, run in a shell in the README's order, gives the answer that stands behind it."""
     asked = [(block, BLOCKS[number + 1]) for number, block in enumerate(BLOCKS) if block.text.startswith("curl ")]
     assert len(asked) > 9
     for block, shown in asked:
         assert block.language == "sh"
         assert ADDRESS in block.text
-        command = block.text.replace(ADDRESS, address)
+        of_tests = "/_test/" in block.text or "/_world/" in block.text
+        command = block.text.replace(ADDRESS, address_of_tests if of_tests else address)
         done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=10)
         assert done.returncode == 0, command + done.stderr
         if shown.language == "json":  # with the order of the keys
@@ -183,6 +195,8 @@ def test_python_examples_run(number: int, tmp_path: Path) -> None:
     shutil.copy(ROOT / "sample_schema.json", tmp_path)
     (tmp_path / "program.py").write_text(program.replace("port=8080", "port=0"))
     command = [sys.executable, "-u", "program.py"]
+    if "def test_" in program:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "minirest", "-p", "no:cacheprovider", "program.py"]
     if "serve(" in program:
         with served(command, tmp_path, {}):
             return
@@ -624,3 +638,26 @@ def test_foreign_package_is_never_installed() -> None:
     """Neither the README nor the help tells anybody to install the foreign package called minirest from PyPI."""
     for text in (README, minirest.server_parser().format_help(), minirest.__doc__ or ""):
         assert not re.search(r"(pip|pipx|uv|uvx)( tool)? (install|run|add) [\"']?minirest\b(?!\.)", text)
+
+
+def test_members_of_the_fixture() -> None:
+    """All public members are there, but those that its machinery needs."""
+    inner = {"world", "server", "thread", "stop", "tokens", "kept_tokens", "token_of", "close"}
+    fixtures = minirest.Fixtures()
+    there = {name for name in dir(fixtures.take(ROOT / "sample_schema.json")) if not name.startswith("_")}
+    fixtures.close()
+    shown = {re.split(r"\W", name)[1] for row in rows("Test fixture") for name in names(row[0])}
+    assert shown == there - inner
+
+
+def test_faults() -> None:
+    """All kinds are there with their values, no others."""
+    shown = {names(row[0])[0]: [int(number) for number in re.findall(r"\d+", row[1])] for row in rows("Faults")}
+    values = {kind: [value for value in given if value] for kind, given in minirest.FAULTS.items()}
+    assert shown == {**values, "delay": [minirest.FAULTS["delay"][-1]]}  # type: ignore[index]
+
+
+def test_addresses_of_worlds() -> None:
+    """All addresses below a world are there, no others."""
+    shown = {found for row in rows("Worlds") for found in re.findall(r"/<world>/(\w+)", row[0])}
+    assert shown == set(minirest.WORLD_HANDLERS)

@@ -94,7 +94,7 @@ def multipart(*parts: bytes, boundary: str = "-x") -> bytes:
 
 
 @contextmanager
-def served(app: minirest.Application) -> Iterator[str]:
+def served(app: minirest.Application | minirest.Worlds) -> Iterator[str]:
     """The address of a server for an application on a free port; both end with the block."""
     ready, stop = SimpleQueue[str](), threading.Event()
     thread = threading.Thread(target=lambda: minirest.serve(app, port=0, on_ready=ready.put, stop=stop))

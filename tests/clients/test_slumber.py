@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -61,11 +62,11 @@ class ApiKey(requests.auth.AuthBase):
 class Client:
     """The client, signed in, and the ids of what is served."""
 
-    def __init__(self, app: minirest.Application, url: str) -> None:
+    def __init__(self, app: minirest.Application, url: str, key: str, world: str = "main") -> None:
         self.app, self.base = app, f"{url}api/v2/"
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy of the machine
-        key = app.accounts.add_token(USER, "slumber")
+        self.session.headers["X-Minirest-World"] = world  # a server that is not for tests knows nothing of it
         self.api = slumber.API(self.base, auth=ApiKey(USER, key), session=self.session)
 
     def uuid(self, table: str, key: int, version: int = 0) -> str:
@@ -99,7 +100,7 @@ def client() -> Iterator[Client]:
     """A server on a free port, its clock standing still, and the client."""
     app = minirest.make_app(SCHEMA, users={USER: PASSWORD}, clock=lambda: NOW)
     with served(app) as url:
-        made = Client(app, url)
+        made = Client(app, url, app.accounts.add_token(USER, "slumber"))
         yield made
         made.session.close()
 
@@ -166,3 +167,27 @@ def test_paging_to_the_end(client: Client) -> None:
         parameters = dict(parse_qsl(urlsplit(page["meta"]["next"]).query))
     assert seen == [f"P{key}" for key in range(1, 8)]
     assert back == [None, "/api/v2/projects/?limit=3&offset=0", "/api/v2/projects/?limit=3&offset=3"]
+
+
+def test_worlds() -> None:
+    """Twenty clients at a time, each in a world of its own, find what one finds alone."""
+    settings = minirest.Settings(clock=lambda: NOW)
+    app = minirest.open_app(minirest.load_schema(SCHEMA), ":memory:", settings)
+    app.accounts.put_user(USER, password=PASSWORD)
+    key = app.accounts.add_token(USER, "slumber")
+    before = app.client(key).get("/api/v2/projects/").content
+
+    def live(_: int) -> str:
+        with requests.Session() as session:
+            session.trust_env = False
+            name = session.post(f"{url}_test/worlds").json()["world"]
+            for test in (test_get, test_nested, test_write, test_errors, test_paging_to_the_end):
+                client = Client(app, url, key, name)
+                test(client)
+                client.session.close()
+                assert session.post(f"{url}_test/worlds/{name}/restore").status_code == 204
+        return str(name)
+
+    with served(minirest.Worlds(app, settings)) as url, ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(live, range(20))) == {f"w{number}" for number in range(1, 21)}
+        assert app.client(key).get("/api/v2/projects/").content == before
