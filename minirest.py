@@ -58,7 +58,7 @@ Map of the sections; each uses only earlier ones:
 35  Command line       main
 ==  =================  ==========================================================================================
 
-Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which need not look for asserts in it.)
+Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
 """
 
 from __future__ import annotations
