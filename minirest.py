@@ -58,7 +58,7 @@ Map of the sections; each uses only earlier ones:
 35  Command line       main
 ==  =================  ==========================================================================================
 
-Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which need not look for asserts in it.)
+Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
 """
 
 from __future__ import annotations
@@ -15981,6 +15981,7 @@ class Worlds:
         self.app, self.settings = app, settings
         self.worlds = {"main": World(app)}
         self.first = self.worlds["main"].snapshots[0]
+        self.chance = Chance(settings.seed)  # of its own, so that calls here change nothing in a world
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
 
@@ -15992,7 +15993,7 @@ class Worlds:
             reply = self.control(Request(environ, self.app.limits))
         except ApiError as error:
             reply = plain_error(error)
-        return self.app.send(None, reply, self.app.accounts.chance.digits(8), (environ, start_response))
+        return self.app.send(None, reply, self.chance.digits(8), (environ, start_response))
 
     def world_of(self, environ: dict[str, Any]) -> World:
         """The world that a request is for; one that its path names is where the application is mounted. ApiError."""

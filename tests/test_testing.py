@@ -494,16 +494,19 @@ def test_a_world_is_mounted_at_its_path(worlds: minirest.Worlds) -> None:
 
 def test_accounts_of_a_world() -> None:
     """Who signs in to a world is signed in there alone; its users are its own."""
-    settings = minirest.Settings()
+    settings = minirest.Settings(seed=7)
     app = minirest.open_app(minirest.load_schema(SCHEMA), ":memory:", settings)
+    app.accounts.put_user("anna", password=app.accounts.chance.text(12))  # as that of the first administrator is
     app.accounts.put_user("anna", password="anna's password")
     worlds = minirest.Worlds(app, settings)
     client = Client(worlds)
-    client.post("/_test/worlds")
+    for _ in range(2):
+        client.post("/_test/worlds")
     credentials = {"login": "anna", "password": "anna's password"}
     token = client.post("/_world/w1/api/v1/auth/token", json=credentials).json()["token"]
     there = {"Authorization": f"Bearer {token}"}
-    assert [client.get(f"{at}/api/v1/books", headers=there).status for at in ("/_world/w1", "")] == [200, 401]
+    assert [client.get(f"{at}/api/v1/books", headers=there).status for at in ("/_world/w1", "/_world/w2")] == [200, 401]
+    assert client.post("/api/v1/auth/token", json=credentials).json()["token"] == token
     worlds.close()
 
 
@@ -520,6 +523,11 @@ def test_worlds_of_a_file(tmp_path: Path) -> None:
         name = "w1" if prefix else "main"
         assert client.post(f"/_test/worlds/{name}/restore").status == 204
         assert titles(client, prefix) == ["Emma"]
+    other = minirest.make_app(SCHEMA, path, auth=False)
+    other.client().post("/api/v1/books", json={"title": "Of another process"})
+    other.close()
+    assert client.post("/_test/worlds/main/restore").status == 204
+    assert titles(client) == ["Emma"]
     client.post("/api/v1/books", json={"title": "Kept"})
     worlds.close()
     app = minirest.make_app(SCHEMA, path, auth=False)
@@ -824,7 +832,7 @@ def test_report_of_a_failure(tmp_path: Path) -> None:
 
 
 def test_asserts_are_left_alone() -> None:
-    """pytest is told not to rewrite the file: that would cost seconds, and warn where it is imported already."""
+    """pytest is told not to rewrite the asserts of the file: it would warn where it is imported already."""
     assert "PYTEST_DONT_REWRITE" in (minirest.__doc__ or "")
 
 
