@@ -71,8 +71,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - the drop-in file has no installe
 import argparse
 import base64
 import binascii
+import codecs
 import contextlib
 import copy
+import csv
 import dataclasses
 import enum
 import errno
@@ -81,6 +83,7 @@ import getpass
 import hashlib
 import hmac
 import html
+import io
 import ipaddress
 import itertools
 import json
@@ -589,7 +592,10 @@ def _scalar_of(text: str) -> SqlValue:
 
 def dump_json(value: Json) -> str:
     """JSON text as it is stored and sent: no blanks, nothing escaped that need not be."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return JSON_ENCODER.encode(value)
+
+
+JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def read_json(text: str | bytes) -> Json:
@@ -2465,6 +2471,22 @@ class Upsert:
     update: Update | Select
 
 
+Draft: TypeAlias = Mapping[Field | Link, SqlValue | Change]
+"""What one record of a file sets: values of fields, changes of links."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Make many records, each as if it came alone; with `by`, those that have the value of this field are changed.
+
+    The lines have the numbers that violations begin with. `Store.loading` takes it: it may be a part of very many.
+    """
+
+    table: Table
+    lines: Mapping[int, Draft]
+    by: Field | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Several operations in one transaction, or in one snapshot when all are Selects."""
@@ -4201,6 +4223,13 @@ def check_verb(op: Select | Create | Update | Delete | Archive | Relink | Move, 
         raise refusal(actor)
 
 
+def guard_load(table: Table, by: Field | None, origin: Origin) -> None:
+    """ApiError `forbidden`, or `unauthenticated` for strangers, for who may not make, or also change, any record."""
+    verbs: tuple[Verb, ...] = ("create", "update") if by else ("create",)
+    if not all(origin.rights.allows(table, verb) for verb in verbs):
+        raise refusal(origin.actor)
+
+
 def verb_of(op: Select | Create | Update | Delete | Archive | Relink | Move) -> Verb:
     """The right that an operation needs."""
     match op:
@@ -5900,16 +5929,317 @@ class Store:
                 outcome = work(writer)
                 writer.finish()
                 events = writer.events() if self.listeners else []
-            for listener in list(self.listeners):
-                try:
-                    listener(events)
-                except Exception:  # what is committed stays so
-                    log.exception("a listener failed")
+            self.publish(events)
         return outcome
+
+    @contextlib.contextmanager
+    def loading(self, actor: Actor, dialect: str, seconds: float = math.inf) -> Iterator[Loader]:
+        """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
+        origin = origin_of(self.schema, actor, dialect, self.moment())
+        with self.database.write_lock:
+            with self.database.writing(seconds) as connection:
+                loader = Loader(
+                    lambda: Bulk(connection, origin, self.password_cost), origin, keeps_events=bool(self.listeners)
+                )
+                yield loader
+                loader.finish()
+            self.publish(loader.events)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell the listeners what is committed; it stays so, whatever they make of it."""
+        for listener in list(self.listeners):
+            try:
+                listener(events)
+            except Exception:
+                log.exception("a listener failed")
 
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+
+# ---- many records at once ----
+
+ROWS_AT_ONCE = 50
+
+
+class Bulk(Writer):
+    """A Writer of many records. They go in together where nothing about their table asks for one after the other.
+
+    Links to records of the table itself may lead to one that comes later: `awaited` has those.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
+        super().__init__(connection, origin, password_cost)
+        self.awaited: list[tuple[Link, int, Trail]] = []
+
+    def load(self, op: Load) -> tuple[int, int]:
+        """Do a `Load`; gives how many records are new, and how many were there."""
+        known = self.values_of(op.table, op.by, op.lines) if op.by else set[SqlValue]()
+        new, others = dict[int, Draft](), dict[int, Draft]()
+        for number, line in op.lines.items():
+            value = line.get(op.by) if op.by else None
+            (others if value in known else new)[number] = line
+            if op.by:
+                known.add(value)  # type: ignore[arg-type]
+        if self.is_plain(op.table, new.values()):
+            self.insert_together(op.table, new)
+        else:
+            for number, line in new.items():
+                self.insert(*self.spot_of(op.table, number, line))
+        found = sum(self.put(op, number, line) for number, line in others.items())
+        return len(op.lines) - found, found
+
+    def values_of(self, table: Table, column: Field, lines: Mapping[int, Draft]) -> set[SqlValue]:
+        """Those of the lines' values of a column that the table has."""
+        wanted = bind(dump_json([line.get(column) for line in lines.values()]))
+        statement = "select {0} from {1} where {0} in (select value from json_each({2}))"
+        return {row[0] for row in self.execute(sql(statement, quoted(column.column), quoted(table.name), wanted))}
+
+    def is_plain(self, table: Table, lines: Collection[Draft]) -> bool:
+        """Whether records can go in together: none needs another place, another record, or a hash of its own."""
+        alone = (
+            table.sort or table.restrained_links or any(link.exclusive and link.key for link in table.links.values())
+        )
+        members = set[Field | Link]().union(*lines)
+        return not alone and all(isinstance(it, Field) and it.kind.name != "password" for it in members)
+
+    def spot_of(self, table: Table, number: int, line: Draft) -> tuple[Spot, Stored, dict[Link, Change]]:
+        """A line as `insert` and `change` take it."""
+        key, status = line.get(table.id), table.system.get("_status")
+        fields = {it: value for it, value in line.items() if isinstance(it, Field) and it is not table.id}
+        links = {it: value for it, value in line.items() if isinstance(it, Link)}
+        if status and fields.get(status) is None:
+            fields.pop(status, None)
+        return Spot(table, int(key or 0), (number,)), fields, links  # type: ignore[arg-type, return-value]
+
+    def put(self, op: Load, number: int, line: Draft) -> int:
+        """Change the record that a line means, or make it where the actor does not find it; gives the number found."""
+        assert op.by
+        spot, fields, links = self.spot_of(op.table, number, line)
+        key = self.find(op.table, Key(op.by, line[op.by]))  # type: ignore[arg-type]
+        if key is None:
+            self.insert(spot, fields, links)
+            return 0
+        if spot.key not in (0, key):
+            self.faults.append(Violation((number, "id"), "read_only"))
+        status = fields.pop(op.table.system["_status"], None) if op.table.archive else None
+        self.change(spot._replace(key=key), fields, links)
+        if status is not None:
+            self.archive(Archive(op.table, Compare(Path((), op.table.id), "eq", key), status))  # type: ignore[arg-type]
+        return 1
+
+    # -- records that go in together --
+
+    def insert_together(self, table: Table, lines: Mapping[int, Draft]) -> None:
+        """Make records as `insert` does, but with few statements for all."""
+        keys = self.new_keys(table, lines)
+        versions = self.first_versions(table, lines)
+        base = {it: value for it, value in self.defaults(table).items() if value is not None}
+        base |= {it: value for it, value in self.system_values(table, {}).items() if value is not None}
+        base |= {table.system["_status"]: 0} if table.archive else {}
+        version = table.system["_version"]
+        stored: dict[int, Stored] = {
+            number: {**base, **line, table.id: keys[number], version: versions.get(keys[number], 1)}  # type: ignore[dict-item]
+            for number, line in lines.items()
+        }
+        records = self.described_all(table, stored)
+        if not self.faults:
+            self.insert_rows(table, stored)
+        if not self.faults:
+            self.connect_all(table, stored)
+            self.note_all(table, stored, records)
+
+    def next_key(self, table: str) -> int:
+        """The id that SQLite gives to the next record of a table."""
+        last = self.ids(sql("select seq from sqlite_sequence where name={}", bind(table)))
+        highest = self.ids(sql("select coalesce(max(id),0) from {}", quoted(table)))
+        return max([*last, *highest]) + 1
+
+    def new_keys(self, table: Table, lines: Mapping[int, Draft]) -> dict[int, int]:
+        """The ids of new records: those that the lines give, else the next ones."""
+        keys, following = dict[int, int](), self.next_key(table.name)
+        for number, line in lines.items():
+            key = keys[number] = int(line.get(table.id) or following)  # type: ignore[arg-type]
+            following = max(following, key + 1)
+            if table.id in line and key > MAX_GIVEN_ID:
+                params = {"value": key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
+                self.faults.append(Violation((number, "id"), "bad_value", params))
+        return keys
+
+    def first_versions(self, table: Table, lines: Mapping[int, Draft]) -> dict[int, int]:
+        """The versions of records that are made again under an id that had one."""
+        given = [line[table.id] for line in lines.values() if line.get(table.id) is not None]
+        statement = (
+            "select record, max(version)+1 from _history"
+            " where tag={} and record in (select value from json_each({})) group by record"
+        )
+        return dict(self.execute(sql(statement, bind(table.tag), bind(dump_json(given)))).fetchall()) if given else {}
+
+    def described_all(self, table: Table, stored: Mapping[int, Stored]) -> list[dict[str, Json]]:
+        """The records as history keeps them, held against the schema; violations go to `faults`."""
+        links = ((link.name, link.key) for link in table.links.values() if link.key)
+        columns = [(name, column, column.kind.to_json) for name, column in (*table.fields.items(), *links)]
+        is_valid, records = table.validator.is_valid, []
+        for number, values in stored.items():
+            record = {
+                name: to_json(value) for name, column, to_json in columns if (value := values.get(column)) is not None
+            }
+            if not is_valid(record):
+                self.validate(Spot(table, 0, (number,)), values)
+            records.append(record)
+        hidden = {name for name, column in table.fields.items() if column.write_only}
+        lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
+        if hidden or lists:
+            return [
+                {name: value for name, value in record.items() if name not in hidden and value not in (None, [])}
+                for record in records
+            ]
+        return records
+
+    def insert_rows(self, table: Table, stored: Mapping[int, Stored]) -> None:
+        """Insert the rows, many with each statement; of those where one breaks a unique rule each by itself."""
+        columns = [it for it in table.columns if any(it in values for values in stored.values())]
+        rows = [tuple(map(values.get, columns)) for values in stored.values()]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            try:
+                self.execute_rows(table.name, [column.column for column in columns], part)
+            except sqlite3.IntegrityError:
+                for number, row in zip(itertools.islice(stored, start, None), part, strict=False):
+                    self.insert_row(table, dict(zip(columns, row, strict=True)), (number,))
+
+    def execute_rows(self, table: str, columns: Sequence[str], rows: Sequence[tuple[SqlValue, ...]]) -> None:
+        """Insert rows with one statement."""
+        marks = Sql("(" + ",".join("?" * len(columns)) + ")")
+        statement = sql(
+            "insert into {} ({}) values {}",
+            quoted(table),
+            join(",", map(quoted, columns)),
+            join(",", [marks] * len(rows)),
+        )
+        self.execute(Sql(statement.text, tuple(itertools.chain.from_iterable(rows))))
+
+    def connect_all(self, table: Table, stored: Mapping[int, Stored]) -> None:
+        """What new records owe: their links lead somewhere, whose versions rise, and the rights hold."""
+        keys = [int(values[table.id]) for values in stored.values()]  # type: ignore[arg-type]
+        self.touched.update((table, key) for key in keys)
+        if (table, "create") in self.origin.rights.rules:
+            self.owed.update(("create", table, key) for key in keys)
+        for link in table.links.values():
+            if link.key and any(values.get(link.key) for values in stored.values()):
+                self.connect_link(link, link.key, stored)
+
+    def connect_link(self, link: Link, column: Field, stored: Mapping[int, Stored]) -> None:
+        """One link of new records, which is a column of theirs."""
+        wanted = {number: int(values[column]) for number, values in stored.items() if values.get(column)}  # type: ignore[arg-type]
+        target = link.target
+        where = Compare(Path((), target.id), "in", tuple(dict.fromkeys(wanted.values())))
+        found = set(self.ids(Compiler(self.origin.sight).keys(Select(target, Const(None), where, single=True))))
+        for number, key in wanted.items():
+            if key not in found:
+                self.miss(link, key, (number, link.name))
+        new = [key for key in found if (target, key) not in self.touched] if target.tracked else []
+        self.touched.update((target, key) for key in new)
+        statement = "update {} set _version=_version+1 where id in (select value from json_each({}))"
+        self.execute(sql(statement, quoted(target.name), bind(dump_json(new))))
+
+    def miss(self, link: Link, target: int, trail: Trail) -> None:
+        """A link leads to a record that is not there; it may come later when it is one of the same table."""
+        if link.target is link.source:
+            self.awaited.append((link, target, trail))
+        else:
+            self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+
+    def note_all(self, table: Table, stored: Mapping[int, Stored], records: list[dict[str, Json]]) -> None:
+        """One row of history for each new record, and its event."""
+        actor, dialect, moment = self.origin[:3]
+        version, number = table.system["_version"], self.next_key("_history")
+        columns = ("id", "tag", "record", "version", "action", "after", "user", "dialect", "time")
+        rows: list[tuple[SqlValue, ...]] = []
+        for following, (values, record) in enumerate(zip(stored.values(), records, strict=True), number):
+            key, after = values[table.id], dump_json(record)
+            rows.append((following, table.tag, key, values[version], "created", after, actor.id, dialect, moment))
+            self.changes["created", table, key] = following  # type: ignore[index]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            self.execute_rows("_history", columns, rows[start : start + ROWS_AT_ONCE])
+
+    def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
+        """As for any record, but that links within the table may wait."""
+        rest = dict(values)
+        for link in spot.table.links.values():
+            target = rest.get(link.key) if link.key and link.target is spot.table else None
+            if link.key and isinstance(target, int) and not self.find(spot.table, Key(spot.table.id, target)):
+                self.miss(link, target, (*spot.trail, link.name))
+                del rest[link.key]
+        super().check_keys(spot, rest, before)
+
+    def finish(self) -> None:
+        """As any Writer; what is not there yet is not looked at."""
+        self.touched -= {(link.target, target) for link, target, _ in self.awaited}
+        super().finish()
+
+
+class Loader:
+    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
+
+    def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
+        self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
+        self.events: list[Event] = []
+        self.awaited: list[tuple[Link, int, Trail]] = []
+        self.created = self.changed = 0
+
+    def load(self, op: Load) -> list[Violation]:
+        """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`."""
+        guard_load(op.table, op.by, self.origin)
+        faults, waiting = list[Violation](), [dict(op.lines)]
+        while waiting:
+            lines = waiting.pop()
+            try:
+                self.attempt(dataclasses.replace(op, lines=lines))
+            except ApiError as error:
+                if error.status >= 500:
+                    raise
+                bad = {fault.path[0] for fault in error.violations if fault.path} & lines.keys()
+                if bad:
+                    faults += [fault for fault in error.violations if fault.path and fault.path[0] in bad]
+                    waiting += [rest] if (rest := {it: lines[it] for it in lines if it not in bad}) else []
+                elif len(lines) == 1:
+                    faults += error.below(*lines).violations
+                else:
+                    waiting += halves(lines)  # none is named
+        return faults
+
+    def attempt(self, op: Load) -> None:
+        """Do a `Load` whole, or nothing of it. ApiError."""
+        writer = self.make_writer()
+        writer.connection.execute("savepoint load")
+        try:
+            created, changed = writer.load(op)
+            writer.finish()
+        except ApiError:
+            writer.connection.execute("rollback to load")
+            raise
+        finally:
+            if writer.connection.in_transaction:  # SQLite may have rolled back by itself
+                writer.connection.execute("release load")
+        self.created, self.changed = self.created + created, self.changed + changed
+        self.events += writer.events() if self.keeps_events else []
+        self.awaited += writer.awaited
+
+    def finish(self) -> None:
+        """The last look before the commit. ApiError for links that have waited in vain."""
+        writer = self.make_writer()
+        for link, target, trail in self.awaited:
+            if writer.find(link.target, Key(link.target.id, target)) is None:
+                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+        writer.refuse_faults()
+
+
+def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
+    """Lines in two parts, the later one first."""
+    items, middle = list(lines.items()), len(lines) // 2
+    return [dict(items[middle:]), dict(items[:middle])]
 
 
 def migrate(
@@ -11681,6 +12011,613 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 # ======================================================================================================================
 
 
+LOAD_SIZE = 1000
+"""Lines that are loaded together, and records that are read together."""
+MAX_LINE_BYTES = 64 * 1024 * 1024
+SHOWN_FAULTS = 20
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+FORMATS: Mapping[str, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson; charset=utf-8",
+    "json": JSON_TYPE,
+}
+STATUS_NAMES = ("active", "archived", "trash")
+STATE_WORDS = ("id", "_status")
+"""What a file may hold beside the members of a table."""
+JSON_KINDS = frozenset({"list", "choices", "json"})
+"""The kinds that are JSON in a cell."""
+
+
+class OwnNames(Names):
+    """A table as its owner at the command line sees it: what clients only read can be set."""
+
+    def may_set(self, member: Field | Link) -> bool:
+        """Whether a file may set a field or a link."""
+        return not (isinstance(member, Field) and member.is_system)
+
+
+# ---- out ----
+
+
+def transferred(names: Names) -> dict[str, Field | Link]:
+    """What a file holds of a record, by name: its id, its fields, the links that are its own.
+
+    The other side of a link is in the other table's file, and so are links with a row of their own.
+    """
+    members: dict[str, Field | Link] = {"id": names.table.id}
+    for name, member in names.table.members.items():
+        if member in names.hidden or member.write_only:
+            continue
+        if isinstance(member, Field) or is_own(member):
+            members[name] = member
+    if isinstance(names, OwnNames) and names.table.archive:
+        members["_status"] = names.table.system["_status"]
+    return members
+
+
+def is_own(link: Link) -> bool:
+    """Whether a link is in the file of its table: a column, or a list that nothing else keeps."""
+    if link.through:
+        return link.forward and not link.through.tracked
+    return link.key is not None and not link.is_file
+
+
+def transfer_shape(members: Mapping[str, Field | Link]) -> Shape:
+    """Records as a file has them: links are ids."""
+    pairs: list[tuple[str, Shape]] = []
+    for name, member in members.items():
+        if isinstance(member, Link) and not member.key:
+            pairs.append((name, Sub(member, Col(Path((), member.target.id)), many=True)))
+        else:
+            pairs.append((name, Col(Path((), member.key if isinstance(member, Link) else member))))
+    return Obj(tuple(pairs))
+
+
+class Export:
+    """The records of a table that a filter chooses, in the order of their ids, as pieces of a file."""
+
+    def __init__(
+        self, names: Names, run: Callable[[Select], Outcome], delimiter: str = ",", safe: bool = False
+    ) -> None:
+        self.table, self.members, self.run = names.table, transferred(names), run
+        self.delimiter, self.safe = delimiter, safe
+        self.where: Filter = TRUE
+        self.scope = ANY_STATE
+
+    def rows(self) -> Iterator[list[Row]]:
+        """The records, some at a time: each is as it is when its turn comes."""
+        key, last = Path((), self.table.id), 0
+        sort, shape = (Sort(key),), transfer_shape(self.members)
+        while True:
+            where = And((Compare(key, "gt", last), self.where))
+            rows = list(self.run(Select(self.table, shape, where, self.scope, sort, Page(LOAD_SIZE))).rows)
+            if rows:
+                yield rows
+            if len(rows) < LOAD_SIZE:
+                return
+            last = rows[-1].key
+
+    def pieces(self, form: str) -> Iterator[bytes]:
+        """The file in one of the `FORMATS`."""
+        return {"csv": self.as_csv, "ndjson": self.as_ndjson, "json": self.as_json}[form]()
+
+    def as_ndjson(self) -> Iterator[bytes]:
+        """One JSON object in each line."""
+        for rows in self.rows():
+            yield "".join(f"{self.told(row.text)}\n" for row in rows).encode("utf-8")
+
+    def as_json(self) -> Iterator[bytes]:
+        """A list of objects, each in a line."""
+        start = "[\n"
+        for rows in self.rows():
+            yield (start + ",\n".join(self.told(row.text) for row in rows)).encode("utf-8")
+            start = ",\n"
+        yield b"[]\n" if start == "[\n" else b"\n]\n"
+
+    def told(self, text: str) -> str:
+        """A record with the word for its status."""
+        if "_status" not in self.members:
+            return text
+        record = json.loads(text)
+        return dump_json({**record, "_status": STATUS_NAMES[record["_status"]]})
+
+    def as_csv(self) -> Iterator[bytes]:
+        """Comma-separated values (RFC 4180), with a head."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=self.delimiter)
+        writer.writerow(self.members)
+        writers = [cell_writer(member) for member in self.members.values()]
+        start = "\ufeff" if self.safe else ""  # spreadsheets take a file without it for one in another encoding
+        for rows in itertools.chain([[]], self.rows()):
+            for row in rows:
+                values = json.loads(row.text).values()
+                cells = [write(value) for write, value in zip(writers, values, strict=True)]
+                writer.writerow(map(without_formula, cells) if self.safe else cells)
+            yield (start + text.getvalue()).encode("utf-8")
+            start = ""
+            text.seek(0)
+            text.truncate()
+
+
+def delimiter_of(text: str) -> str:
+    """What stands between cells: one sign, or the word `tab`. ValueError for what cannot."""
+    sign = "\t" if text == "tab" else text
+    if len(sign) != 1 or not sign.isascii() or sign.isalnum() or sign in '"\r\n\0':
+        raise ValueError("write one sign, such as ; or |, or the word tab")
+    return sign
+
+
+def cell_writer(member: Field | Link) -> Callable[[Json], str]:
+    """How a value stands in a cell: null is nothing, a text is itself, whatever is left is JSON."""
+    if isinstance(member, Link):
+        return cell_of
+    if member.name == "_status":
+        return lambda value: STATUS_NAMES[value]
+    if member.kind.name == "scalar":
+        return scalar_cell
+    return (
+        cell_of
+        if member.kind.name in JSON_KINDS
+        else lambda value: text_cell(value) if isinstance(value, str) else cell_of(value)
+    )
+
+
+def cell_of(value: Json) -> str:
+    """A value as JSON, null as nothing."""
+    return "" if value is None else dump_json(value)
+
+
+def text_cell(text: str) -> str:
+    """A text in a cell. An empty cell is null, so the empty text is two quotation marks.
+
+    >>> [text_cell(text) for text in ("a", "", '"', '""')]
+    ['a', '""', '"', '\"\"\"']
+    >>> [text_of_cell(cell) for cell in ("a", '""', '"', '\"\"\"')]
+    ['a', '', '"', '""']
+    """
+    if text and (text[0] != '"' or text == '"' or text.strip('"')):
+        return text
+    return f'{text}"' if text else '""'
+
+
+def text_of_cell(cell: str) -> str:
+    """The opposite of `text_cell`, for a cell that is not empty. ApiError for what cannot be stored."""
+    if cell[0] == '"' and cell != '"' and not cell.strip('"'):
+        return cell[1:] if len(cell) > 2 else ""
+    return clean(cell)
+
+
+def scalar_cell(value: Json) -> str:
+    """A value of any kind in a cell: a text that would be read as something else is JSON."""
+    return value if isinstance(value, str) and value and _scalar_of(value) == value else cell_of(value)
+
+
+def without_formula(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula; a number stays one.
+
+    >>> [without_formula(cell) for cell in ("=1+1", "-5", "a")]
+    ["'=1+1", '-5', 'a']
+    """
+    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) and not NUMBER_TEXT.fullmatch(cell.lstrip("+-")) else cell
+
+
+# ---- in ----
+
+Numbered: TypeAlias = tuple[int, Draft | list[Violation]]
+"""What stands in a line of a file: a record, or what is wrong with it."""
+
+
+def text_lines(source: IO[bytes]) -> Iterator[str]:
+    """The lines of a file in UTF-8, with or without a mark at its start. ApiError `bad_body` begins with the number."""
+    for number in itertools.count(1):
+        data = source.readline(MAX_LINE_BYTES)
+        if number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise fail("bad_body", (number,), reason="it is UTF-16; save it as UTF-8")
+        if not data:
+            return
+        if len(data) == MAX_LINE_BYTES:
+            raise fail("bad_body", (number,), reason=f"a line has more than {MAX_LINE_BYTES} bytes")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start + 1} of the line (0x{data[error.start]:02X}) is not UTF-8; save it as UTF-8"
+            raise fail("bad_body", (number,), reason=reason) from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+class Reader:
+    """Reads the records of a file for one table; `by` is the field that says which of them are there."""
+
+    def __init__(self, names: Names, by: str | None = None) -> None:
+        self.names, self.table = names, names.table
+        self.by = self.find_key(by) if by else None
+
+    def find_key(self, word: str) -> Field:
+        """The unique field of that name. ApiError."""
+        member = self.names.find(word) or self.names.refuse(word)
+        if not isinstance(member, Field) or not (member is self.table.id or (member,) in self.table.unique):
+            raise fail("refused", text=f"Records cannot be told apart by {word!r}: it is no unique field")
+        return member
+
+    def entries(self, source: IO[bytes], form: str, delimiter: str = ",") -> Iterator[Numbered]:
+        """What a file in one of the `FORMATS` holds. ApiError, with a number before, for what ends the reading."""
+        if form == "csv":
+            return self.rows(source, delimiter)
+        return self.objects(json_lines(source) if form == "ndjson" else JsonItems(source))
+
+    def member(self, word: str) -> Field | Link | None:
+        """What a word means. A file has words for the id, and for the status where it may be set."""
+        if word in STATE_WORDS and word not in self.table.members:
+            return transferred(self.names).get(word)
+        return self.names.find(word, writing=True)
+
+    def may_set(self, member: Field | Link) -> bool:
+        """Whether a file may set a member."""
+        if isinstance(member, Link) and member.is_file:
+            return False
+        return member.name in STATE_WORDS or self.names.may_set(member)
+
+    def change(self, link: Link, value: Json) -> Change:
+        """The records that a link leads to, by their ids. ApiError."""
+        if link.many and value is not None and not isinstance(value, list):
+            raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ids, as [1,2]")
+        keys = value if link.many and value is not None else [] if value is None else [value]
+        return Change("replace", read_items(keys, lambda key: Item(Key(link.target.id, read_key(key)))))
+
+    # -- CSV --
+
+    def rows(self, source: IO[bytes], delimiter: str) -> Iterator[Numbered]:
+        """The records of comma-separated values, below a head."""
+        lines = csv.reader(text_lines(source), delimiter=delimiter, strict=True)
+        try:
+            columns = self.columns(next(lines, []))
+        except csv.Error as error:
+            raise fail("bad_body", (1,), reason=csv_reason(error)) from None
+        while True:
+            number = lines.line_num + 1
+            try:
+                cells = next(lines, None)
+            except csv.Error as error:
+                yield number, [Violation((), "bad_body", {"reason": csv_reason(error)})]
+                continue
+            if cells is None:
+                return
+            if cells:
+                yield number, read_cells(columns, cells)
+
+    def columns(self, head: Sequence[str]) -> list[CellReader]:
+        """The members that the head of a file names. ApiError, with the number of the line."""
+        faults, found = list[Violation](), list[CellReader]()
+        for word in head:
+            member = self.member(word)
+            if member is None:
+                params = {"name": word, "table": self.table.name, "hint": did_you_mean(word, self.names.known())}
+                faults.append(Violation((word,), "unknown_field", params))
+            elif not self.may_set(member):
+                faults.append(Violation((word,), "read_only"))
+            elif column_of(member) in (column.member for column in found):
+                faults.append(Violation((word,), "twice"))
+            else:
+                found.append(CellReader(word, column_of(member), self.reader_of(member)))
+        if not head:
+            faults.append(Violation((), "bad_body", {"reason": "it is empty; the first line names the fields"}))
+        if faults:
+            raise ApiError(faults[0].rule, *faults).below(1)
+        return found
+
+    def reader_of(self, member: Field | Link) -> Callable[[str], Any]:
+        """The reader of a cell that is not empty; it raises BadValue or ApiError."""
+        if isinstance(member, Link):
+            return KINDS["id"].parse_text if member.key else lambda cell: self.change(member, json_of_cell(cell))
+        if member.name == "_status":
+            return status_of
+        if member.kind.name in JSON_KINDS:
+            return lambda cell: member.parse_json(json_of_cell(cell))
+        if member.kind.name == "scalar":
+            return lambda cell: member.kind.parse_text(clean(cell))
+        return text_of_cell if member.kind.is_text or member.kind.name == "password" else member.kind.parse_text
+
+    # -- JSON --
+
+    def objects(self, values: Iterable[tuple[int, Json]]) -> Iterator[Numbered]:
+        """The records of JSON objects."""
+        for number, value in values:
+            if isinstance(value, ApiError):
+                yield number, list(value.violations)
+            elif not isinstance(value, dict):
+                yield number, [Violation((), "bad_body", {"reason": "write an object, as {...}"})]
+            else:
+                yield number, self.read_object(value)
+
+    def read_object(self, value: dict[str, Json]) -> Draft | list[Violation]:
+        """The record in an object, or what is wrong with it."""
+        line, faults = dict[Field | Link, Any](), list[Violation]()
+        words = [word for word in STATE_WORDS if word in value and word not in self.table.members]
+        for word in words:
+            member = self.member(word)
+            try:
+                if isinstance(member, Field) and value[word] is not None:
+                    line[member] = status_of(value[word]) if word == "_status" else member.parse_json(value[word])
+            except BadValue as error:
+                faults.append(bad_value(word, value[word], error))
+        rest = {word: part for word, part in value.items() if word not in words or not self.member(word)}
+        read = read_values(self.names, rest, self.change)
+        for link, change in read.links.items():
+            if link.is_file:
+                faults.append(Violation((link.name,), "read_only"))
+            line[column_of(link)] = first_key(change) if link.key else change
+        return [*faults, *read.faults] or line | dict(read.fields)
+
+
+class CellReader(NamedTuple):
+    """One column of a file: its name, what it sets, and the reader of its cells."""
+
+    name: str
+    member: Field | Link
+    read: Callable[[str], Any]
+
+    def faults(self, cell: str) -> Iterator[Violation]:
+        """What is wrong with a cell."""
+        try:
+            if cell:
+                self.read(cell)
+        except BadValue as error:
+            yield bad_value(self.name, cell, error)
+        except ApiError as error:
+            yield from error.below(self.name).violations
+
+
+def read_cells(columns: Sequence[CellReader], cells: Sequence[str]) -> Draft | list[Violation]:
+    """The record in the cells of a line, or what is wrong with it."""
+    if len(cells) != len(columns):
+        return [Violation((), "bad_body", {"reason": f"it has {len(cells)} cells, the first line {len(columns)}"})]
+    try:
+        return {member: read(cell) if cell else None for (_, member, read), cell in zip(columns, cells, strict=True)}
+    except (BadValue, ApiError):
+        return [fault for column, cell in zip(columns, cells, strict=True) for fault in column.faults(cell)]
+
+
+def column_of(member: Field | Link) -> Field | Link:
+    """What a file sets for a member: of a link its column, where it has one."""
+    return member.key if isinstance(member, Link) and member.key else member
+
+
+def first_key(change: Change) -> SqlValue:
+    """The id that an own link leads to."""
+    return next((item.key.value for item in change.items or () if item.key), None)
+
+
+def read_key(value: Json) -> SqlValue:
+    """An id. ApiError `bad_value`."""
+    try:
+        return KINDS["id"].parse_json(value)
+    except BadValue as error:
+        raise fail("bad_value", value=dump_json(value)[:100], expected=error) from None
+
+
+def bad_value(name: str, value: Json, error: BadValue) -> Violation:
+    """The violation for a value that a kind cannot read."""
+    return Violation((name,), "bad_value", {"value": dump_json(value)[:100], "expected": error})
+
+
+def clean(text: str) -> str:
+    """A text of a cell. ApiError for what cannot be stored."""
+    if "\0" in text:
+        check_text(text)
+    return text
+
+
+def json_of_cell(cell: str) -> Json:
+    """The JSON value in a cell. BadValue."""
+    try:
+        return read_json(cell)
+    except ApiError:
+        raise BadValue("JSON") from None
+
+
+def status_of(word: Json) -> int:
+    """The number of a status. BadValue."""
+    if word not in STATUS_NAMES:
+        raise BadValue(f"one of {', '.join(STATUS_NAMES)}")
+    return STATUS_NAMES.index(word)
+
+
+def csv_reason(error: csv.Error) -> str:
+    """What the reader of CSV says, in words for people."""
+    known = {
+        "unexpected end of data": "a quotation mark is not closed",
+        "new-line character seen": "a line ends with a carriage return alone",
+    }
+    return next((text for start, text in known.items() if str(error).startswith(start)), str(error))
+
+
+def json_lines(source: IO[bytes]) -> Iterator[tuple[int, Json]]:
+    """The values of NDJSON, each with the number of its line; in place of a broken one its ApiError."""
+    for number, text in enumerate(text_lines(source), 1):
+        if text.strip():
+            yield number, read_or_error(text)
+
+
+def read_or_error(text: str) -> Json | ApiError:
+    """A JSON value, or the ApiError that says why it cannot be read."""
+    try:
+        return read_json(text)
+    except ApiError as error:
+        return error
+
+
+class JsonItems:
+    """The items of a JSON list, each with the number of the line where it begins; only one is in memory at a time."""
+
+    blank: ClassVar[re.Pattern[str]] = re.compile(r"[ \t\r\n]*")
+    scanner: ClassVar[json.JSONDecoder] = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self.source, self.decoder = source, codecs.getincrementaldecoder("utf-8-sig")()
+        self.buffer, self.place, self.number = "", 0, 1
+
+    def __iter__(self) -> Iterator[tuple[int, Json]]:
+        self.take("[", "it is no list of objects, as [{...}, {...}]")
+        if self.following() != "]":
+            yield self.item()
+            while self.following() == ",":
+                self.place += 1
+                yield self.item()
+        self.take("]", "a comma or the end of the list is missing")
+        if self.following():
+            raise self.broken("something follows the list")
+
+    def broken(self, reason: str) -> ApiError:
+        """The error for what cannot be read any further."""
+        return fail("bad_body", (self.number,), reason=reason)
+
+    def fill(self) -> bool:
+        """Read on, the more the longer an item is already; False at the end of the file."""
+        kept = self.buffer[self.place :]
+        if len(kept) > MAX_LINE_BYTES:
+            raise self.broken(f"a record has more than {MAX_LINE_BYTES} bytes")
+        data = self.source.read(max(PIECE_BYTES, len(kept)))
+        try:
+            self.buffer, self.place = kept + self.decoder.decode(data, final=not data), 0
+        except UnicodeDecodeError:
+            raise self.broken("behind this line something is not UTF-8; save it as UTF-8") from None
+        return bool(data)
+
+    def following(self) -> str:
+        """The next sign that is not blank; nothing at the end of the file."""
+        while True:
+            match = self.blank.match(self.buffer, self.place)
+            assert match
+            self.number += self.buffer.count("\n", self.place, match.end())
+            self.place = match.end()
+            if self.place < len(self.buffer):
+                return self.buffer[self.place]
+            if not self.fill():
+                return ""
+
+    def take(self, sign: str, reason: str) -> None:
+        """Go over a sign that has to follow. ApiError."""
+        if self.following() != sign:
+            raise self.broken(reason)
+        self.place += 1
+
+    def item(self) -> tuple[int, Json]:
+        """The item that follows, with its number. ApiError for broken JSON."""
+        self.following()
+        end = 0
+        while not end:
+            try:
+                end = self.scanner.raw_decode(self.buffer, self.place)[1]
+            except json.JSONDecodeError as error:
+                inside = error.pos < len(self.buffer) - 16 and not error.msg.startswith("Unterminated string")
+                if inside or not self.fill():
+                    raise self.broken(f"{error.msg}, in the record that begins here") from None
+            except RecursionError:
+                raise self.broken(f"it nests deeper than {MAX_JSON_DEPTH}") from None
+        text, number = self.buffer[self.place : end], self.number
+        self.number, self.place = number + text.count("\n"), end
+        return number, read_or_error(text)
+
+
+class _Undone(Exception):
+    """Raised in a transaction that is not to be kept."""
+
+
+@dataclass
+class Report:
+    """What became of an import: lines read, records made and changed, lines that are wrong and the first reasons."""
+
+    read: int = 0
+    created: int = 0
+    changed: int = 0
+    bad: int = 0
+    faults: list[Violation] = field(default_factory=list)
+    undone: bool = False
+
+    def add(self, number: int | str, faults: Iterable[Violation]) -> None:
+        """Count a line that is wrong, and keep the reasons while there are few."""
+        self.bad += 1
+        self.faults += [fault.below(number) for fault in faults][: max(0, MAX_VIOLATIONS - len(self.faults))]
+
+
+@dataclass
+class Import:
+    """The way of records from a file into a table, in one transaction, or in one for every `batch` lines.
+
+    With a line that is wrong nothing is kept, unless `skip_errors` leaves it out; what an earlier batch has brought
+    stays. `dry_run` keeps nothing. `on_progress` gets the number of lines read so far.
+    """
+
+    reader: Reader
+    loading: Callable[[], contextlib.AbstractContextManager[Loader]]
+    batch: int = sys.maxsize
+    skip_errors: bool = False
+    dry_run: bool = False
+    on_progress: Callable[[int], None] = lambda read: None
+    report: Report = field(default_factory=Report)
+
+    def run(self, entries: Iterable[Numbered]) -> Report:
+        """Take all entries over. ApiError for what is not the fault of a line."""
+        report, rest, more = self.report, self.readable(entries), True
+        while more:
+            loader = None
+            try:
+                with self.loading() as loader:
+                    more = self.take(loader, rest)
+                    if report.undone or self.dry_run:
+                        raise _Undone
+            except _Undone:
+                pass
+            except ApiError as error:
+                if not (error.status < 500 and self.note(error.violations)):
+                    raise
+                report.undone = True
+            if loader and not report.undone:
+                report.created, report.changed = report.created + loader.created, report.changed + loader.changed
+        return report
+
+    def readable(self, entries: Iterable[Numbered]) -> Iterator[Numbered]:
+        """The entries; what ends the reading is the last of them, and undoes all."""
+        try:
+            yield from entries
+        except ApiError as error:
+            if error.status >= 500 or not self.note(error.violations):
+                raise
+            self.report.undone = True
+
+    def note(self, faults: Sequence[Violation]) -> int:
+        """Add what is wrong with numbered lines to the report; gives their number."""
+        lines: dict[int | str, list[Violation]] = {}
+        for fault in faults:
+            if fault.path and isinstance(fault.path[0], int):
+                lines.setdefault(fault.path[0], []).append(fault._replace(path=fault.path[1:]))
+        for number, found in lines.items():
+            self.report.add(number, found)
+        return len(lines)
+
+    def take(self, loader: Loader, entries: Iterator[Numbered]) -> bool:
+        """Load the entries of one batch; False when there are no more."""
+        left, by = self.batch, self.reader.by
+        while left:
+            wanted = min(left, LOAD_SIZE)
+            part = list(itertools.islice(entries, wanted))
+            lines = dict[int, Draft]()
+            for number, entry in part:
+                if isinstance(entry, list):
+                    self.report.add(number, entry)
+                elif by and entry.get(by) is None:
+                    self.report.add(number, [Violation((by.name,), "required")])
+                else:
+                    lines[number] = entry
+            self.note(loader.load(Load(self.reader.table, lines, by)))
+            self.report.undone |= bool(self.report.bad) and not self.skip_errors
+            self.report.read, left = self.report.read + len(part), left - len(part)
+            self.on_progress(self.report.read)
+            if len(part) < wanted:
+                return False
+        return True
+
+
 # ======================================================================================================================
 # 25  Pages
 #
@@ -14966,9 +15903,7 @@ def check_database(schema: Schema, path: str) -> int:
     """Check a file and print what the schema would change in it; the exit code is that of a start with it."""
     with only_reading(path) as connection:
         check_ours(connection)
-        found = connection.execute("pragma integrity_check").fetchone()[0]
-        if found != "ok":
-            raise UsageError(f"{path}: the file is damaged: {found}; restore a copy", 1)
+        check_whole(connection, path)
     steps = migrate(schema, path)
     print(f"{path}: whole" + ("" if steps else ", and as the schema file says"))
     for step in steps:
@@ -15005,11 +15940,238 @@ def migrate_command(arguments: Sequence[str]) -> int:
     return 0
 
 
+# ---- records in and out ----
+
+
+@contextlib.contextmanager
+def _own_table(options: argparse.Namespace) -> Iterator[tuple[Store, OwnNames]]:
+    """The store of an existing file, and the table that the options name."""
+    places = find_places(options.schema, options.db)
+    schema = read_schema(places.schema)
+    check_rules(schema)
+    store = Store(schema, _existing(places.database), utc_now, examples=False)
+    try:
+        yield store, OwnNames(schema.find(options.table), Manner("file"))
+    finally:
+        store.close()
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a file with records."""
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    parser.add_argument("--format", choices=FORMATS, help="the form of the file (default: by its name, else csv)")
+    parser.add_argument(
+        "--delimiter", default=None, metavar="SIGN", help="between the cells of CSV, or tab (default: ,)"
+    )
+
+
+def form_of_file(options: argparse.Namespace, name: str | None) -> tuple[str, str]:
+    """The form of a file and its delimiter, by the options and its name. UsageError."""
+    end = FilePath(name or "-").suffix.lower()
+    form = options.format or {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson"}.get(end, "csv")
+    delimiter = options.delimiter or ("tab" if end == ".tsv" else ",")
+    try:
+        return form, delimiter_of(delimiter)
+    except ValueError as error:
+        raise UsageError(f"--delimiter {delimiter!r}: {error}") from None
+
+
+def export_command(arguments: Sequence[str]) -> int:
+    """`minirest export`."""
+    parser = _parser(f"{PROGRAM} export", "Write the records of a table to a file, or to the standard output.")
+    parser.add_argument("table", metavar="TABLE")
+    _add_file_options(parser)
+    parser.add_argument("-o", "--output", metavar="OUT", help="the file to write (default: the standard output)")
+    parser.add_argument("--safe-for-spreadsheets", action="store_true", help="CSV in which no cell is a formula")
+    options = parser.parse_args(arguments)
+    form, delimiter = form_of_file(options, options.output)
+    with _own_table(options) as (store, names):
+        export = Export(names, store.run, delimiter, options.safe_for_spreadsheets)
+        if options.output in (None, "-"):
+            for piece in export.pieces(form):
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        else:
+            with written(options.output) as file:
+                file.writelines(export.pieces(form))
+    return 0
+
+
+@contextlib.contextmanager
+def written(path: str) -> Iterator[IO[bytes]]:
+    """A file that takes its name when it is whole; one that has the name already is replaced then."""
+    part = FilePath(f"{path}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def import_command(arguments: Sequence[str]) -> int:
+    """`minirest import`."""
+    parser = _parser(
+        f"{PROGRAM} import",
+        "Read records from a file into a table. With a line that is wrong, nothing is written.",
+    )
+    parser.add_argument("table", metavar="TABLE")
+    parser.add_argument("file", metavar="SOURCE", help="a file of CSV, NDJSON or JSON; - is the standard input")
+    _add_file_options(parser)
+    parser.add_argument("--upsert-by", metavar="FIELD", help="change the record that has this unique field's value")
+    parser.add_argument("--batch", type=int, metavar="LINES", help="commit after so many lines (default: at the end)")
+    parser.add_argument("--skip-errors", action="store_true", help="leave lines out that are wrong")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
+    options = parser.parse_args(arguments)
+    if options.batch is not None and options.batch < 1:
+        raise UsageError("--batch is a number of lines, 1 or more")
+    form, delimiter = form_of_file(options, options.file)
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with _own_table(options) as (store, names), _source(options.file) as source:
+        work = Import(
+            Reader(names, options.upsert_by),
+            functools.partial(store.loading, NOBODY, "import"),
+            options.batch or sys.maxsize,
+            options.skip_errors,
+            options.dry_run,
+        )
+        with progress(source) as work.on_progress:
+            report = work.run(work.reader.entries(source, form, delimiter))
+    return tell_report(report, options)
+
+
+def _source(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return contextlib.nullcontext(sys.stdin.buffer) if name == "-" else FilePath(name).open("rb")
+
+
+@contextlib.contextmanager
+def progress(source: IO[bytes]) -> Iterator[Callable[[int], None]]:
+    """A function that tells a person at a terminal how far the reading of a file has come."""
+    size = os.fstat(source.fileno()).st_size if source.seekable() else 0
+
+    def tell(lines: int) -> None:
+        part = f", {100 * source.tell() // size} %" if size else ""
+        print(f"\r{lines:,} lines{part}", end="", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield lambda lines: None
+        return
+    try:
+        yield tell
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def tell_report(report: Report, options: argparse.Namespace) -> int:
+    """Say what became of an import; gives the exit code."""
+    for fault in report.faults[:SHOWN_FAULTS]:
+        number, inner = fault.path[0], fault._replace(path=fault.path[1:])
+        print(f"{options.file}:{number}: {inner.message()}", file=sys.stderr)
+    if report.bad > SHOWN_FAULTS:
+        print(f"{options.file}: and more; {report.bad:,} lines are wrong in all", file=sys.stderr)
+    done = f"{report.created:,} records made, {report.changed:,} changed"
+    if report.undone and options.batch and report.created + report.changed:
+        _complain(f"{report.bad:,} of {report.read:,} lines are wrong; kept are the batches before the first: {done}")
+    elif report.undone:
+        _complain(f"{report.bad:,} of {report.read:,} lines are wrong, so nothing is written")
+    else:
+        would = "; nothing is written, as --dry-run asks" if options.dry_run else ""
+        left_out = f", {report.bad:,} lines left out" if report.bad else ""
+        print(f"{report.read:,} lines read, {done}{left_out}{would}")
+    return int(report.undone)
+
+
+# ---- copies ----
+
+
+def backup_command(arguments: Sequence[str]) -> int:
+    """`minirest backup`."""
+    parser = _parser(f"{PROGRAM} backup", "Write a whole copy of a database, also while a server writes to it.")
+    parser.add_argument("file", metavar="COPY", help="the file to write")
+    _add_places(parser)
+    parser.add_argument("--replace", action="store_true", help="write over a copy that is there")
+    options = parser.parse_args(arguments)
+    path = _existing(options.db or find_places(options.schema, None).database)
+    if FilePath(options.file).exists() and not options.replace:
+        raise UsageError(f"{options.file!r} is there already; choose another name, or add --replace", 1)
+    back_up(path, options.file)
+    print(f"{options.file}: a whole copy of {path}")
+    return 0
+
+
+def back_up(path: str, target: str) -> None:
+    """Copy a database in one step, check the copy, and give it its name when it is on the disk. UsageError."""
+    part = FilePath(f"{target}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with only_reading(path) as source, contextlib.closing(sqlite3.connect(part)) as copy:
+            check_ours(source)
+            source.backup(copy)
+            copy.execute("pragma journal_mode=delete")  # one file, without others beside it
+            check_whole(copy, target)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_whole(connection: sqlite3.Connection, path: str) -> None:
+    """UsageError for a damaged file."""
+    found = connection.execute("pragma integrity_check").fetchone()[0]
+    if found != "ok":
+        raise UsageError(f"{path}: the file is damaged: {found}; restore a copy", 1)
+
+
+def restore_command(arguments: Sequence[str]) -> int:
+    """`minirest restore`."""
+    parser = _parser(f"{PROGRAM} restore", "Put a copy in the place of a database, which is kept beside it.")
+    parser.add_argument("file", metavar="COPY", help="a file that minirest backup has written")
+    _add_places(parser)
+    options = parser.parse_args(arguments)
+    path = options.db or find_places(options.schema, None).database
+    if path == ":memory:":
+        raise UsageError("no database is named: write --db FILE", 1)
+    kept = restore(_existing(options.file), path)
+    print(f"{path}: as in {options.file}" + (f"; what was there is in {kept}" if kept else ""))
+    return 0
+
+
+def restore(source: str, path: str) -> str | None:
+    """Put a copy in the place of a database that nobody uses; gives the name of what is kept of it. UsageError."""
+    with only_reading(source) as copy:
+        check_ours(copy)
+        check_whole(copy, source)
+        if not FilePath(path).exists():
+            with contextlib.closing(sqlite3.connect(path)) as target:
+                copy.backup(target)
+            return None
+        kept = f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak"
+        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
+            try:
+                target.execute("pragma locking_mode=exclusive")
+                target.execute("begin exclusive")
+            except sqlite3.OperationalError:
+                raise UsageError(f"{path!r} is in use; stop the server first", 1) from None
+            target.execute("commit")  # the lock stays
+            with contextlib.closing(sqlite3.connect(kept)) as former:
+                target.backup(former)
+            copy.backup(target)
+    return kept
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "user": user_command,
     "token": token_command,
     "check": check_command,
     "migrate": migrate_command,
+    "import": import_command,
+    "export": export_command,
+    "backup": backup_command,
+    "restore": restore_command,
 }
 
 
