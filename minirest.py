@@ -90,6 +90,7 @@ import json
 import logging
 import math
 import os
+import random
 import re
 import secrets
 import select
@@ -103,6 +104,7 @@ import tempfile
 import threading
 import time
 import unicodedata
+import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +113,7 @@ from difflib import get_close_matches
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path as FilePath
+from re import _parser as re_parser  # type: ignore[attr-defined] # what the module itself reads patterns with
 from types import MappingProxyType
 from typing import (
     IO,
@@ -120,6 +123,7 @@ from typing import (
     Literal,
     NamedTuple,
     NoReturn,
+    Protocol,
     Self,
     TypeAlias,
     TypedDict,
@@ -6542,9 +6546,9 @@ class Request:
 
 
 class Stream(NamedTuple):
-    """A body that is made while it is sent; `length` is the number of its bytes."""
+    """A body that is made while it is sent; `length` is the number of its bytes, None where nobody knows it yet."""
 
-    length: int
+    length: int | None
     pieces: Iterable[bytes]
 
 
@@ -6559,8 +6563,8 @@ class Reply:
     stream: Stream | None = None
 
     @property
-    def length(self) -> int:
-        """The number of bytes of the body."""
+    def length(self) -> int | None:
+        """The number of bytes of the body; None where nobody knows it yet."""
         return self.stream.length if self.stream else len(self.body)
 
 
@@ -12007,7 +12011,9 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 # ======================================================================================================================
 # 24  Transfer
 #
-# Records in and out in bulk, as streams: CSV, NDJSON and JSON, on the command line and over HTTP; and made-up records.
+# Records in and out in bulk: CSV, NDJSON and JSON. `Export` gives a file piece by piece; `Reader` makes drafts of its
+# lines, which `Import` hands to the Store, so that rules, history and rights hold as for any write. All of it streams:
+# memory does not grow with the file. What an export writes, an import reads as the same. `Maker` makes records up.
 # ======================================================================================================================
 
 
@@ -12125,18 +12131,18 @@ class Export:
         """Comma-separated values (RFC 4180), with a head."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, delimiter=self.delimiter)
-        writer.writerow(self.members)
         writers = [cell_writer(member) for member in self.members.values()]
-        start = "\ufeff" if self.safe else ""  # spreadsheets take a file without it for one in another encoding
-        for rows in itertools.chain([[]], self.rows()):
+        if self.safe:
+            text.write("\ufeff")  # without it spreadsheets take the file for one in another encoding
+        writer.writerow(self.members)
+        for rows in self.rows():
             for row in rows:
-                values = json.loads(row.text).values()
-                cells = [write(value) for write, value in zip(writers, values, strict=True)]
+                cells = [write(value) for write, value in zip(writers, json.loads(row.text).values(), strict=True)]
                 writer.writerow(map(without_formula, cells) if self.safe else cells)
-            yield (start + text.getvalue()).encode("utf-8")
-            start = ""
+            yield text.getvalue().encode("utf-8")
             text.seek(0)
             text.truncate()
+        yield text.getvalue().encode("utf-8")
 
 
 def delimiter_of(text: str) -> str:
@@ -12207,7 +12213,17 @@ Numbered: TypeAlias = tuple[int, Draft | list[Violation]]
 """What stands in a line of a file: a record, or what is wrong with it."""
 
 
-def text_lines(source: IO[bytes]) -> Iterator[str]:
+class Readable(Protocol):
+    """A file to read records from."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The rest of the line, or so many bytes of it."""
+
+
+def text_lines(source: Readable) -> Iterator[str]:
     """The lines of a file in UTF-8, with or without a mark at its start. ApiError `bad_body` begins with the number."""
     for number in itertools.count(1):
         data = source.readline(MAX_LINE_BYTES)
@@ -12225,6 +12241,26 @@ def text_lines(source: IO[bytes]) -> Iterator[str]:
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 
+class Excerpt:
+    """So many bytes of a stream, as a file that is read from its start to its end."""
+
+    def __init__(self, source: IO[bytes], size: int) -> None:
+        self.source, self.left = source, size
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        return self.counted(self.source.read(min(size, self.left)))
+
+    def readline(self, size: int) -> bytes:
+        """The rest of the line, or so many bytes of it."""
+        return self.counted(self.source.readline(min(size, self.left)))
+
+    def counted(self, data: bytes) -> bytes:
+        """What was read."""
+        self.left -= len(data)
+        return data
+
+
 class Reader:
     """Reads the records of a file for one table; `by` is the field that says which of them are there."""
 
@@ -12239,7 +12275,7 @@ class Reader:
             raise fail("refused", text=f"Records cannot be told apart by {word!r}: it is no unique field")
         return member
 
-    def entries(self, source: IO[bytes], form: str, delimiter: str = ",") -> Iterator[Numbered]:
+    def entries(self, source: Readable, form: str, delimiter: str = ",") -> Iterator[Numbered]:
         """What a file in one of the `FORMATS` holds. ApiError, with a number before, for what ends the reading."""
         if form == "csv":
             return self.rows(source, delimiter)
@@ -12266,7 +12302,7 @@ class Reader:
 
     # -- CSV --
 
-    def rows(self, source: IO[bytes], delimiter: str) -> Iterator[Numbered]:
+    def rows(self, source: Readable, delimiter: str) -> Iterator[Numbered]:
         """The records of comma-separated values, below a head."""
         lines = csv.reader(text_lines(source), delimiter=delimiter, strict=True)
         try:
@@ -12431,7 +12467,7 @@ def csv_reason(error: csv.Error) -> str:
     return next((text for start, text in known.items() if str(error).startswith(start)), str(error))
 
 
-def json_lines(source: IO[bytes]) -> Iterator[tuple[int, Json]]:
+def json_lines(source: Readable) -> Iterator[tuple[int, Json]]:
     """The values of NDJSON, each with the number of its line; in place of a broken one its ApiError."""
     for number, text in enumerate(text_lines(source), 1):
         if text.strip():
@@ -12452,7 +12488,7 @@ class JsonItems:
     blank: ClassVar[re.Pattern[str]] = re.compile(r"[ \t\r\n]*")
     scanner: ClassVar[json.JSONDecoder] = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: Readable) -> None:
         self.source, self.decoder = source, codecs.getincrementaldecoder("utf-8-sig")()
         self.buffer, self.place, self.number = "", 0, 1
 
@@ -12616,6 +12652,261 @@ class Import:
             if len(part) < wanted:
                 return False
         return True
+
+
+# ---- made up ----
+
+MADE_TRIES = 100
+MADE_LINKS = 10_000
+MADE_DAYS = (date(2000, 1, 1).toordinal(), date(2025, 12, 31).toordinal())
+FIRST_NAMES = "Ada Ben Clara David Emma Felix Greta Hanna Ida Jonas Karin Leo Maria Nina Otto Paula Rosa Simon Tom Vera"
+LAST_NAMES = (
+    "Adler Bauer Conti Dahl Ek Fischer Grant Huber Ito Jensen Kowalski Lang Moreau Novak Olsen Perez Rossi Vogt"
+)
+CITIES = (
+    "Antwerp Basel Cork Dresden Espoo Florence Graz Hamburg Innsbruck Krakow Lyon Malmo Nantes Oslo Porto Riga Turin"
+)
+COUNTRIES = "Austria Belgium Denmark Finland France Germany Ireland Italy Norway Poland Portugal Spain Sweden"
+WORDS = (
+    "amber answer autumn bridge candle circle copper corner evening field garden harbour island journey kitchen lantern"
+    " letter meadow morning mountain number orchard paper pocket quiet river season shadow silver station stone summer"
+    " table thread valley village water window winter yellow"
+)
+MADE_TEXTS: tuple[tuple[str, str], ...] = (
+    (r"e?mail", "{first}.{last}{n}@mail.example"),
+    (r"phone|mobile|telefon|fax", "+49 30 {n:07}"),
+    (r"first_?name|given|vorname", "{First}"),
+    (r"last_?name|surname|family|nachname", "{Last}"),
+    (r"user_?name|login|nick", "{first}{n}"),
+    (r"city|town|^ort$|stadt", "{City}"),
+    (r"country|^land$", "{Country}"),
+    (r"street|strasse|address|adresse", "{Word} Street {small}"),
+    (r"zip|postal|postcode|plz", "{n:05}"),
+    (r"url|website|homepage|uri", "https://{word}.example/{n}"),
+    (r"code|sku|number|^nr$|nummer", "{AB}-{n:04}"),
+    (r"currency|waehrung", "EUR"),
+    (r"descr|body|text|comment|note|content|summary|abstract", "{Word} {word} {word} {word} {word} {word} {word}."),
+    (r"company|firma|organi[sz]ation", "{Last} {Word}"),
+    (r"author|person|owner|contact|customer|kunde|mitarbeiter|employee", "{First} {Last}"),
+)
+"""What a text may be by the name of its field, or of its table where the field is a `name`."""
+PEOPLE = re.compile(
+    r"people|person|user|contact|customer|kunde|kontakt|author|employee|member|mitarbeiter", re.IGNORECASE
+)
+
+
+class Maker:
+    """Makes up records of a table that keep its rules; with the same seed and the same links always the same ones.
+
+    `keys` are the ids of the records that each link may lead to.
+    """
+
+    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[int]]) -> None:
+        self.table, self.keys = table, {link: list(found) for link, found in keys.items()}
+        self.random = random.Random(f"{seed}:{table.name}")  # noqa: S311 - nothing here is a secret
+        self.names = OwnNames(table, Manner("file"))
+        self.taken: dict[tuple[Field, ...], set[Json]] = {columns: set() for columns in table.unique}
+
+    def entries(self, count: int) -> Iterator[Numbered]:
+        """So many records. ApiError where the rules leave no room."""
+        for number in range(1, count + 1):
+            yield number, self.draft()
+
+    def draft(self) -> Draft:
+        """One record, drawn again until it keeps the rules."""
+        faults: list[Violation] = []
+        for _ in range(MADE_TRIES):
+            draft = self.links()
+            draft.update((column, self.value(column)) for column in self.columns())
+            faults = self.faults(draft)
+            if not faults:
+                return draft
+        raise fail("refused", text=f"No records can be made up for {self.table.name!r}: {faults[0].message()}")
+
+    def columns(self) -> Iterator[Field]:
+        """The fields that are filled in: not what the server gives by itself."""
+        order = self.table.sort.field if self.table.sort else None
+        end = self.table.validity[1] if self.table.validity else None
+        return (column for column in self.table.fields.values() if column not in (order, end))
+
+    def faults(self, draft: Draft) -> list[Violation]:
+        """What is wrong with a draft; when it is right its unique values are taken."""
+        record = {
+            name: _shown(column, value)  # type: ignore[arg-type]
+            for name, column in self.table.fields.items()
+            if (value := draft.get(column)) is not None
+        }
+        record |= {link.name: draft[link.key] for link in self.keys if link.key and draft.get(link.key) is not None}
+        found = schema_violations(self.table, record, (), (set(), set()))
+        groups = {columns: dump_json([draft.get(it) for it in columns]) for columns in self.taken}
+        groups = {columns: text for columns, text in groups.items() if all(draft.get(it) is not None for it in columns)}
+        found += [Violation((it[0].name,), "unique") for it, text in groups.items() if text in self.taken[it]]
+        for columns, text in groups.items() if not found else ():
+            self.taken[columns].add(text)
+        return found
+
+    def links(self) -> dict[Field | Link, Any]:
+        """The links of a record; some have none."""
+        found: dict[Field | Link, Any] = {}
+        for link, keys in self.keys.items():
+            if link.key:
+                is_free = link.required or self.random.random() < 0.8
+                found[link.key] = self.random.choice(keys) if keys and is_free else None
+                if link.exclusive and found[link.key]:
+                    keys.remove(found[link.key])
+            else:
+                least = link.schema.get("minItems", 0)
+                few = self.random.sample(keys, min(len(keys), self.random.randint(least, least + 3)))
+                found[link] = Change("replace", tuple(Item(Key(link.target.id, key)) for key in few))
+        return found
+
+    def value(self, column: Field) -> SqlValue:
+        """A value for a field, as it is stored; some that are not needed are null."""
+        if not column.required and column is not self.table.label and self.random.random() < 0.1:
+            return None
+        return column.parse_json(self.drawn(column.schema, column.name, column.kind.name))
+
+    def drawn(self, schema: Mapping[str, Json], name: str, kind: str = "") -> Json:
+        """A JSON value for a schema."""
+        known = schema.get("enum") or schema.get("examples") or ([schema["const"]] if "const" in schema else [])
+        known = [value for value in known if value is not None]
+        if known:
+            return self.random.choice(known)
+        types = schema.get("type", "object")
+        types = [types] if isinstance(types, str) else [word for word in types if word != "null"]
+        draw: Mapping[str, Callable[[], Json]] = {
+            "integer": lambda: self.integer(schema, name),
+            "number": lambda: self.number(schema),
+            "boolean": lambda: self.random.random() < 0.5,
+            "array": lambda: self.array(schema, name),
+            "string": lambda: self.text(schema, name, kind),
+        }
+        return draw.get(types[0] if types else "", lambda: self.item(schema))()
+
+    def bounds(self, schema: Mapping[str, Json], least: float, most: float, step: float) -> tuple[float, float]:
+        """The limits of a number by its schema, else as they are usual."""
+        low = schema.get("minimum", schema["exclusiveMinimum"] + step if "exclusiveMinimum" in schema else None)
+        high = schema.get("maximum", schema["exclusiveMaximum"] - step if "exclusiveMaximum" in schema else None)
+        low = min(least, high) if low is None and high is not None else least if low is None else low
+        return low, max(low, low + most - least) if high is None else high
+
+    def integer(self, schema: Mapping[str, Json], name: str) -> int:
+        """A whole number within its rules."""
+        usual = (1980, 2025) if "year" in name.lower() else (18, 90) if name.lower() in ("age", "alter") else (0, 1000)
+        low, high = self.bounds(schema, *usual, 1)
+        step = schema.get("multipleOf", 1)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        return int(self.random.randint(first, max(first, last)) * step)
+
+    def number(self, schema: Mapping[str, Json]) -> float:
+        """A number within its rules, with two digits where that goes."""
+        step = schema.get("multipleOf", 0.01)
+        low, high = self.bounds(schema, 0, 1000, step)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        value = self.random.randint(first, last) * step if first <= last else self.random.uniform(low, high)
+        return value if "multipleOf" in schema else round(value, 2) if low <= round(value, 2) <= high else value
+
+    def array(self, schema: Mapping[str, Json], name: str) -> list[Json]:
+        """A list without an item twice."""
+        least, most = schema.get("minItems", 0), schema.get("maxItems", 3)
+        items = schema.get("items", {"type": "string"})
+        drawn = [self.drawn(items, name) for _ in range(self.random.randint(least, max(least, most)) * 2)]
+        different = list({dump_json(item): item for item in drawn}.values())
+        return different[: max(least, min(most, len(drawn) // 2))]
+
+    def item(self, schema: Mapping[str, Json]) -> Json:
+        """An object with its properties; one of ours where nothing is said of it."""
+        properties: Mapping[str, Json] = schema.get("properties", {"note": {"type": "string"}})
+        return {name: self.drawn(part, name) for name, part in properties.items() if isinstance(part, Mapping)}
+
+    # -- texts --
+
+    def text(self, schema: Mapping[str, Json], name: str, kind: str) -> str:
+        """A text that looks like what its field is called, within its rules."""
+        if "pattern" in schema:
+            return self.matching(schema["pattern"])
+        form, moment = schema.get("format"), self.moment()
+        forms = {
+            "date": f"{moment:%Y-%m-%d}",
+            "date-time": f"{moment:%Y-%m-%dT%H:%M:%S}Z",
+            "time": f"{moment:%H:%M:%S}",
+            "uuid": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
+            "email": self.formed("{first}.{last}{n}@mail.example"),
+            "uri": self.formed("https://{word}.example/{n}"),
+        }
+        if form in forms:
+            return forms[form]
+        text = self.formed(self.template(name))
+        while len(text) < schema.get("minLength", 0):
+            text += f" {self.word(WORDS)}"
+        return text[: schema.get("maxLength", len(text))].rstrip() if kind != "uri" else text
+
+    def moment(self) -> datetime:
+        """A moment in the last years."""
+        day = datetime.combine(date.fromordinal(self.random.randint(*MADE_DAYS)), datetime.min.time(), UTC)
+        return day + timedelta(seconds=self.random.randrange(86_400))
+
+    def template(self, name: str) -> str:
+        """What a text may be by the name of its field."""
+        if name.lower() in ("name", "display_name", "full_name") and PEOPLE.search(self.table.name):
+            return "{First} {Last}"
+        return next((form for words, form in MADE_TEXTS if re.search(words, name, re.IGNORECASE)), "{Word} {word} {n}")
+
+    def word(self, words: str) -> str:
+        """One of some words."""
+        return self.random.choice(words.split())
+
+    def formed(self, template: str) -> str:
+        """A template, filled."""
+        first, last, word = self.word(FIRST_NAMES), self.word(LAST_NAMES), self.word(WORDS)
+        parts = {"first": first.lower(), "last": last.lower(), "First": first, "Last": last, "word": word}
+        numbers = {"n": self.random.randrange(100_000), "small": self.random.randrange(1, 200)}
+        places = {"City": self.word(CITIES), "Country": self.word(COUNTRIES), "Word": self.word(WORDS).title()}
+        return template.format(
+            **parts, **numbers, **places, AB="".join(self.random.choices(string.ascii_uppercase, k=2))
+        )
+
+    def matching(self, pattern: str) -> str:
+        """A text that a simple regular expression matches: signs, classes, groups, choices, numbers of them."""
+        try:
+            return "".join(self.parts(re_parser.parse(pattern)))
+        except (re.error, KeyError):
+            raise fail("refused", text=f"No text can be made up for the pattern {pattern!r}: give examples") from None
+
+    def parts(self, parsed: Iterable[tuple[Any, Any]]) -> Iterator[str]:
+        """The parts of a text for the parts of an expression. KeyError for what is not simple."""
+        for code, value in parsed:
+            match str(code):
+                case "LITERAL":
+                    yield chr(value)
+                case "ANY":
+                    yield self.random.choice(string.ascii_letters)
+                case "IN":
+                    yield self.random.choice([sign for part in value for sign in class_signs(*part)])
+                case "MAX_REPEAT" | "MIN_REPEAT":
+                    least, most, inner = value
+                    for _ in range(self.random.randint(least, min(int(most), least + 8))):
+                        yield from self.parts(inner)
+                case "SUBPATTERN":
+                    yield from self.parts(value[-1])
+                case "BRANCH":
+                    yield from self.parts(self.random.choice(value[1]))
+                case "AT":
+                    pass
+                case other:
+                    raise KeyError(other)
+
+
+def class_signs(code: object, value: Any) -> str:
+    """The signs of a part of a class in a regular expression. KeyError for what is not simple."""
+    match str(code):
+        case "LITERAL":
+            return chr(value)
+        case "RANGE":
+            return "".join(map(chr, range(value[0], value[1] + 1)))
+        case _:
+            classes = {"CATEGORY_DIGIT": string.digits, "CATEGORY_SPACE": " "}
+            return {**classes, "CATEGORY_WORD": f"{string.ascii_letters}{string.digits}_"}[str(value)]
 
 
 # ======================================================================================================================
@@ -13678,11 +13969,13 @@ def choice(
 class _ListQuery:
     """The parameters of a list of records, read one by one; empty ones are none."""
 
+    order_words: ClassVar[tuple[str, ...]] = ("sort", "page", "done")
+
     def __init__(self, pages: Pages, request: Request, names: Names, parent: Parent | None) -> None:
         self.pages, self.names, self.table, self.parent = pages, names, names.table, parent
         self.columns = list_columns(names)
         self.filters = {f"filter[{member.name}]": member for member in self.columns if self.is_filterable(member)}
-        allowed = ["search", "sort", "page", "done", *self.filters]
+        allowed = ["search", *self.order_words, *self.filters]
         allowed += ["archived"] if self.table.archive and not parent else []
         allowed += ["validity"] if self.table.validity and not parent else []
         self.given = {name: value for name, value in pages.parameters(request, *allowed).items() if value}
@@ -13894,6 +14187,12 @@ class _ListQuery:
         )
 
 
+class _ExportQuery(_ListQuery):
+    """The parameters of an export: a list without an end is in the order of the ids."""
+
+    order_words = ("spreadsheet",)
+
+
 def done_note(given: Mapping[str, str]) -> Html | None:
     """What has been done just before, as the address says."""
     if "done" not in given:
@@ -13940,12 +14239,21 @@ class Lists(Pages):
         self.reading(request)
         names = self.names(self.find_table(table))
         address = f"/browse/{names.table.name}"
-        about = names.table.schema.get("description")
-        new = None
+        about, query = names.table.schema.get("description"), _ListQuery(self, request, names, None)
+        links = {}
         if self.rights.allows(names.table, "create"):
-            new = element("a", "New record", href=f"{address}/new", class_="button main")
-        top = fragment(element("p", str(about), class_="quiet") if about else None, element("p", new, class_="bar"))
-        return self.show_list(request, names.table.title, top, _ListQuery(self, request, names, None))
+            links = {"New record": f"{address}/new", "Import": f"{address}/import"}
+        for name, end in (("CSV", "csv?"), ("CSV for spreadsheets", "csv?spreadsheet=yes&"), ("NDJSON", "ndjson?")):
+            chosen = query.address(sort=None, page=None).removeprefix("?")
+            links[name] = f"{address}/export.{end}{chosen}".rstrip("?&")
+        buttons = [
+            element("a", name, href=link, class_="button main" if name == "New record" else "button")
+            for name, link in links.items()
+        ]
+        top = fragment(
+            element("p", str(about), class_="quiet") if about else None, element("p", *buttons, class_="bar")
+        )
+        return self.show_list(request, names.table.title, top, query)
 
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """`/browse/<table>/<id>/links/<link>`: the records that a link leads to."""
@@ -13973,6 +14281,140 @@ class Lists(Pages):
         done = done_note(query.given)
         content = fragment(done, top, query.form(request.path), table if outcome.rows else nothing, query.pager(total))
         return self.show(request, title, content)
+
+
+class Transfers(Pages):
+    """Records of a table as a file, and from a file: by a program, and by a form."""
+
+    bases = ()
+    takes_files = True
+    media_types: ClassVar[Mapping[str, str]] = {
+        "text/csv": "csv",
+        "application/x-ndjson": "ndjson",
+        "application/ndjson": "ndjson",
+        "application/jsonl": "ndjson",
+    }
+    import_words: ClassVar[tuple[str, ...]] = ("upsert_by", "delimiter", "skip_errors", "dry_run")
+
+    def routes(self) -> Iterator[Route]:
+        yield Route(ALL_METHODS, "/browse/<table>/export.<form:re:csv|ndjson>", self.of_export)
+        for end in ("", "/"):
+            yield Route(ALL_METHODS, f"/browse/<table>/import{end}", self.of_import)
+
+    # -- out --
+
+    def of_export(self, request: Request, table: str, form: str) -> Reply:
+        """`/browse/<table>/export.csv` and `.ndjson`: all records of a list."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        names = self.names(self.find_table(table))
+        query = _ExportQuery(self, request, names, None)
+        safe = query.one_of("spreadsheet", ("yes", "no"), "no") == "yes"
+        export = Export(names, functools.partial(self.run, request), safe=safe)
+        export.where, export.scope = query.where(), query.scope()
+        pieces = export.pieces(form)
+        first = next(pieces, b"")  # what is refused is so before anything is sent
+        headers = (("Content-Disposition", disposition(f"{names.table.name}.{form}")),)
+        return Reply(200, b"", headers, FORMATS[form], Stream(None, itertools.chain([first], pieces)))
+
+    # -- in --
+
+    def of_import(self, request: Request, table: str) -> Reply:
+        """`/browse/<table>/import`: a form for a file; and the import, of the form or of a bare body."""
+        found = self.find_table(table)
+        if not self.rights.allows(found, "create"):
+            raise refusal(request.actor)
+        match request.method:
+            case "GET" | "HEAD":
+                self.parameters(request)
+                return self.show_import(request, found)
+            case "POST" if request.is_multipart:
+                return self.import_form(request, found)
+            case "POST":
+                return self.import_body(request, found)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def import_body(self, request: Request, table: Table) -> Reply:
+        """The records in a body; what is wrong is JSON, with the numbers of lines."""
+        try:
+            self.services.may_write(request)
+            given = self.parameters(request, *self.import_words)
+            form = self.media_types.get(request.media_type)
+            if form is None:
+                raise fail("media_type", value=request.media_type, allowed="text/csv or application/x-ndjson")
+            source = Excerpt(request.environ["wsgi.input"], request.length(request.limits.upload))
+            report = self.load(request, table, given, (source, form))
+        except ApiError as error:
+            said = [{"line": None, **self.told(fault)} for fault in error.violations]
+            return dataclasses.replace(json_reply(dump_json({"errors": said}), error.status), headers=error.headers)
+        said = [{"line": fault.path[0], **self.told(fault._replace(path=fault.path[1:]))} for fault in report.faults]
+        counts = {name: getattr(report, name) for name in ("read", "created", "changed", "bad")}
+        return json_reply(dump_json({**counts, "errors": said}), 400 if report.undone else 200)
+
+    def told(self, fault: Violation) -> dict[str, Json]:
+        """One thing that is wrong, as data."""
+        field_name = ".".join(map(str, fault.path)) or None
+        return {"field": field_name, "rule": fault.rule, "message": fault.message()}
+
+    def load(self, request: Request, table: Table, given: Mapping[str, str], file: tuple[Readable, str]) -> Report:
+        """Import a file, given with its form, as the parameters say."""
+        flags = [given.get(name, "no") for name in ("skip_errors", "dry_run")]
+        for name, flag in zip(("skip_errors", "dry_run"), flags, strict=True):
+            if flag not in ("yes", "no"):
+                raise fail("bad_parameter", name=name, value=flag[:100], reason="write yes or no")
+        try:
+            delimiter = delimiter_of(given.get("delimiter") or ",")
+        except ValueError as error:
+            raise fail("bad_parameter", name="delimiter", value=given["delimiter"][:100], reason=error) from None
+        store = self.services.store
+        loading = functools.partial(store.loading, request.actor, self.name, STATEMENT_TIMEOUT_SECONDS)
+        reader = Reader(self.names(table), given.get("upsert_by") or None)
+        work = Import(reader, loading, skip_errors=flags[0] == "yes", dry_run=flags[1] == "yes")
+        return work.run(reader.entries(*file, delimiter))
+
+    def import_form(self, request: Request, table: Table) -> Reply:
+        """The records in the file of a form."""
+        given = self.entries(self.read_form(request), *self.import_words)
+        upload = read_form(request).files.get(("file",))
+        if upload is None:
+            return self.show_import(request, table, [note("Choose a file.", bad=True)], 422)
+        end = FilePath(upload.name).suffix.lower()
+        form = "ndjson" if end in (".ndjson", ".jsonl") else "csv"
+        upload.source.seek(upload.start)
+        report = self.load(request, table, given, (Excerpt(upload.source, upload.size), form))
+        faults = [f"Line {it.path[0]}: {it._replace(path=it.path[1:]).message()}" for it in report.faults]
+        notes = [note(sentence(text), bad=True) for text in faults[:SHOWN_FAULTS]]
+        done = f"{report.read:,} lines read, {report.created:,} records made, {report.changed:,} changed"
+        if report.undone:
+            done = (
+                "Nothing is written"
+                if report.bad <= len(notes)
+                else f"Nothing is written: {report.bad:,} lines are wrong"
+            )
+        notes.insert(0, note(sentence(done), bad=report.undone))
+        return self.show_import(request, table, notes, 422 if report.undone else 200)
+
+    def show_import(self, request: Request, table: Table, notes: Sequence[Html] = (), status: int = 200) -> Reply:
+        """The form."""
+        unique = [(name, column.title) for name, column in table.fields.items() if (column,) in table.unique]
+        unique = [(name, title) for name, title in unique if self.names(table).find(name)]
+        options = [("", "makes a new record"), ("id", "changes the record with its id")]
+        options += [(name, f"changes the record with its {title}") for name, title in unique]
+        file = element("input", type="file", name="file", id="field-file", required=True, accept=".csv,.ndjson,.jsonl")
+        form = self.form(
+            request,
+            f"/browse/{table.name}/import",
+            labelled(
+                "A file of CSV or NDJSON", file, "file", element("small", "UTF-8; the first line of CSV has names.")
+            ),
+            labelled("Each line", choice("upsert_by", options, [""]), "upsert_by"),
+            element("button", "Import", class_="main"),
+            class_="sheet",
+            enctype="multipart/form-data",
+        )
+        back = element("p", element("a", f"Back to {table.title}", href=f"/browse/{table.name}"))
+        return self.show(request, f"Import into {table.title}", fragment(*notes, back, form), status)
 
 
 # ======================================================================================================================
@@ -14783,7 +15225,7 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
-PAGES: tuple[type[Pages], ...] = (Door, Lists, Editor, Records)
+PAGES: tuple[type[Pages], ...] = (Door, Transfers, Lists, Editor, Records)
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "private, no-cache"),
@@ -14960,7 +15402,8 @@ class Application:
     ) -> Iterable[bytes]:
         """Hand a reply to the WSGI server."""
         has_body = reply.status not in (101, 204, 304)
-        headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
+        headers = [("Content-Type", reply.content_type)] if has_body else []
+        headers += [("Content-Length", str(reply.length))] if has_body and reply.length is not None else []
         own = {name for name, _ in reply.headers}
         headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
         if request:
@@ -16084,6 +16527,45 @@ def tell_report(report: Report, options: argparse.Namespace) -> int:
     return int(report.undone)
 
 
+def fill_command(arguments: Sequence[str]) -> int:
+    """`minirest fill`."""
+    parser = _parser(
+        f"{PROGRAM} fill", "Make up records of a table that keep its rules, linked to those that are there."
+    )
+    parser.add_argument("table", metavar="TABLE")
+    parser.add_argument("count", type=int, metavar="NUMBER")
+    parser.add_argument("--seed", type=int, default=None, help="the same number gives the same records again")
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    options = parser.parse_args(arguments)
+    if options.count < 1:
+        raise UsageError("NUMBER is how many records to make, 1 or more")
+    seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
+    with _own_table(options) as (store, names):
+        maker = Maker(names.table, seed, link_keys(store, names.table))
+        made = 0
+        while made < options.count:  # a unique value may be there already: another one is drawn
+            work = Import(Reader(names), functools.partial(store.loading, NOBODY, "fill"), skip_errors=True)
+            report = work.run(maker.entries(options.count - made))
+            made += report.created
+            if report.undone or not report.created:
+                fault = report.faults[0]._replace(path=report.faults[0].path[1:])
+                raise UsageError(f"{made:,} records made, then no more: {fault.message()}", 1)
+    print(f"{made:,} records made; again with --seed {seed}")
+    return 0
+
+
+def link_keys(store: Store, table: Table) -> dict[Link, list[int]]:
+    """The ids that made-up links may lead to."""
+    links = [link for link in table.links.values() if is_own(link)]
+    page, found = Page(MADE_LINKS), dict[Link, list[int]]()
+    for link in links:
+        order = (Sort(Path((), link.target.id)),)
+        rows = store.run(Select(link.target, Const(None), sort=order, page=page)).rows
+        found[link] = [row.key for row in rows]
+    return found
+
+
 # ---- copies ----
 
 
@@ -16170,6 +16652,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "migrate": migrate_command,
     "import": import_command,
     "export": export_command,
+    "fill": fill_command,
     "backup": backup_command,
     "restore": restore_command,
 }
