@@ -6012,7 +6012,7 @@ class Bulk(Writer):
         """A line as `insert` and `change` take it."""
         key, status = line.get(table.id), table.system.get("_status")
         fields = {it: value for it, value in line.items() if isinstance(it, Field) and it is not table.id}
-        links = {it: value for it, value in line.items() if isinstance(it, Link)}
+        links = {it: value or Change("replace", ()) for it, value in line.items() if isinstance(it, Link)}
         if status and fields.get(status) is None:
             fields.pop(status, None)
         return Spot(table, int(key or 0), (number,)), fields, links  # type: ignore[arg-type, return-value]
@@ -6041,12 +6041,13 @@ class Bulk(Writer):
         versions = self.first_versions(table, lines)
         base = {it: value for it, value in self.defaults(table).items() if value is not None}
         base |= {it: value for it, value in self.system_values(table, {}).items() if value is not None}
-        base |= {table.system["_status"]: 0} if table.archive else {}
         version = table.system["_version"]
         stored: dict[int, Stored] = {
             number: {**base, **line, table.id: keys[number], version: versions.get(keys[number], 1)}  # type: ignore[dict-item]
             for number, line in lines.items()
         }
+        for values in stored.values() if table.archive else ():
+            values[table.system["_status"]] = values.get(table.system["_status"]) or ACTIVE
         records = self.described_all(table, stored)
         if not self.faults:
             self.insert_rows(table, stored)
@@ -12295,10 +12296,17 @@ class Reader:
 
     def change(self, link: Link, value: Json) -> Change:
         """The records that a link leads to, by their ids. ApiError."""
-        if link.many and value is not None and not isinstance(value, list):
+
+        def item(key: Json) -> Item:
+            return Item(Key(link.target.id, read_key(key)))
+
+        if value is None:
+            return Change("replace", ())
+        if not link.many:
+            return Change("replace", (item(value),))
+        if not isinstance(value, list):
             raise fail("bad_value", value=dump_json(value)[:100], expected="a list of ids, as [1,2]")
-        keys = value if link.many and value is not None else [] if value is None else [value]
-        return Change("replace", read_items(keys, lambda key: Item(Key(link.target.id, read_key(key)))))
+        return Change("replace", read_items(value, item))
 
     # -- CSV --
 
@@ -12344,7 +12352,9 @@ class Reader:
     def reader_of(self, member: Field | Link) -> Callable[[str], Any]:
         """The reader of a cell that is not empty; it raises BadValue or ApiError."""
         if isinstance(member, Link):
-            return KINDS["id"].parse_text if member.key else lambda cell: self.change(member, json_of_cell(cell))
+            return key_of_cell if member.key else lambda cell: self.change(member, json_of_cell(cell))
+        if member is self.table.id:
+            return key_of_cell
         if member.name == "_status":
             return status_of
         if member.kind.name in JSON_KINDS:
@@ -12378,11 +12388,12 @@ class Reader:
                 faults.append(bad_value(word, value[word], error))
         rest = {word: part for word, part in value.items() if word not in words or not self.member(word)}
         read = read_values(self.names, rest, self.change)
+        faults += read.faults
         for link, change in read.links.items():
             if link.is_file:
                 faults.append(Violation((link.name,), "read_only"))
             line[column_of(link)] = first_key(change) if link.key else change
-        return [*faults, *read.faults] or line | dict(read.fields)
+        return faults or line | dict(read.fields)
 
 
 class CellReader(NamedTuple):
@@ -12421,6 +12432,11 @@ def column_of(member: Field | Link) -> Field | Link:
 def first_key(change: Change) -> SqlValue:
     """The id that an own link leads to."""
     return next((item.key.value for item in change.items or () if item.key), None)
+
+
+def key_of_cell(cell: str) -> SqlValue:
+    """The id in a cell. BadValue."""
+    return KINDS["id"].parse_json(KINDS["id"].parse_text(cell))
 
 
 def read_key(value: Json) -> SqlValue:
