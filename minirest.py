@@ -500,11 +500,15 @@ def _read_boolean(value: Json) -> int:
     return int(value)
 
 
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
 def _read_date(value: Json) -> str:
     text = _read_text(value)
     with contextlib.suppress(ValueError):
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return date.fromisoformat(text).isoformat()
+        if DATE.fullmatch(text):
+            date.fromisoformat(text)
+            return text
     raise BadValue("a date as YYYY-MM-DD")
 
 
@@ -2483,7 +2487,7 @@ Draft: TypeAlias = Mapping[Field | Link, SqlValue | Change]
 class Load:
     """Make many records, each as if it came alone; with `by`, those that have the value of this field are changed.
 
-    The lines have the numbers that violations begin with. `Store.loading` takes it: it may be a part of very many.
+    The lines have the numbers that violations begin with. `loading` takes it: it may be a part of very many.
     """
 
     table: Table
@@ -5936,19 +5940,6 @@ class Store:
             self.publish(events)
         return outcome
 
-    @contextlib.contextmanager
-    def loading(self, actor: Actor, dialect: str, seconds: float = math.inf) -> Iterator[Loader]:
-        """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
-        origin = origin_of(self.schema, actor, dialect, self.moment())
-        with self.database.write_lock:
-            with self.database.writing(seconds) as connection:
-                loader = Loader(
-                    lambda: Bulk(connection, origin, self.password_cost), origin, keeps_events=bool(self.listeners)
-                )
-                yield loader
-                loader.finish()
-            self.publish(loader.events)
-
     def publish(self, events: Sequence[Event]) -> None:
         """Tell the listeners what is committed; it stays so, whatever they make of it."""
         for listener in list(self.listeners):
@@ -6185,68 +6176,6 @@ class Bulk(Writer):
         super().finish()
 
 
-class Loader:
-    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
-
-    def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
-        self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
-        self.events: list[Event] = []
-        self.awaited: list[tuple[Link, int, Trail]] = []
-        self.created = self.changed = 0
-
-    def load(self, op: Load) -> list[Violation]:
-        """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`."""
-        guard_load(op.table, op.by, self.origin)
-        faults, waiting = list[Violation](), [dict(op.lines)]
-        while waiting:
-            lines = waiting.pop()
-            try:
-                self.attempt(dataclasses.replace(op, lines=lines))
-            except ApiError as error:
-                if error.status >= 500:
-                    raise
-                bad = {fault.path[0] for fault in error.violations if fault.path} & lines.keys()
-                if bad:
-                    faults += [fault for fault in error.violations if fault.path and fault.path[0] in bad]
-                    waiting += [rest] if (rest := {it: lines[it] for it in lines if it not in bad}) else []
-                elif len(lines) == 1:
-                    faults += error.below(*lines).violations
-                else:
-                    waiting += halves(lines)  # none is named
-        return faults
-
-    def attempt(self, op: Load) -> None:
-        """Do a `Load` whole, or nothing of it. ApiError."""
-        writer = self.make_writer()
-        writer.connection.execute("savepoint load")
-        try:
-            created, changed = writer.load(op)
-            writer.finish()
-        except ApiError:
-            writer.connection.execute("rollback to load")
-            raise
-        finally:
-            if writer.connection.in_transaction:  # SQLite may have rolled back by itself
-                writer.connection.execute("release load")
-        self.created, self.changed = self.created + created, self.changed + changed
-        self.events += writer.events() if self.keeps_events else []
-        self.awaited += writer.awaited
-
-    def finish(self) -> None:
-        """The last look before the commit. ApiError for links that have waited in vain."""
-        writer = self.make_writer()
-        for link, target, trail in self.awaited:
-            if writer.find(link.target, Key(link.target.id, target)) is None:
-                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
-        writer.refuse_faults()
-
-
-def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
-    """Lines in two parts, the later one first."""
-    items, middle = list(lines.items()), len(lines) // 2
-    return [dict(items[middle:]), dict(items[:middle])]
-
-
 def migrate(
     schema: Schema, path: str, drop: Iterable[str] = (), renames: Mapping[str, str] | None = None, apply: bool = False
 ) -> list[Step]:
@@ -6303,7 +6232,7 @@ def copy_database(source: str, target: str) -> None:
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
-# dialects share.
+# dialects share, and of bodies and files that are too long for the memory.
 # ======================================================================================================================
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -6604,6 +6533,148 @@ class Route(NamedTuple):
 
 
 ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+# ---- long bodies and files, read piece by piece ----
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Of a line of CSV or NDJSON, and of one item of a JSON list."""
+
+
+class Readable(Protocol):
+    """A file to read records from."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The rest of the line, or so many bytes of it."""
+
+
+def text_lines(source: Readable) -> Iterator[str]:
+    """The lines of a file in UTF-8, with or without a mark at its start. ApiError `bad_body` begins with the number."""
+    for number in itertools.count(1):
+        data = source.readline(MAX_LINE_BYTES)
+        if number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise fail("bad_body", (number,), reason="it is UTF-16; save it as UTF-8")
+        if not data:
+            return
+        if len(data) == MAX_LINE_BYTES:
+            raise fail("bad_body", (number,), reason=f"a line has more than {MAX_LINE_BYTES} bytes")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start + 1} of the line (0x{data[error.start]:02X}) is not UTF-8; save it as UTF-8"
+            raise fail("bad_body", (number,), reason=reason) from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+class Excerpt:
+    """So many bytes of a stream, as a file that is read from its start to its end."""
+
+    def __init__(self, source: IO[bytes], size: int) -> None:
+        self.source, self.left = source, size
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        return self.counted(self.source.read(min(size, self.left)))
+
+    def readline(self, size: int) -> bytes:
+        """The rest of the line, or so many bytes of it."""
+        return self.counted(self.source.readline(min(size, self.left)))
+
+    def counted(self, data: bytes) -> bytes:
+        """What was read."""
+        self.left -= len(data)
+        return data
+
+
+def json_lines(source: Readable) -> Iterator[tuple[int, Json]]:
+    """The values of NDJSON, each with the number of its line; in place of a broken one its ApiError."""
+    for number, text in enumerate(text_lines(source), 1):
+        if text.strip():
+            yield number, read_or_error(text)
+
+
+def read_or_error(text: str) -> Json | ApiError:
+    """A JSON value, or the ApiError that says why it cannot be read."""
+    try:
+        return read_json(text)
+    except ApiError as error:
+        return error
+
+
+class JsonItems:
+    """The items of a JSON list, each with the number of the line where it begins; only one is in memory at a time."""
+
+    blank: ClassVar[re.Pattern[str]] = re.compile(r"[ \t\r\n]*")
+    scanner: ClassVar[json.JSONDecoder] = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+    def __init__(self, source: Readable) -> None:
+        self.source, self.decoder = source, codecs.getincrementaldecoder("utf-8-sig")()
+        self.buffer, self.place, self.number = "", 0, 1
+
+    def __iter__(self) -> Iterator[tuple[int, Json]]:
+        self.take("[", "it is no list of objects, as [{...}, {...}]")
+        if self.following() != "]":
+            yield self.item()
+            while self.following() == ",":
+                self.place += 1
+                yield self.item()
+        self.take("]", "a comma or the end of the list is missing")
+        if self.following():
+            raise self.broken("something follows the list")
+
+    def broken(self, reason: str) -> ApiError:
+        """The error for what cannot be read any further."""
+        return fail("bad_body", (self.number,), reason=reason)
+
+    def fill(self) -> bool:
+        """Read on, the more the longer an item is already; False at the end of the file."""
+        kept = self.buffer[self.place :]
+        if len(kept) > MAX_LINE_BYTES:
+            raise self.broken(f"a record has more than {MAX_LINE_BYTES} bytes")
+        data = self.source.read(max(PIECE_BYTES, len(kept)))
+        try:
+            self.buffer, self.place = kept + self.decoder.decode(data, final=not data), 0
+        except UnicodeDecodeError:
+            raise self.broken("behind this line something is not UTF-8; save it as UTF-8") from None
+        return bool(data)
+
+    def following(self) -> str:
+        """The next sign that is not blank; nothing at the end of the file."""
+        while True:
+            match = self.blank.match(self.buffer, self.place)
+            assert match
+            self.number += self.buffer.count("\n", self.place, match.end())
+            self.place = match.end()
+            if self.place < len(self.buffer):
+                return self.buffer[self.place]
+            if not self.fill():
+                return ""
+
+    def take(self, sign: str, reason: str) -> None:
+        """Go over a sign that has to follow. ApiError."""
+        if self.following() != sign:
+            raise self.broken(reason)
+        self.place += 1
+
+    def item(self) -> tuple[int, Json]:
+        """The item that follows, with its number. ApiError for broken JSON."""
+        self.following()
+        end = 0
+        while not end:
+            try:
+                end = self.scanner.raw_decode(self.buffer, self.place)[1]
+            except json.JSONDecodeError as error:
+                inside = error.pos < len(self.buffer) - 16 and not error.msg.startswith("Unterminated string")
+                if inside or not self.fill():
+                    raise self.broken(f"{error.msg}, in the record that begins here") from None
+            except RecursionError:
+                raise self.broken(f"it nests deeper than {MAX_JSON_DEPTH}") from None
+        text, number = self.buffer[self.place : end], self.number
+        self.number, self.place = number + text.count("\n"), end
+        return number, read_or_error(text)
 
 
 # ======================================================================================================================
@@ -12020,8 +12091,8 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 LOAD_SIZE = 1000
 """Lines that are loaded together, and records that are read together."""
-MAX_LINE_BYTES = 64 * 1024 * 1024
 SHOWN_FAULTS = 20
+REMEMBERED_CELLS = 4096
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 FORMATS: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
@@ -12214,54 +12285,6 @@ Numbered: TypeAlias = tuple[int, Draft | list[Violation]]
 """What stands in a line of a file: a record, or what is wrong with it."""
 
 
-class Readable(Protocol):
-    """A file to read records from."""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes."""
-
-    def readline(self, size: int, /) -> bytes:
-        """The rest of the line, or so many bytes of it."""
-
-
-def text_lines(source: Readable) -> Iterator[str]:
-    """The lines of a file in UTF-8, with or without a mark at its start. ApiError `bad_body` begins with the number."""
-    for number in itertools.count(1):
-        data = source.readline(MAX_LINE_BYTES)
-        if number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise fail("bad_body", (number,), reason="it is UTF-16; save it as UTF-8")
-        if not data:
-            return
-        if len(data) == MAX_LINE_BYTES:
-            raise fail("bad_body", (number,), reason=f"a line has more than {MAX_LINE_BYTES} bytes")
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            reason = f"byte {error.start + 1} of the line (0x{data[error.start]:02X}) is not UTF-8; save it as UTF-8"
-            raise fail("bad_body", (number,), reason=reason) from None
-        yield text.removeprefix("\ufeff") if number == 1 else text
-
-
-class Excerpt:
-    """So many bytes of a stream, as a file that is read from its start to its end."""
-
-    def __init__(self, source: IO[bytes], size: int) -> None:
-        self.source, self.left = source, size
-
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
-        return self.counted(self.source.read(min(size, self.left)))
-
-    def readline(self, size: int) -> bytes:
-        """The rest of the line, or so many bytes of it."""
-        return self.counted(self.source.readline(min(size, self.left)))
-
-    def counted(self, data: bytes) -> bytes:
-        """What was read."""
-        self.left -= len(data)
-        return data
-
-
 class Reader:
     """Reads the records of a file for one table; `by` is the field that says which of them are there."""
 
@@ -12361,7 +12384,9 @@ class Reader:
             return lambda cell: member.parse_json(json_of_cell(cell))
         if member.kind.name == "scalar":
             return lambda cell: member.kind.parse_text(clean(cell))
-        return text_of_cell if member.kind.is_text or member.kind.name == "password" else member.kind.parse_text
+        if member.kind.is_text or member.kind.name == "password":
+            return text_of_cell
+        return functools.lru_cache(REMEMBERED_CELLS)(member.kind.parse_text)  # numbers and dates come again and again
 
     # -- JSON --
 
@@ -12483,92 +12508,78 @@ def csv_reason(error: csv.Error) -> str:
     return next((text for start, text in known.items() if str(error).startswith(start)), str(error))
 
 
-def json_lines(source: Readable) -> Iterator[tuple[int, Json]]:
-    """The values of NDJSON, each with the number of its line; in place of a broken one its ApiError."""
-    for number, text in enumerate(text_lines(source), 1):
-        if text.strip():
-            yield number, read_or_error(text)
+class Loader:
+    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
 
+    def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
+        self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
+        self.events: list[Event] = []
+        self.awaited: list[tuple[Link, int, Trail]] = []
+        self.created = self.changed = 0
 
-def read_or_error(text: str) -> Json | ApiError:
-    """A JSON value, or the ApiError that says why it cannot be read."""
-    try:
-        return read_json(text)
-    except ApiError as error:
-        return error
-
-
-class JsonItems:
-    """The items of a JSON list, each with the number of the line where it begins; only one is in memory at a time."""
-
-    blank: ClassVar[re.Pattern[str]] = re.compile(r"[ \t\r\n]*")
-    scanner: ClassVar[json.JSONDecoder] = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-
-    def __init__(self, source: Readable) -> None:
-        self.source, self.decoder = source, codecs.getincrementaldecoder("utf-8-sig")()
-        self.buffer, self.place, self.number = "", 0, 1
-
-    def __iter__(self) -> Iterator[tuple[int, Json]]:
-        self.take("[", "it is no list of objects, as [{...}, {...}]")
-        if self.following() != "]":
-            yield self.item()
-            while self.following() == ",":
-                self.place += 1
-                yield self.item()
-        self.take("]", "a comma or the end of the list is missing")
-        if self.following():
-            raise self.broken("something follows the list")
-
-    def broken(self, reason: str) -> ApiError:
-        """The error for what cannot be read any further."""
-        return fail("bad_body", (self.number,), reason=reason)
-
-    def fill(self) -> bool:
-        """Read on, the more the longer an item is already; False at the end of the file."""
-        kept = self.buffer[self.place :]
-        if len(kept) > MAX_LINE_BYTES:
-            raise self.broken(f"a record has more than {MAX_LINE_BYTES} bytes")
-        data = self.source.read(max(PIECE_BYTES, len(kept)))
-        try:
-            self.buffer, self.place = kept + self.decoder.decode(data, final=not data), 0
-        except UnicodeDecodeError:
-            raise self.broken("behind this line something is not UTF-8; save it as UTF-8") from None
-        return bool(data)
-
-    def following(self) -> str:
-        """The next sign that is not blank; nothing at the end of the file."""
-        while True:
-            match = self.blank.match(self.buffer, self.place)
-            assert match
-            self.number += self.buffer.count("\n", self.place, match.end())
-            self.place = match.end()
-            if self.place < len(self.buffer):
-                return self.buffer[self.place]
-            if not self.fill():
-                return ""
-
-    def take(self, sign: str, reason: str) -> None:
-        """Go over a sign that has to follow. ApiError."""
-        if self.following() != sign:
-            raise self.broken(reason)
-        self.place += 1
-
-    def item(self) -> tuple[int, Json]:
-        """The item that follows, with its number. ApiError for broken JSON."""
-        self.following()
-        end = 0
-        while not end:
+    def load(self, op: Load) -> list[Violation]:
+        """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`."""
+        guard_load(op.table, op.by, self.origin)
+        faults, waiting = list[Violation](), [dict(op.lines)]
+        while waiting:
+            lines = waiting.pop()
             try:
-                end = self.scanner.raw_decode(self.buffer, self.place)[1]
-            except json.JSONDecodeError as error:
-                inside = error.pos < len(self.buffer) - 16 and not error.msg.startswith("Unterminated string")
-                if inside or not self.fill():
-                    raise self.broken(f"{error.msg}, in the record that begins here") from None
-            except RecursionError:
-                raise self.broken(f"it nests deeper than {MAX_JSON_DEPTH}") from None
-        text, number = self.buffer[self.place : end], self.number
-        self.number, self.place = number + text.count("\n"), end
-        return number, read_or_error(text)
+                self.attempt(dataclasses.replace(op, lines=lines))
+            except ApiError as error:
+                if error.status >= 500:
+                    raise
+                bad = {fault.path[0] for fault in error.violations if fault.path} & lines.keys()
+                if bad:
+                    faults += [fault for fault in error.violations if fault.path and fault.path[0] in bad]
+                    waiting += [rest] if (rest := {it: lines[it] for it in lines if it not in bad}) else []
+                elif len(lines) == 1:
+                    faults += error.below(*lines).violations
+                else:
+                    waiting += halves(lines)  # none is named
+        return faults
+
+    def attempt(self, op: Load) -> None:
+        """Do a `Load` whole, or nothing of it. ApiError."""
+        writer = self.make_writer()
+        writer.connection.execute("savepoint load")
+        try:
+            created, changed = writer.load(op)
+            writer.finish()
+        except ApiError:
+            writer.connection.execute("rollback to load")
+            raise
+        finally:
+            if writer.connection.in_transaction:  # SQLite may have rolled back by itself
+                writer.connection.execute("release load")
+        self.created, self.changed = self.created + created, self.changed + changed
+        self.events += writer.events() if self.keeps_events else []
+        self.awaited += writer.awaited
+
+    def finish(self) -> None:
+        """The last look before the commit. ApiError for links that have waited in vain."""
+        writer = self.make_writer()
+        for link, target, trail in self.awaited:
+            if writer.find(link.target, Key(link.target.id, target)) is None:
+                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+        writer.refuse_faults()
+
+
+def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
+    """Lines in two parts, the later one first."""
+    items, middle = list(lines.items()), len(lines) // 2
+    return [dict(items[middle:]), dict(items[:middle])]
+
+
+@contextlib.contextmanager
+def loading(store: Store, actor: Actor, dialect: str, seconds: float = math.inf) -> Iterator[Loader]:
+    """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
+    origin = origin_of(store.schema, actor, dialect, store.moment())
+    with store.database.write_lock:
+        with store.database.writing(seconds) as connection:
+            loader = Loader(lambda: Bulk(connection, origin, store.password_cost), origin, bool(store.listeners))
+            yield loader
+            loader.finish()
+        store.publish(loader.events)
 
 
 class _Undone(Exception):
@@ -12601,7 +12612,7 @@ class Import:
     """
 
     reader: Reader
-    loading: Callable[[], contextlib.AbstractContextManager[Loader]]
+    open: Callable[[], contextlib.AbstractContextManager[Loader]]
     batch: int = sys.maxsize
     skip_errors: bool = False
     dry_run: bool = False
@@ -12614,7 +12625,7 @@ class Import:
         while more:
             loader = None
             try:
-                with self.loading() as loader:
+                with self.open() as loader:
                     more = self.take(loader, rest)
                     if report.undone or self.dry_run:
                         raise _Undone
@@ -14384,9 +14395,9 @@ class Transfers(Pages):
         except ValueError as error:
             raise fail("bad_parameter", name="delimiter", value=given["delimiter"][:100], reason=error) from None
         store = self.services.store
-        loading = functools.partial(store.loading, request.actor, self.name, STATEMENT_TIMEOUT_SECONDS)
+        opening = functools.partial(loading, store, request.actor, self.name, STATEMENT_TIMEOUT_SECONDS)
         reader = Reader(self.names(table), given.get("upsert_by") or None)
-        work = Import(reader, loading, skip_errors=flags[0] == "yes", dry_run=flags[1] == "yes")
+        work = Import(reader, opening, skip_errors=flags[0] == "yes", dry_run=flags[1] == "yes")
         return work.run(reader.entries(*file, delimiter))
 
     def import_form(self, request: Request, table: Table) -> Reply:
@@ -16492,7 +16503,7 @@ def import_command(arguments: Sequence[str]) -> int:
     with _own_table(options) as (store, names), _source(options.file) as source:
         work = Import(
             Reader(names, options.upsert_by),
-            functools.partial(store.loading, NOBODY, "import"),
+            functools.partial(loading, store, NOBODY, "import"),
             options.batch or sys.maxsize,
             options.skip_errors,
             options.dry_run,
@@ -16561,7 +16572,7 @@ def fill_command(arguments: Sequence[str]) -> int:
         maker = Maker(names.table, seed, link_keys(store, names.table))
         made = 0
         while made < options.count:  # a unique value may be there already: another one is drawn
-            work = Import(Reader(names), functools.partial(store.loading, NOBODY, "fill"), skip_errors=True)
+            work = Import(Reader(names), functools.partial(loading, store, NOBODY, "fill"), skip_errors=True)
             report = work.run(maker.entries(options.count - made))
             made += report.created
             if report.undone or not report.created:

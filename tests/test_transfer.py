@@ -121,7 +121,7 @@ def opened(schema: Any, path: str = ":memory:") -> Store:
 def load(store: Store, table: str, source: bytes, form: str) -> minirest.Report:
     """Import bytes, as the command line does."""
     names = minirest.OwnNames(store.schema.find(table), minirest.Manner("file"))
-    work = minirest.Import(minirest.Reader(names), lambda: store.loading(NOBODY, "import"))
+    work = minirest.Import(minirest.Reader(names), lambda: minirest.loading(store, NOBODY, "import"))
     return work.run(work.reader.entries(io.BytesIO(source), form))
 
 
@@ -658,7 +658,7 @@ def test_memory_is_flat() -> None:
     def peak(size: int) -> int:
         with closing(opened(SHOP)) as store:
             names = minirest.OwnNames(store.schema.find("subjects"), minirest.Manner("file"))
-            work = minirest.Import(minirest.Reader(names), lambda: store.loading(NOBODY, "import"))
+            work = minirest.Import(minirest.Reader(names), lambda: minirest.loading(store, NOBODY, "import"))
             tracemalloc.start()
             work.run((number, {names.table.fields["name"]: f"subject {number}"}) for number in range(size))
             found = tracemalloc.get_traced_memory()[1]
@@ -928,7 +928,7 @@ def test_fill_keeps_every_rule(tmp_path: Path) -> None:
             for table in store.schema.tables.values():
                 maker = minirest.Maker(table, seed, minirest.link_keys(store, table))
                 reader = minirest.Reader(minirest.OwnNames(table, minirest.Manner("file")))
-                work = minirest.Import(reader, lambda: store.loading(NOBODY, "fill"), skip_errors=True)
+                work = minirest.Import(reader, lambda: minirest.loading(store, NOBODY, "fill"), skip_errors=True)
                 assert work.run(maker.entries(5)).created > 0, table.name
 
 
