@@ -18,7 +18,7 @@ from urllib.request import Request as UrlRequest
 from urllib.request import urlopen
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minirest
@@ -575,7 +575,19 @@ def test_export_and_import_is_the_identity(world: tuple[Any, list[dict[str, Any]
         assert dump(second) == dump(first)
 
 
+LINKED: tuple[Any, list[dict[str, Any]]] = (
+    {
+        "$defs": {
+            "things": {"type": "object", "properties": {"to": one("others")}},
+            "others": {"type": "object", "examples": [{}, {}, {}]},
+        }
+    },
+    [{"id": 3, "to": 2}, {"id": 4, "to": 2}, {"id": 5, "to": None}],
+)
+
+
 @settings(max_examples=60, deadline=None)
+@example(LINKED)
 @given(worlds())
 def test_together_as_alone(world: tuple[Any, list[dict[str, Any]]]) -> None:
     """Records that come together are stored, noted and versioned as records that are made one after the other."""
