@@ -79,6 +79,7 @@ import dataclasses
 import enum
 import errno
 import functools
+import gc
 import getpass
 import hashlib
 import hmac
@@ -5955,7 +5956,7 @@ class Store:
 
 # ---- many records at once ----
 
-ROWS_AT_ONCE = 50
+ROWS_AT_ONCE = 100
 
 
 class Bulk(Writer):
@@ -16508,13 +16509,24 @@ def import_command(arguments: Sequence[str]) -> int:
             options.skip_errors,
             options.dry_run,
         )
-        with progress(source) as work.on_progress:
+        with progress(source) as work.on_progress, rare_collections():
             report = work.run(work.reader.entries(source, form, delimiter))
     return tell_report(report, options)
 
 
 def _source(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
     return contextlib.nullcontext(sys.stdin.buffer) if name == "-" else FilePath(name).open("rb")
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for garbage in cycles seldom: lines make many objects and no cycles."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 @contextlib.contextmanager
