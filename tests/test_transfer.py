@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import tracemalloc
@@ -864,6 +865,69 @@ def test_bad_requests(app: Application, query: str, kind: str, answer: tuple[int
     assert asked(app, "wilma", "POST", f"/browse/notes/import{query}", b"text\nx\n", kind) == (status, errors)
 
 
+def test_who_is_unknown_is_told_in_json(app: Application) -> None:
+    """A program that sends no credentials, or wrong ones, gets no page, even where it says that it takes one."""
+    wrong = "Basic " + b64encode(b"admin:x").decode()
+    for words in ({}, {"HTTP_ACCEPT": "text/html"}, {"HTTP_AUTHORIZATION": wrong}):
+        answer = send(app, "POST", "/browse/notes/import", b"text\nx\n", "text/csv", **words)
+        told = fault(None, None, "unauthenticated", "Unauthorized")
+        assert (answer.status, answer.json) == (401, {"errors": [told]})
+        assert answer.headers["WWW-Authenticate"] == 'Basic realm="minirest", charset="UTF-8"'
+
+
+def test_rights_of_an_import() -> None:
+    """What the rights lock stays, and what they hide is neither found nor overwritten."""
+    rights = {"r": {"create": True, "update": True, "get": {"n.$ne": 1}, "readonly": ["fixed"], "hide": ["secret"]}}
+    texts = {name: {"type": "string"} for name in ("fixed", "secret")}
+    things = {"type": "object", "properties": {"n": {"type": "integer"}, **texts}, "x-rights": rights}
+    with closing(opened({"$defs": {"things": {**things, "examples": [{"n": 1}, {"n": 2}]}}})) as store:
+        actor, table = minirest.Actor(1, roles=("r",)), store.schema.find("things")
+        members = table.fields
+
+        def wrong(by: minirest.Field | None, line: dict[Any, Any]) -> list[tuple[Any, str]]:
+            with minirest.loading(store, actor, "import") as loader:
+                return [(it.path, it.rule) for it in loader.load(minirest.Load(table, {7: line}, by))]
+
+        for name, rule in (("fixed", "read_only"), ("secret", "refused")):
+            assert [it[1] for it in wrong(None, {members["n"]: 3, members[name]: "x"})] == [rule]
+        assert wrong(table.id, {table.id: 1, members["n"]: 3}) == [((7,), "not_found")]
+        assert wrong(table.id, {table.id: 2, members["n"]: 3}) == []
+        assert wrong(table.id, {table.id: 3, members["n"]: 4}) == []
+        with store.database.reading() as connection:
+            assert connection.execute("select id, n from things").fetchall() == [(1, 1), (2, 3), (3, 4)]
+
+
+def test_owners_set_what_clients_only_read(cli: Cli) -> None:
+    """A file with links that are read only goes in at the command line."""
+    schema = json.loads(json.dumps(SHOP))
+    schema["$defs"]["books"]["properties"]["subjects"]["readOnly"] = True
+    Path("shop.json").write_text(json.dumps(schema))
+    assert cli.load('title,subjects\nA,"[1,3]"\n').out == "1 lines read, 1 records made, 0 changed\n"
+    assert cli.rows("select source_id, target_id from books_subjects") == [(1, 1), (1, 3)]
+
+
+def test_an_import_ends_with_its_time(app: Application) -> None:
+    """An import has so much time and no more, and leaves nothing behind when that is over."""
+    table = app.schema.find("notes")
+    work = minirest.Import(minirest.Reader(app.pages[0].names(table)), lambda: opening(app, -1.0))
+    with pytest.raises(minirest.ApiError, match="The request took longer than 10 seconds of database time"):
+        work.run(work.reader.entries(io.BytesIO(b"text\nx\n"), "csv"))
+    assert len(asked(app, "admin", "GET", "/browse/notes/export.csv")[1].splitlines()) == 3
+
+
+def opening(app: Application, seconds: float) -> Any:
+    """A transaction for so long."""
+    return minirest.loading(app.store, NOBODY, "import", seconds)
+
+
+def test_many_columns_go_in_together() -> None:
+    """A statement holds as many rows as SQLite takes values."""
+    fields = {f"f{number}": {"type": "integer"} for number in range(500)}
+    with closing(opened({"$defs": {"wide": {"type": "object", "properties": fields}}})) as store:
+        text = ",".join(fields) + "\n" + (",".join("1" * 500) + "\n") * 150
+        assert load(store, "wide", text.encode(), "csv").created == 150
+
+
 def test_a_page_of_another_origin_imports_nothing(app: Application) -> None:
     """Neither a bare body nor a form from elsewhere is taken."""
     basic = "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode()
@@ -991,6 +1055,7 @@ def test_backup_and_restore(cli: Cli) -> None:
     assert cli.run("backup", "copy.db", "shop.json", "--replace").code == 0
     Path("shop.db").unlink()
     assert cli.run("restore", "copy.db", "shop.json") == Done(0, "shop.db: as in copy.db\n", "")
+    assert {stat.S_IMODE(Path(name).stat().st_mode) for name in ("copy.db", "shop.db", kept)} == {0o600}
     assert cli.rows("select title from books") == [("A",)]
     assert sorted(path.name for path in Path().iterdir() if "copy" in path.name) == ["copy.db"]
 
