@@ -71,12 +71,15 @@ if sys.version_info < (3, 11):  # noqa: UP036 - the drop-in file has no installe
 import argparse
 import base64
 import binascii
+import codecs
 import contextlib
 import copy
+import csv
 import dataclasses
 import enum
 import errno
 import functools
+import gc
 import getpass
 import hashlib
 import hmac
@@ -102,6 +105,7 @@ import tempfile
 import threading
 import time
 import unicodedata
+import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +115,7 @@ from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path as FilePath
+from re import _parser as re_parser  # type: ignore[attr-defined] # what the module itself reads patterns with
 from types import MappingProxyType
 from typing import (
     IO,
@@ -120,6 +125,7 @@ from typing import (
     Literal,
     NamedTuple,
     NoReturn,
+    Protocol,
     Self,
     TypeAlias,
     TypedDict,
@@ -521,11 +527,15 @@ def _read_boolean(value: Json) -> int:
     return int(value)
 
 
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
 def _read_date(value: Json) -> str:
     text = _read_text(value)
     with contextlib.suppress(ValueError):
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return date.fromisoformat(text).isoformat()
+        if DATE.fullmatch(text):
+            date.fromisoformat(text)
+            return text
     raise BadValue("a date as YYYY-MM-DD")
 
 
@@ -617,7 +627,10 @@ def _scalar_of(text: str) -> SqlValue:
 
 def dump_json(value: Json) -> str:
     """JSON text as it is stored and sent: no blanks, nothing escaped that need not be."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return JSON_ENCODER.encode(value)
+
+
+JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def read_json(text: str | bytes) -> Json:
@@ -2536,6 +2549,22 @@ class Upsert:
     update: Update | Select
 
 
+Draft: TypeAlias = Mapping[Field | Link, SqlValue | Change]
+"""What one record of a file sets: values of fields, changes of links."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Make many records, each as if it came alone; with `by`, those that have the value of this field are changed.
+
+    The lines have the numbers that violations begin with. `loading` takes it: it may be a part of very many.
+    """
+
+    table: Table
+    lines: Mapping[int, Draft]
+    by: Field | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Several operations in one transaction, or in one snapshot when all are Selects."""
@@ -4329,6 +4358,13 @@ def check_verb(op: Select | Create | Update | Delete | Archive | Relink | Move, 
         raise refusal(actor)
 
 
+def guard_load(table: Table, by: Field | None, origin: Origin) -> None:
+    """ApiError `forbidden`, or `unauthenticated` for strangers, for who may not make, or also change, any record."""
+    verbs: tuple[Verb, ...] = ("create", "update") if by else ("create",)
+    if not all(origin.rights.allows(table, verb) for verb in verbs):
+        raise refusal(origin.actor)
+
+
 def verb_of(op: Select | Create | Update | Delete | Archive | Relink | Move) -> Verb:
     """The right that an operation needs."""
     match op:
@@ -4420,7 +4456,12 @@ READ_ACTIONS = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
-WRITE_ACTIONS = READ_ACTIONS | {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+WRITE_ACTIONS = READ_ACTIONS | {
+    sqlite3.SQLITE_INSERT,
+    sqlite3.SQLITE_UPDATE,
+    sqlite3.SQLITE_DELETE,
+    sqlite3.SQLITE_SAVEPOINT,
+}
 
 
 def authorizer(actions: frozenset[int]) -> Callable[..., int]:
@@ -4807,10 +4848,14 @@ class Writer:
 
     def create_unseen(self, op: Create) -> Outcome:
         """A record that the actor did not find. ApiError `not_found` when its id is that of one it may not see."""
-        key = Compare(Path((), op.table.id), "eq", op.key)
-        if op.table in self.origin.sight.single and self.ids(Compiler().keys(Select(op.table, op.shape, key))):
-            raise fail("not_found")
+        self.refuse_unseen(op.table, op.key)
         return self.create(op)
+
+    def refuse_unseen(self, table: Table, key: int | None) -> None:
+        """ApiError `not_found` when an id that the actor did not find is that of a record that it may not see."""
+        wanted = Select(table, Const(None), Compare(Path((), table.id), "eq", key))
+        if key and table in self.origin.sight.single and self.ids(Compiler().keys(wanted)):
+            raise fail("not_found")
 
     def update(self, op: Update) -> Outcome:
         """The chosen records, changed."""
@@ -6133,11 +6178,7 @@ class Store:
                 outcome = work(writer)
                 writer.finish()
                 events = writer.events() if self.listeners else []
-            for listener in list(self.listeners):
-                try:
-                    listener(events)
-                except Exception:  # what is committed stays so
-                    log.exception("a listener failed")
+            self.publish(events)
         return outcome
 
     def snapshot(self) -> sqlite3.Connection:
@@ -6152,9 +6193,252 @@ class Store:
         with self.database.write_lock:
             snapshot.backup(self.database.writer)
 
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell the listeners what is committed; it stays so, whatever they make of it."""
+        for listener in list(self.listeners):
+            try:
+                listener(events)
+            except Exception:
+                log.exception("a listener failed")
+
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+
+# ---- many records at once ----
+
+ROWS_AT_ONCE = 100
+
+
+class Bulk(Writer):
+    """A Writer of many records. They go in together where nothing about their table asks for one after the other.
+
+    Links to records of the table itself may lead to one that comes later: `awaited` has those.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
+        super().__init__(connection, origin, password_cost)
+        self.awaited: list[tuple[Link, int, Trail]] = []
+
+    def load(self, op: Load) -> tuple[int, int]:
+        """Do a `Load`; gives how many records are new, and how many were there."""
+        known = self.values_of(op.table, op.by, op.lines) if op.by else set[SqlValue]()
+        new, others = dict[int, Draft](), dict[int, Draft]()
+        for number, line in op.lines.items():
+            value = line.get(op.by) if op.by else None
+            (others if value in known else new)[number] = line
+            if op.by:
+                known.add(value)  # type: ignore[arg-type]
+        if self.is_plain(op.table, new.values()):
+            self.insert_together(op.table, new)
+        else:
+            for number, line in new.items():
+                self.insert(*self.spot_of(op.table, number, line))
+        found = sum(self.put(op, number, line) for number, line in others.items())
+        return len(op.lines) - found, found
+
+    def values_of(self, table: Table, column: Field, lines: Mapping[int, Draft]) -> set[SqlValue]:
+        """Those of the lines' values of a column that the table has."""
+        wanted = bind(dump_json([line.get(column) for line in lines.values()]))
+        statement = "select {0} from {1} where {0} in (select value from json_each({2}))"
+        return {row[0] for row in self.execute(sql(statement, quoted(column.column), quoted(table.name), wanted))}
+
+    def is_plain(self, table: Table, lines: Collection[Draft]) -> bool:
+        """Whether records can go in together: none needs another place, another record, or a hash of its own."""
+        alone = (
+            table.sort or table.restrained_links or any(link.exclusive and link.key for link in table.links.values())
+        )
+        members = set[Field | Link]().union(*lines)
+        return not alone and all(isinstance(it, Field) and it.kind.name != "password" for it in members)
+
+    def spot_of(self, table: Table, number: int, line: Draft) -> tuple[Spot, Stored, dict[Link, Change]]:
+        """A line as `insert` and `change` take it."""
+        key, status = line.get(table.id), table.system.get("_status")
+        fields = {it: value for it, value in line.items() if isinstance(it, Field) and it is not table.id}
+        links = {it: value or Change("replace", ()) for it, value in line.items() if isinstance(it, Link)}
+        if status and fields.get(status) is None:
+            fields.pop(status, None)
+        return Spot(table, int(key or 0), (number,)), fields, links  # type: ignore[arg-type, return-value]
+
+    def put(self, op: Load, number: int, line: Draft) -> int:
+        """Change the record that a line means, or make it where the actor does not find it; gives the number found."""
+        assert op.by
+        spot, fields, links = self.spot_of(op.table, number, line)
+        key = self.find(op.table, Key(op.by, line[op.by]))  # type: ignore[arg-type]
+        if key is None:
+            self.refuse_unseen(op.table, spot.key)
+            self.insert(spot, fields, links)
+            return 0
+        if spot.key not in (0, key):
+            self.faults.append(Violation((number, "id"), "read_only"))
+        status = fields.pop(op.table.system["_status"], None) if op.table.archive else None
+        self.change(spot._replace(key=key), fields, links)
+        if status is not None:
+            self.archive(Archive(op.table, Compare(Path((), op.table.id), "eq", key), status))  # type: ignore[arg-type]
+        return 1
+
+    # -- records that go in together --
+
+    def insert_together(self, table: Table, lines: Mapping[int, Draft]) -> None:
+        """Make records as `insert` does, but with few statements for all."""
+        for number, line in lines.items():
+            self.permit_values(line, (number,))
+        keys = self.new_keys(table, lines)
+        versions = self.first_versions(table, lines)
+        base = {it: value for it, value in self.defaults(table).items() if value is not None}
+        base |= {it: value for it, value in self.system_values(table, {}).items() if value is not None}
+        version = table.system["_version"]
+        stored: dict[int, Stored] = {
+            number: {**base, **line, table.id: keys[number], version: versions.get(keys[number], 1)}  # type: ignore[dict-item]
+            for number, line in lines.items()
+        }
+        for values in stored.values() if table.archive else ():
+            values[table.system["_status"]] = values.get(table.system["_status"]) or ACTIVE
+        records = self.described_all(table, stored)
+        if not self.faults:
+            self.insert_rows(table, stored)
+        if not self.faults:
+            self.connect_all(table, stored)
+            self.note_all(table, stored, records)
+
+    def next_key(self, table: str) -> int:
+        """The id that SQLite gives to the next record of a table."""
+        last = self.ids(sql("select seq from sqlite_sequence where name={}", bind(table)))
+        highest = self.ids(sql("select coalesce(max(id),0) from {}", quoted(table)))
+        return max([*last, *highest]) + 1
+
+    def new_keys(self, table: Table, lines: Mapping[int, Draft]) -> dict[int, int]:
+        """The ids of new records: those that the lines give, else the next ones."""
+        keys, following = dict[int, int](), self.next_key(table.name)
+        for number, line in lines.items():
+            key = keys[number] = int(line.get(table.id) or following)  # type: ignore[arg-type]
+            following = max(following, key + 1)
+            if table.id in line and key > MAX_GIVEN_ID:
+                params = {"value": key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
+                self.faults.append(Violation((number, "id"), "bad_value", params))
+        return keys
+
+    def first_versions(self, table: Table, lines: Mapping[int, Draft]) -> dict[int, int]:
+        """The versions of records that are made again under an id that had one."""
+        given = [line[table.id] for line in lines.values() if line.get(table.id) is not None]
+        statement = (
+            "select record, max(version)+1 from _history"
+            " where tag={} and record in (select value from json_each({})) group by record"
+        )
+        return dict(self.execute(sql(statement, bind(table.tag), bind(dump_json(given)))).fetchall()) if given else {}
+
+    def described_all(self, table: Table, stored: Mapping[int, Stored]) -> list[dict[str, Json]]:
+        """The records as history keeps them, held against the schema; violations go to `faults`."""
+        links = ((link.name, link.key) for link in table.links.values() if link.key)
+        columns = [(name, column, column.kind.to_json) for name, column in (*table.fields.items(), *links)]
+        is_valid, records = table.validator.is_valid, []
+        for number, values in stored.items():
+            record = {
+                name: to_json(value) for name, column, to_json in columns if (value := values.get(column)) is not None
+            }
+            if not is_valid(record):
+                self.validate(Spot(table, 0, (number,)), values)
+            records.append(record)
+        hidden = {name for name, column in table.fields.items() if column.write_only}
+        lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
+        if hidden or lists:
+            return [
+                {name: value for name, value in record.items() if name not in hidden and value not in (None, [])}
+                for record in records
+            ]
+        return records
+
+    def insert_rows(self, table: Table, stored: Mapping[int, Stored]) -> None:
+        """Insert the rows, many with each statement; of those where one breaks a unique rule each by itself."""
+        columns = [it for it in table.columns if any(it in values for values in stored.values())]
+        rows = [tuple(map(values.get, columns)) for values in stored.values()]
+        size = min(ROWS_AT_ONCE, MAX_STATEMENT_VALUES // max(1, len(columns)))
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            try:
+                self.execute_rows(table.name, [column.column for column in columns], part)
+            except sqlite3.IntegrityError:
+                for number, row in zip(itertools.islice(stored, start, None), part, strict=False):
+                    self.insert_row(table, dict(zip(columns, row, strict=True)), (number,))
+
+    def execute_rows(self, table: str, columns: Sequence[str], rows: Sequence[tuple[SqlValue, ...]]) -> None:
+        """Insert rows with one statement."""
+        marks = Sql("(" + ",".join("?" * len(columns)) + ")")
+        statement = sql(
+            "insert into {} ({}) values {}",
+            quoted(table),
+            join(",", map(quoted, columns)),
+            join(",", [marks] * len(rows)),
+        )
+        self.execute(Sql(statement.text, tuple(itertools.chain.from_iterable(rows))))
+
+    def connect_all(self, table: Table, stored: Mapping[int, Stored]) -> None:
+        """What new records owe: their links lead somewhere, whose versions rise, and the rights hold."""
+        keys = [int(values[table.id]) for values in stored.values()]  # type: ignore[arg-type]
+        self.touched.update((table, key) for key in keys)
+        if (table, "create") in self.origin.rights.rules:
+            self.owed.update(("create", table, key) for key in keys)
+        for link in table.links.values():
+            if link.key and any(values.get(link.key) for values in stored.values()):
+                self.connect_link(link, link.key, stored)
+
+    def connect_link(self, link: Link, column: Field, stored: Mapping[int, Stored]) -> None:
+        """One link of new records, which is a column of theirs."""
+        wanted = {number: int(values[column]) for number, values in stored.items() if values.get(column)}  # type: ignore[arg-type]
+        target = link.target
+        where = Compare(Path((), target.id), "in", tuple(dict.fromkeys(wanted.values())))
+        found = set(self.ids(Compiler(self.origin.sight).keys(Select(target, Const(None), where, single=True))))
+        for number, key in wanted.items():
+            if key not in found:
+                self.miss(link, key, (number, link.name))
+        new = [key for key in found if (target, key) not in self.touched] if target.tracked else []
+        self.touched.update((target, key) for key in new)
+        statement = "update {} set _version=_version+1 where id in (select value from json_each({}))"
+        self.execute(sql(statement, quoted(target.name), bind(dump_json(new))))
+
+    def miss(self, link: Link, target: int, trail: Trail) -> None:
+        """A link leads to a record that is not there; it may come later when it is one of the same table."""
+        if link.target is link.source:
+            self.awaited.append((link, target, trail))
+        else:
+            self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+
+    def note_all(self, table: Table, stored: Mapping[int, Stored], records: list[dict[str, Json]]) -> None:
+        """One row of history for each new record, and its event."""
+        actor, dialect, moment = self.origin[:3]
+        version, number = table.system["_version"], self.next_key("_history")
+        columns = ("id", "tag", "record", "version", "action", "after", "user", "dialect", "time")
+        rows: list[tuple[SqlValue, ...]] = []
+        for following, (values, record) in enumerate(zip(stored.values(), records, strict=True), number):
+            key, after = values[table.id], dump_json(record)
+            rows.append((following, table.tag, key, values[version], "created", after, actor.id, dialect, moment))
+            self.changes["created", table, key] = following  # type: ignore[index]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            self.execute_rows("_history", columns, rows[start : start + ROWS_AT_ONCE])
+
+    def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
+        """As for any record, but that links within the table may wait."""
+        rest = dict(values)
+        for link in spot.table.links.values():
+            target = rest.get(link.key) if link.key and link.target is spot.table else None
+            if link.key and isinstance(target, int) and not self.find(spot.table, Key(spot.table.id, target)):
+                self.miss(link, target, (*spot.trail, link.name))
+                del rest[link.key]
+        super().check_keys(spot, rest, before)
+
+    def finish(self) -> None:
+        """As any Writer; what is not there yet is not looked at."""
+        self.touched -= {(link.target, target) for link, target, _ in self.awaited}
+        super().finish()
+
+
+class OwnBulk(Bulk):
+    """A Bulk of the owner of a file, who may set what clients only read."""
+
+    def is_locked(self, link: Link) -> bool:
+        """Nothing is."""
+        return False
 
 
 def migrate(
@@ -6214,7 +6498,7 @@ def copy_database(source: str, target: str) -> None:
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
-# dialects share.
+# dialects share, and of bodies and files that are too long for the memory.
 # ======================================================================================================================
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -6490,9 +6774,9 @@ class Request:
 
 
 class Stream(NamedTuple):
-    """A body that is made while it is sent; `length` is the number of its bytes."""
+    """A body that is made while it is sent; `length` is the number of its bytes, None where nobody knows it yet."""
 
-    length: int
+    length: int | None
     pieces: Iterable[bytes]
 
 
@@ -6507,8 +6791,8 @@ class Reply:
     stream: Stream | None = None
 
     @property
-    def length(self) -> int:
-        """The number of bytes of the body."""
+    def length(self) -> int | None:
+        """The number of bytes of the body; None where nobody knows it yet."""
         return self.stream.length if self.stream else len(self.body)
 
 
@@ -6547,6 +6831,148 @@ class Route(NamedTuple):
 
 
 ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+# ---- long bodies and files, read piece by piece ----
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""Of a line of CSV or NDJSON, and of one item of a JSON list."""
+
+
+class Readable(Protocol):
+    """A file to read records from."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The rest of the line, or so many bytes of it."""
+
+
+def text_lines(source: Readable) -> Iterator[str]:
+    """The lines of a file in UTF-8, with or without a mark at its start. ApiError `bad_body` begins with the number."""
+    for number in itertools.count(1):
+        data = source.readline(MAX_LINE_BYTES)
+        if number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise fail("bad_body", (number,), reason="it is UTF-16; save it as UTF-8")
+        if not data:
+            return
+        if len(data) == MAX_LINE_BYTES:
+            raise fail("bad_body", (number,), reason=f"a line has more than {MAX_LINE_BYTES} bytes")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start + 1} of the line (0x{data[error.start]:02X}) is not UTF-8; save it as UTF-8"
+            raise fail("bad_body", (number,), reason=reason) from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+class Excerpt:
+    """So many bytes of a stream, as a file that is read from its start to its end."""
+
+    def __init__(self, source: IO[bytes], size: int) -> None:
+        self.source, self.left = source, size
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        return self.counted(self.source.read(min(size, self.left)))
+
+    def readline(self, size: int) -> bytes:
+        """The rest of the line, or so many bytes of it."""
+        return self.counted(self.source.readline(min(size, self.left)))
+
+    def counted(self, data: bytes) -> bytes:
+        """What was read."""
+        self.left -= len(data)
+        return data
+
+
+def json_lines(source: Readable) -> Iterator[tuple[int, Json]]:
+    """The values of NDJSON, each with the number of its line; in place of a broken one its ApiError."""
+    for number, text in enumerate(text_lines(source), 1):
+        if text.strip():
+            yield number, read_or_error(text)
+
+
+def read_or_error(text: str) -> Json | ApiError:
+    """A JSON value, or the ApiError that says why it cannot be read."""
+    try:
+        return read_json(text)
+    except ApiError as error:
+        return error
+
+
+class JsonItems:
+    """The items of a JSON list, each with the number of the line where it begins; only one is in memory at a time."""
+
+    blank: ClassVar[re.Pattern[str]] = re.compile(r"[ \t\r\n]*")
+    scanner: ClassVar[json.JSONDecoder] = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+
+    def __init__(self, source: Readable) -> None:
+        self.source, self.decoder = source, codecs.getincrementaldecoder("utf-8-sig")()
+        self.buffer, self.place, self.number = "", 0, 1
+
+    def __iter__(self) -> Iterator[tuple[int, Json]]:
+        self.take("[", "it is no list of objects, as [{...}, {...}]")
+        if self.following() != "]":
+            yield self.item()
+            while self.following() == ",":
+                self.place += 1
+                yield self.item()
+        self.take("]", "a comma or the end of the list is missing")
+        if self.following():
+            raise self.broken("something follows the list")
+
+    def broken(self, reason: str) -> ApiError:
+        """The error for what cannot be read any further."""
+        return fail("bad_body", (self.number,), reason=reason)
+
+    def fill(self) -> bool:
+        """Read on, the more the longer an item is already; False at the end of the file."""
+        kept = self.buffer[self.place :]
+        if len(kept) > MAX_LINE_BYTES:
+            raise self.broken(f"a record has more than {MAX_LINE_BYTES} bytes")
+        data = self.source.read(max(PIECE_BYTES, len(kept)))
+        try:
+            self.buffer, self.place = kept + self.decoder.decode(data, final=not data), 0
+        except UnicodeDecodeError:
+            raise self.broken("behind this line something is not UTF-8; save it as UTF-8") from None
+        return bool(data)
+
+    def following(self) -> str:
+        """The next sign that is not blank; nothing at the end of the file."""
+        while True:
+            match = self.blank.match(self.buffer, self.place)
+            assert match
+            self.number += self.buffer.count("\n", self.place, match.end())
+            self.place = match.end()
+            if self.place < len(self.buffer):
+                return self.buffer[self.place]
+            if not self.fill():
+                return ""
+
+    def take(self, sign: str, reason: str) -> None:
+        """Go over a sign that has to follow. ApiError."""
+        if self.following() != sign:
+            raise self.broken(reason)
+        self.place += 1
+
+    def item(self) -> tuple[int, Json]:
+        """The item that follows, with its number. ApiError for broken JSON."""
+        self.following()
+        end = 0
+        while not end:
+            try:
+                end = self.scanner.raw_decode(self.buffer, self.place)[1]
+            except json.JSONDecodeError as error:
+                inside = error.pos < len(self.buffer) - 16 and not error.msg.startswith("Unterminated string")
+                if inside or not self.fill():
+                    raise self.broken(f"{error.msg}, in the record that begins here") from None
+            except RecursionError:
+                raise self.broken(f"it nests deeper than {MAX_JSON_DEPTH}") from None
+        text, number = self.buffer[self.place : end], self.number
+        self.number, self.place = number + text.count("\n"), end
+        return number, read_or_error(text)
 
 
 # ======================================================================================================================
@@ -8017,6 +8443,9 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 ActionFunction: TypeAlias = Callable[[int, Mapping[str, Json], Actor], str | None]
 """An action of an embedding program: it gets the record's id, the values of the request and who asks."""
 
+CHALLENGE = ("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"')
+"""Asks a client for a name and a password."""
+
 
 @dataclass(frozen=True)
 class Services:
@@ -8279,7 +8708,7 @@ class Limbas(Dialect):
     def error(self, error: ApiError) -> Reply:
         status = error.status
         if error.code == "unauthenticated":
-            headers: tuple[tuple[str, str], ...] = (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
+            headers: tuple[tuple[str, str], ...] = (CHALLENGE,)
         else:
             headers = error.headers
         items = [{"code": ERRORS[fault.rule].status, "message": self.message(fault)} for fault in error.violations]
@@ -12259,8 +12688,881 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 # ======================================================================================================================
 # 24  Transfer
 #
-# Records in and out in bulk, as streams: CSV, NDJSON and JSON, on the command line and over HTTP; and made-up records.
+# Records in and out in bulk: CSV, NDJSON and JSON. `Export` gives a file piece by piece; `Reader` makes drafts of its
+# lines, which `Import` hands to the Store, so that rules, history and rights hold as for any write. All of it streams:
+# memory does not grow with the file. What an export writes, an import reads as the same. `Maker` makes records up.
 # ======================================================================================================================
+
+
+LOAD_SIZE = 1000
+"""Lines that are loaded together, and records that are read together."""
+SHOWN_FAULTS = 20
+REMEMBERED_CELLS = 4096
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+FORMATS: Mapping[str, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson; charset=utf-8",
+    "json": JSON_TYPE,
+}
+STATUS_NAMES = ("active", "archived", "trash")
+STATE_WORDS = ("id", "_status")
+"""What a file may hold beside the members of a table."""
+JSON_KINDS = frozenset({"list", "choices", "json"})
+"""The kinds that are JSON in a cell."""
+
+
+class OwnNames(Names):
+    """A table as its owner at the command line sees it: what clients only read can be set."""
+
+    def may_set(self, member: Field | Link) -> bool:
+        """Whether a file may set a field or a link."""
+        return not (isinstance(member, Field) and member.is_system)
+
+
+# ---- out ----
+
+
+def transferred(names: Names) -> dict[str, Field | Link]:
+    """What a file holds of a record, by name: its id, its fields, the links that are its own.
+
+    The other side of a link is in the other table's file, and so are links with a row of their own.
+    """
+    members: dict[str, Field | Link] = {"id": names.table.id}
+    for name, member in names.table.members.items():
+        if member in names.hidden or member.write_only:
+            continue
+        if isinstance(member, Field) or is_own(member):
+            members[name] = member
+    if isinstance(names, OwnNames) and names.table.archive:
+        members["_status"] = names.table.system["_status"]
+    return members
+
+
+def is_own(link: Link) -> bool:
+    """Whether a link is in the file of its table: a column, or a list that nothing else keeps."""
+    if link.through:
+        return link.forward and not link.through.tracked
+    return link.key is not None and not link.is_file
+
+
+def transfer_shape(members: Mapping[str, Field | Link]) -> Shape:
+    """Records as a file has them: links are ids."""
+    pairs: list[tuple[str, Shape]] = []
+    for name, member in members.items():
+        if isinstance(member, Link) and not member.key:
+            pairs.append((name, Sub(member, Col(Path((), member.target.id)), many=True)))
+        else:
+            pairs.append((name, Col(Path((), member.key if isinstance(member, Link) else member))))
+    return Obj(tuple(pairs))
+
+
+class Export:
+    """The records of a table that a filter chooses, in the order of their ids, as pieces of a file."""
+
+    def __init__(
+        self, names: Names, run: Callable[[Select], Outcome], delimiter: str = ",", safe: bool = False
+    ) -> None:
+        self.table, self.members, self.run = names.table, transferred(names), run
+        self.delimiter, self.safe = delimiter, safe
+        self.where: Filter = TRUE
+        self.scope = ANY_STATE
+
+    def rows(self) -> Iterator[list[Row]]:
+        """The records, some at a time: each is as it is when its turn comes."""
+        key, last = Path((), self.table.id), 0
+        sort, shape = (Sort(key),), transfer_shape(self.members)
+        while True:
+            where = And((Compare(key, "gt", last), self.where))
+            rows = list(self.run(Select(self.table, shape, where, self.scope, sort, Page(LOAD_SIZE))).rows)
+            if rows:
+                yield rows
+            if len(rows) < LOAD_SIZE:
+                return
+            last = rows[-1].key
+
+    def pieces(self, form: str) -> Iterator[bytes]:
+        """The file in one of the `FORMATS`."""
+        return {"csv": self.as_csv, "ndjson": self.as_ndjson, "json": self.as_json}[form]()
+
+    def as_ndjson(self) -> Iterator[bytes]:
+        """One JSON object in each line."""
+        for rows in self.rows():
+            yield "".join(f"{self.told(row.text)}\n" for row in rows).encode("utf-8")
+
+    def as_json(self) -> Iterator[bytes]:
+        """A list of objects, each in a line."""
+        start = "[\n"
+        for rows in self.rows():
+            yield (start + ",\n".join(self.told(row.text) for row in rows)).encode("utf-8")
+            start = ",\n"
+        yield b"[]\n" if start == "[\n" else b"\n]\n"
+
+    def told(self, text: str) -> str:
+        """A record with the word for its status."""
+        if "_status" not in self.members:
+            return text
+        record = json.loads(text)
+        return dump_json({**record, "_status": STATUS_NAMES[record["_status"]]})
+
+    def as_csv(self) -> Iterator[bytes]:
+        """Comma-separated values (RFC 4180), with a head."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, delimiter=self.delimiter)
+        writers = [cell_writer(member) for member in self.members.values()]
+        if self.safe:
+            text.write("\ufeff")  # without it spreadsheets take the file for one in another encoding
+        writer.writerow(self.members)
+        for rows in self.rows():
+            for row in rows:
+                cells = [write(value) for write, value in zip(writers, json.loads(row.text).values(), strict=True)]
+                writer.writerow(map(without_formula, cells) if self.safe else cells)
+            yield text.getvalue().encode("utf-8")
+            text.seek(0)
+            text.truncate()
+        yield text.getvalue().encode("utf-8")
+
+
+def delimiter_of(text: str) -> str:
+    """What stands between cells: one sign, or the word `tab`. ValueError for what cannot."""
+    sign = "\t" if text == "tab" else text
+    if len(sign) != 1 or not sign.isascii() or sign.isalnum() or sign in '"\r\n\0':
+        raise ValueError("write one sign, such as ; or |, or the word tab")
+    return sign
+
+
+def cell_writer(member: Field | Link) -> Callable[[Json], str]:
+    """How a value stands in a cell: null is nothing, a text is itself, whatever is left is JSON."""
+    if isinstance(member, Link):
+        return cell_of
+    if member.name == "_status":
+        return lambda value: STATUS_NAMES[value]
+    if member.kind.name == "scalar":
+        return scalar_cell
+    return (
+        cell_of
+        if member.kind.name in JSON_KINDS
+        else lambda value: text_cell(value) if isinstance(value, str) else cell_of(value)
+    )
+
+
+def cell_of(value: Json) -> str:
+    """A value as JSON, null as nothing."""
+    return "" if value is None else dump_json(value)
+
+
+def text_cell(text: str) -> str:
+    """A text in a cell. An empty cell is null, so the empty text is two quotation marks.
+
+    >>> [text_cell(text) for text in ("a", "", '"', '""')]
+    ['a', '""', '"', '\"\"\"']
+    >>> [text_of_cell(cell) for cell in ("a", '""', '"', '\"\"\"')]
+    ['a', '', '"', '""']
+    """
+    if text and (text[0] != '"' or text == '"' or text.strip('"')):
+        return text
+    return f'{text}"' if text else '""'
+
+
+def text_of_cell(cell: str) -> str:
+    """The opposite of `text_cell`, for a cell that is not empty. ApiError for what cannot be stored."""
+    if cell[0] == '"' and cell != '"' and not cell.strip('"'):
+        return cell[1:] if len(cell) > 2 else ""
+    return clean(cell)
+
+
+def scalar_cell(value: Json) -> str:
+    """A value of any kind in a cell: a text that would be read as something else is JSON."""
+    return value if isinstance(value, str) and value and _scalar_of(value) == value else cell_of(value)
+
+
+def without_formula(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula; a number stays one.
+
+    >>> [without_formula(cell) for cell in ("=1+1", "-5", "a")]
+    ["'=1+1", '-5', 'a']
+    """
+    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) and not NUMBER_TEXT.fullmatch(cell.lstrip("+-")) else cell
+
+
+# ---- in ----
+
+Numbered: TypeAlias = tuple[int, Draft | list[Violation]]
+"""What stands in a line of a file: a record, or what is wrong with it."""
+
+
+class Reader:
+    """Reads the records of a file for one table; `by` is the field that says which of them are there."""
+
+    def __init__(self, names: Names, by: str | None = None) -> None:
+        self.names, self.table = names, names.table
+        self.by = self.find_key(by) if by else None
+
+    def find_key(self, word: str) -> Field:
+        """The unique field of that name. ApiError."""
+        member = self.names.find(word) or self.names.refuse(word)
+        if not isinstance(member, Field) or not (member is self.table.id or (member,) in self.table.unique):
+            raise fail("refused", text=f"Records cannot be told apart by {word!r}: it is no unique field")
+        return member
+
+    def entries(self, source: Readable, form: str, delimiter: str = ",") -> Iterator[Numbered]:
+        """What a file in one of the `FORMATS` holds. ApiError, with a number before, for what ends the reading."""
+        if form == "csv":
+            return self.rows(source, delimiter)
+        return self.objects(json_lines(source) if form == "ndjson" else JsonItems(source))
+
+    def member(self, word: str) -> Field | Link | None:
+        """What a word means. A file has words for the id, and for the status where it may be set."""
+        if word in STATE_WORDS and word not in self.table.members:
+            return transferred(self.names).get(word)
+        return self.names.find(word, writing=True)
+
+    def may_set(self, member: Field | Link) -> bool:
+        """Whether a file may set a member."""
+        if isinstance(member, Link) and member.is_file:
+            return False
+        state = (self.table.id, self.table.system.get("_status"))  # found for those alone who may set them
+        return member in state or self.names.may_set(member)
+
+    def change(self, link: Link, value: Json) -> Change:
+        """The records that a link leads to, by their ids. ApiError."""
+
+        def item(key: Json) -> Item:
+            return Item(Key(link.target.id, read_key(key)))
+
+        if value is None:
+            return Change("replace", ())
+        if not link.many:
+            return Change("replace", (item(value),))
+        if not isinstance(value, list):
+            raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of ids, as [1,2]")
+        return Change("replace", read_items(value, item))
+
+    # -- CSV --
+
+    def rows(self, source: Readable, delimiter: str) -> Iterator[Numbered]:
+        """The records of comma-separated values, below a head."""
+        lines = csv.reader(text_lines(source), delimiter=delimiter, strict=True)
+        try:
+            columns = self.columns(next(lines, []))
+        except csv.Error as error:
+            raise fail("bad_body", (1,), reason=csv_reason(error)) from None
+        while True:
+            number = lines.line_num + 1
+            try:
+                cells = next(lines, None)
+            except csv.Error as error:
+                yield number, [Violation((), "bad_body", {"reason": csv_reason(error)})]
+                continue
+            if cells is None:
+                return
+            if cells:
+                yield number, read_cells(columns, cells)
+
+    def columns(self, head: Sequence[str]) -> list[CellReader]:
+        """The members that the head of a file names. ApiError, with the number of the line."""
+        faults, found = list[Violation](), list[CellReader]()
+        for word in head:
+            member = self.member(word)
+            if member is None:
+                params = {"name": word, "table": self.table.name, "hint": did_you_mean(word, self.names.known())}
+                faults.append(Violation((word,), "unknown_field", params))
+            elif not self.may_set(member):
+                faults.append(Violation((word,), "read_only"))
+            elif column_of(member) in (column.member for column in found):
+                faults.append(Violation((word,), "twice"))
+            else:
+                found.append(CellReader(word, column_of(member), self.reader_of(member)))
+        if not head:
+            faults.append(Violation((), "bad_body", {"reason": "it is empty; the first line names the fields"}))
+        if faults:
+            raise ApiError(faults[0].rule, *faults).below(1)
+        return found
+
+    def reader_of(self, member: Field | Link) -> Callable[[str], Any]:
+        """The reader of a cell that is not empty; it raises BadValue or ApiError."""
+        if isinstance(member, Link):
+            return key_of_cell if member.key else lambda cell: self.change(member, json_of_cell(cell))
+        if member is self.table.id:
+            return key_of_cell
+        if member.name == "_status":
+            return status_of
+        if member.kind.name in JSON_KINDS:
+            return lambda cell: member.parse_json(json_of_cell(cell))
+        if member.kind.name == "scalar":
+            return lambda cell: member.kind.parse_text(clean(cell))
+        if member.kind.is_text or member.kind.name == "password":
+            return text_of_cell
+        return functools.lru_cache(REMEMBERED_CELLS)(member.kind.parse_text)  # numbers and dates come again and again
+
+    # -- JSON --
+
+    def objects(self, values: Iterable[tuple[int, Json]]) -> Iterator[Numbered]:
+        """The records of JSON objects."""
+        for number, value in values:
+            if isinstance(value, ApiError):
+                yield number, list(value.violations)
+            elif not isinstance(value, dict):
+                yield number, [Violation((), "bad_body", {"reason": "write an object, as {...}"})]
+            else:
+                yield number, self.read_object(value)
+
+    def read_object(self, value: dict[str, Json]) -> Draft | list[Violation]:
+        """The record in an object, or what is wrong with it."""
+        line, faults = dict[Field | Link, Any](), list[Violation]()
+        words = [word for word in STATE_WORDS if word in value and word not in self.table.members]
+        for word in words:
+            member = self.member(word)
+            try:
+                if isinstance(member, Field) and value[word] is not None:
+                    line[member] = status_of(value[word]) if word == "_status" else member.parse_json(value[word])
+            except BadValue as error:
+                faults.append(bad_value(word, value[word], error))
+        rest = {word: part for word, part in value.items() if word not in words or not self.member(word)}
+        read = read_values(self.names, rest, self.change)
+        faults += read.faults
+        for link, change in read.links.items():
+            if link.is_file:
+                faults.append(Violation((link.name,), "read_only"))
+            line[column_of(link)] = first_key(change) if link.key else change
+        return faults or line | dict(read.fields)
+
+
+class CellReader(NamedTuple):
+    """One column of a file: its name, what it sets, and the reader of its cells."""
+
+    name: str
+    member: Field | Link
+    read: Callable[[str], Any]
+
+    def faults(self, cell: str) -> Iterator[Violation]:
+        """What is wrong with a cell."""
+        try:
+            if cell:
+                self.read(cell)
+        except BadValue as error:
+            yield bad_value(self.name, cell, error)
+        except ApiError as error:
+            yield from error.below(self.name).violations
+
+
+def read_cells(columns: Sequence[CellReader], cells: Sequence[str]) -> Draft | list[Violation]:
+    """The record in the cells of a line, or what is wrong with it."""
+    if len(cells) != len(columns):
+        return [Violation((), "bad_body", {"reason": f"it has {len(cells)} cells, the first line {len(columns)}"})]
+    try:
+        return {member: read(cell) if cell else None for (_, member, read), cell in zip(columns, cells, strict=True)}
+    except (BadValue, ApiError):
+        return [fault for column, cell in zip(columns, cells, strict=True) for fault in column.faults(cell)]
+
+
+def column_of(member: Field | Link) -> Field | Link:
+    """What a file sets for a member: of a link its column, where it has one."""
+    return member.key if isinstance(member, Link) and member.key else member
+
+
+def first_key(change: Change) -> SqlValue:
+    """The id that an own link leads to."""
+    return next((item.key.value for item in change.items or () if item.key), None)
+
+
+def key_of_cell(cell: str) -> SqlValue:
+    """The id in a cell. BadValue."""
+    return KINDS["id"].parse_json(KINDS["id"].parse_text(cell))
+
+
+def read_key(value: Json) -> SqlValue:
+    """An id. ApiError `bad_value`."""
+    try:
+        return KINDS["id"].parse_json(value)
+    except BadValue as error:
+        raise fail("bad_value", (), value=dump_json(value)[:100], expected=error) from None
+
+
+def bad_value(name: str, value: Json, error: BadValue) -> Violation:
+    """The violation for a value that a kind cannot read."""
+    return Violation((name,), "bad_value", {"value": dump_json(value)[:100], "expected": error})
+
+
+def clean(text: str) -> str:
+    """A text of a cell. ApiError for what cannot be stored."""
+    if "\0" in text:
+        check_text(text)
+    return text
+
+
+def json_of_cell(cell: str) -> Json:
+    """The JSON value in a cell. BadValue."""
+    try:
+        return read_json(cell)
+    except ApiError:
+        raise BadValue("JSON") from None
+
+
+def status_of(word: Json) -> int:
+    """The number of a status. BadValue."""
+    if word not in STATUS_NAMES:
+        raise BadValue(f"one of {', '.join(STATUS_NAMES)}")
+    return STATUS_NAMES.index(word)
+
+
+def csv_reason(error: csv.Error) -> str:
+    """What the reader of CSV says, in words for people."""
+    known = {
+        "unexpected end of data": "a quotation mark is not closed",
+        "new-line character seen": "a line ends with a carriage return alone",
+    }
+    return next((text for start, text in known.items() if str(error).startswith(start)), str(error))
+
+
+class Loader:
+    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
+
+    def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
+        self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
+        self.events: list[Event] = []
+        self.awaited: list[tuple[Link, int, Trail]] = []
+        self.created = self.changed = 0
+
+    def load(self, op: Load) -> list[Violation]:
+        """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`.
+
+        Strangers are asked who they are, whatever the line.
+        """
+        guard_load(op.table, op.by, self.origin)
+        faults, waiting = list[Violation](), [dict(op.lines)]
+        while waiting:
+            lines = waiting.pop()
+            try:
+                self.attempt(dataclasses.replace(op, lines=lines))
+            except ApiError as error:
+                if error.status >= 500 or error.code == "unauthenticated":
+                    raise
+                bad = {fault.path[0] for fault in error.violations if fault.path} & lines.keys()
+                if bad:
+                    faults += [fault for fault in error.violations if fault.path and fault.path[0] in bad]
+                    waiting += [rest] if (rest := {it: lines[it] for it in lines if it not in bad}) else []
+                elif len(lines) == 1:
+                    faults += error.below(*lines).violations
+                else:
+                    waiting += halves(lines)  # none is named
+        return faults
+
+    def attempt(self, op: Load) -> None:
+        """Do a `Load` whole, or nothing of it. ApiError."""
+        writer = self.make_writer()
+        writer.connection.execute("savepoint load")
+        try:
+            created, changed = writer.load(op)
+            writer.finish()
+        except ApiError:
+            writer.connection.execute("rollback to load")
+            raise
+        finally:
+            if writer.connection.in_transaction:  # SQLite may have rolled back by itself
+                writer.connection.execute("release load")
+        self.created, self.changed = self.created + created, self.changed + changed
+        self.events += writer.events() if self.keeps_events else []
+        self.awaited += writer.awaited
+
+    def finish(self) -> None:
+        """The last look before the commit. ApiError for links that have waited in vain."""
+        writer = self.make_writer()
+        for link, target, trail in self.awaited:
+            if writer.find(link.target, Key(link.target.id, target)) is None:
+                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+        writer.refuse_faults()
+
+
+def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
+    """Lines in two parts, the later one first."""
+    items, middle = list(lines.items()), len(lines) // 2
+    return [dict(items[middle:]), dict(items[:middle])]
+
+
+@contextlib.contextmanager
+def loading(
+    store: Store, actor: Actor, dialect: str, seconds: float = math.inf, kind: type[Bulk] = Bulk
+) -> Iterator[Loader]:
+    """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
+    origin = origin_of(store.schema, actor, dialect, store.moment())
+    with store.database.write_lock:
+        with store.database.writing(seconds) as connection:
+            deadline = store.database.deadlines[id(connection)]
+
+            def make_writer() -> Bulk:
+                writer = kind(connection, origin, store.password_cost)
+                writer.deadline = deadline
+                return writer
+
+            loader = Loader(make_writer, origin, bool(store.listeners))
+            yield loader
+            loader.finish()
+        store.publish(loader.events)
+
+
+class _Undone(Exception):
+    """Raised in a transaction that is not to be kept."""
+
+
+@dataclass
+class Report:
+    """What became of an import: lines read, records made and changed, lines that are wrong and the first reasons."""
+
+    read: int = 0
+    created: int = 0
+    changed: int = 0
+    bad: int = 0
+    faults: list[Violation] = field(default_factory=list)
+    undone: bool = False
+
+    def add(self, number: int | str, faults: Iterable[Violation]) -> None:
+        """Count a line that is wrong, and keep the reasons while there are few."""
+        self.bad += 1
+        self.faults += [fault.below(number) for fault in faults][: max(0, MAX_VIOLATIONS - len(self.faults))]
+
+
+@dataclass
+class Import:
+    """The way of records from a file into a table, in one transaction, or in one for every `batch` lines.
+
+    With a line that is wrong nothing is kept, unless `skip_errors` leaves it out; what an earlier batch has brought
+    stays. `dry_run` keeps nothing. `on_progress` gets the number of lines read so far.
+    """
+
+    reader: Reader
+    open: Callable[[], contextlib.AbstractContextManager[Loader]]
+    batch: int = sys.maxsize
+    skip_errors: bool = False
+    dry_run: bool = False
+    on_progress: Callable[[int], None] = lambda read: None
+    report: Report = field(default_factory=Report)
+
+    def run(self, entries: Iterable[Numbered]) -> Report:
+        """Take all entries over. ApiError for what is not the fault of a line."""
+        report, rest, more = self.report, self.readable(entries), True
+        while more:
+            loader = None
+            try:
+                with self.open() as loader:
+                    more = self.take(loader, rest)
+                    if report.undone or self.dry_run:
+                        raise _Undone
+            except _Undone:
+                pass
+            except ApiError as error:
+                if not (error.status < 500 and self.note(error.violations)):
+                    raise
+                report.undone = True
+            if loader and not report.undone:
+                report.created, report.changed = report.created + loader.created, report.changed + loader.changed
+        return report
+
+    def readable(self, entries: Iterable[Numbered]) -> Iterator[Numbered]:
+        """The entries; what ends the reading is the last of them, and undoes all."""
+        try:
+            yield from entries
+        except ApiError as error:
+            if error.status >= 500 or not self.note(error.violations):
+                raise
+            self.report.undone = True
+
+    def note(self, faults: Sequence[Violation]) -> int:
+        """Add what is wrong with numbered lines to the report; gives their number."""
+        lines: dict[int | str, list[Violation]] = {}
+        for fault in faults:
+            if fault.path and isinstance(fault.path[0], int):
+                lines.setdefault(fault.path[0], []).append(fault._replace(path=fault.path[1:]))
+        for number, found in lines.items():
+            self.report.add(number, found)
+        return len(lines)
+
+    def take(self, loader: Loader, entries: Iterator[Numbered]) -> bool:
+        """Load the entries of one batch; False when there are no more."""
+        left, by = self.batch, self.reader.by
+        while left:
+            wanted = min(left, LOAD_SIZE)
+            part = list(itertools.islice(entries, wanted))
+            lines = dict[int, Draft]()
+            for number, entry in part:
+                if isinstance(entry, list):
+                    self.report.add(number, entry)
+                elif by and entry.get(by) is None:
+                    self.report.add(number, [Violation((by.name,), "required")])
+                else:
+                    lines[number] = entry
+            self.note(loader.load(Load(self.reader.table, lines, by)))
+            self.report.undone |= bool(self.report.bad) and not self.skip_errors
+            self.report.read, left = self.report.read + len(part), left - len(part)
+            self.on_progress(self.report.read)
+            if len(part) < wanted:
+                return False
+        return True
+
+
+# ---- made up ----
+
+MADE_TRIES = 100
+MADE_LINKS = 10_000
+MADE_DAYS = (date(2000, 1, 1).toordinal(), date(2025, 12, 31).toordinal())
+FIRST_NAMES = "Ada Ben Clara David Emma Felix Greta Hanna Ida Jonas Karin Leo Maria Nina Otto Paula Rosa Simon Tom Vera"
+LAST_NAMES = (
+    "Adler Bauer Conti Dahl Ek Fischer Grant Huber Ito Jensen Kowalski Lang Moreau Novak Olsen Perez Rossi Vogt"
+)
+CITIES = (
+    "Antwerp Basel Cork Dresden Espoo Florence Graz Hamburg Innsbruck Krakow Lyon Malmo Nantes Oslo Porto Riga Turin"
+)
+COUNTRIES = "Austria Belgium Denmark Finland France Germany Ireland Italy Norway Poland Portugal Spain Sweden"
+WORDS = (
+    "amber answer autumn bridge candle circle copper corner evening field garden harbour island journey kitchen lantern"
+    " letter meadow morning mountain number orchard paper pocket quiet river season shadow silver station stone summer"
+    " table thread valley village water window winter yellow"
+)
+MADE_TEXTS: tuple[tuple[str, str], ...] = (
+    (r"e?mail", "{first}.{last}{n}@mail.example"),
+    (r"phone|mobile|telefon|fax", "+49 30 {n:07}"),
+    (r"first_?name|given|vorname", "{First}"),
+    (r"last_?name|surname|family|nachname", "{Last}"),
+    (r"user_?name|login|nick", "{first}{n}"),
+    (r"city|town|^ort$|stadt", "{City}"),
+    (r"country|^land$", "{Country}"),
+    (r"street|strasse|address|adresse", "{Word} Street {small}"),
+    (r"zip|postal|postcode|plz", "{n:05}"),
+    (r"url|website|homepage|uri", "https://{word}.example/{n}"),
+    (r"code|sku|number|^nr$|nummer", "{AB}-{n:04}"),
+    (r"currency|waehrung", "EUR"),
+    (r"descr|body|text|comment|note|content|summary|abstract", "{Word} {word} {word} {word} {word} {word} {word}."),
+    (r"company|firma|organi[sz]ation", "{Last} {Word}"),
+    (r"author|person|owner|contact|customer|kunde|mitarbeiter|employee", "{First} {Last}"),
+)
+"""What a text may be by the name of its field, or of its table where the field is a `name`."""
+PEOPLE = re.compile(
+    r"people|person|user|contact|customer|kunde|kontakt|author|employee|member|mitarbeiter", re.IGNORECASE
+)
+
+
+class Maker:
+    """Makes up records of a table that keep its rules; with the same seed and the same links always the same ones.
+
+    `keys` are the ids of the records that each link may lead to.
+    """
+
+    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[int]]) -> None:
+        self.table, self.keys = table, {link: list(found) for link, found in keys.items()}
+        self.random = random.Random(f"{seed}:{table.name}")  # noqa: S311 - nothing here is a secret
+        self.names = OwnNames(table, Manner("file"))
+        self.taken: dict[tuple[Field, ...], set[Json]] = {columns: set() for columns in table.unique}
+
+    def entries(self, count: int) -> Iterator[Numbered]:
+        """So many records. ApiError where the rules leave no room."""
+        for number in range(1, count + 1):
+            yield number, self.draft()
+
+    def draft(self) -> Draft:
+        """One record, drawn again until it keeps the rules."""
+        faults: list[Violation] = []
+        for _ in range(MADE_TRIES):
+            draft = self.links()
+            draft.update((column, self.value(column)) for column in self.columns())
+            faults = self.faults(draft)
+            if not faults:
+                return draft
+        raise fail("refused", text=f"No records can be made up for {self.table.name!r}: {faults[0].message()}")
+
+    def columns(self) -> Iterator[Field]:
+        """The fields that are filled in: not what the server gives by itself."""
+        order = self.table.sort.field if self.table.sort else None
+        end = self.table.validity[1] if self.table.validity else None
+        return (column for column in self.table.fields.values() if column not in (order, end))
+
+    def faults(self, draft: Draft) -> list[Violation]:
+        """What is wrong with a draft; when it is right its unique values are taken."""
+        record = {
+            name: _shown(column, value)  # type: ignore[arg-type]
+            for name, column in self.table.fields.items()
+            if (value := draft.get(column)) is not None
+        }
+        record |= {link.name: draft[link.key] for link in self.keys if link.key and draft.get(link.key) is not None}
+        found = schema_violations(self.table, record, (), (set(), set()))
+        groups = {columns: dump_json([draft.get(it) for it in columns]) for columns in self.taken}
+        groups = {columns: text for columns, text in groups.items() if all(draft.get(it) is not None for it in columns)}
+        found += [Violation((it[0].name,), "unique") for it, text in groups.items() if text in self.taken[it]]
+        for columns, text in groups.items() if not found else ():
+            self.taken[columns].add(text)
+        return found
+
+    def links(self) -> dict[Field | Link, Any]:
+        """The links of a record; some have none."""
+        found: dict[Field | Link, Any] = {}
+        for link, keys in self.keys.items():
+            if link.key:
+                is_free = link.required or self.random.random() < 0.8
+                found[link.key] = self.random.choice(keys) if keys and is_free else None
+                if link.exclusive and found[link.key]:
+                    keys.remove(found[link.key])
+            else:
+                least = link.schema.get("minItems", 0)
+                few = self.random.sample(keys, min(len(keys), self.random.randint(least, least + 3)))
+                found[link] = Change("replace", tuple(Item(Key(link.target.id, key)) for key in few))
+        return found
+
+    def value(self, column: Field) -> SqlValue:
+        """A value for a field, as it is stored; some that are not needed are null."""
+        if not column.required and column is not self.table.label and self.random.random() < 0.1:
+            return None
+        return column.parse_json(self.drawn(column.schema, column.name, column.kind.name))
+
+    def drawn(self, schema: Mapping[str, Json], name: str, kind: str = "") -> Json:
+        """A JSON value for a schema."""
+        known = schema.get("enum") or schema.get("examples") or ([schema["const"]] if "const" in schema else [])
+        known = [value for value in known if value is not None]
+        if known:
+            return self.random.choice(known)
+        types = schema.get("type", "object")
+        types = [types] if isinstance(types, str) else [word for word in types if word != "null"]
+        draw: Mapping[str, Callable[[], Json]] = {
+            "integer": lambda: self.integer(schema, name),
+            "number": lambda: self.number(schema),
+            "boolean": lambda: self.random.random() < 0.5,
+            "array": lambda: self.array(schema, name),
+            "string": lambda: self.text(schema, name, kind),
+        }
+        return draw.get(types[0] if types else "", lambda: self.item(schema))()
+
+    def bounds(self, schema: Mapping[str, Json], least: float, most: float, step: float) -> tuple[float, float]:
+        """The limits of a number by its schema, else as they are usual."""
+        low = schema.get("minimum", schema["exclusiveMinimum"] + step if "exclusiveMinimum" in schema else None)
+        high = schema.get("maximum", schema["exclusiveMaximum"] - step if "exclusiveMaximum" in schema else None)
+        low = min(least, high) if low is None and high is not None else least if low is None else low
+        return low, max(low, low + most - least) if high is None else high
+
+    def integer(self, schema: Mapping[str, Json], name: str) -> int:
+        """A whole number within its rules."""
+        usual = (1980, 2025) if "year" in name.lower() else (18, 90) if name.lower() in ("age", "alter") else (0, 1000)
+        low, high = self.bounds(schema, *usual, 1)
+        step = schema.get("multipleOf", 1)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        return int(self.random.randint(first, max(first, last)) * step)
+
+    def number(self, schema: Mapping[str, Json]) -> float:
+        """A number within its rules, with two digits where that goes."""
+        step = schema.get("multipleOf", 0.01)
+        low, high = self.bounds(schema, 0, 1000, step)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        value = self.random.randint(first, last) * step if first <= last else self.random.uniform(low, high)
+        return value if "multipleOf" in schema else round(value, 2) if low <= round(value, 2) <= high else value
+
+    def array(self, schema: Mapping[str, Json], name: str) -> list[Json]:
+        """A list without an item twice."""
+        least, most = schema.get("minItems", 0), schema.get("maxItems", 3)
+        items = schema.get("items", {"type": "string"})
+        drawn = [self.drawn(items, name) for _ in range(self.random.randint(least, max(least, most)) * 2)]
+        different = list({dump_json(item): item for item in drawn}.values())
+        return different[: max(least, min(most, len(drawn) // 2))]
+
+    def item(self, schema: Mapping[str, Json]) -> Json:
+        """An object with its properties; one of ours where nothing is said of it."""
+        properties: Mapping[str, Json] = schema.get("properties", {"note": {"type": "string"}})
+        return {name: self.drawn(part, name) for name, part in properties.items() if isinstance(part, Mapping)}
+
+    # -- texts --
+
+    def text(self, schema: Mapping[str, Json], name: str, kind: str) -> str:
+        """A text that looks like what its field is called, within its rules."""
+        if "pattern" in schema:
+            return self.matching(schema["pattern"])
+        form, moment = schema.get("format"), self.moment()
+        forms = {
+            "date": f"{moment:%Y-%m-%d}",
+            "date-time": f"{moment:%Y-%m-%dT%H:%M:%S}Z",
+            "time": f"{moment:%H:%M:%S}",
+            "uuid": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
+            "email": self.formed("{first}.{last}{n}@mail.example"),
+            "uri": self.formed("https://{word}.example/{n}"),
+        }
+        if form in forms:
+            return forms[form]
+        text = self.formed(self.template(name))
+        while len(text) < schema.get("minLength", 0):
+            text += f" {self.word(WORDS)}"
+        return text[: schema.get("maxLength", len(text))].rstrip() if kind != "uri" else text
+
+    def moment(self) -> datetime:
+        """A moment in the last years."""
+        day = datetime.combine(date.fromordinal(self.random.randint(*MADE_DAYS)), datetime.min.time(), UTC)
+        return day + timedelta(seconds=self.random.randrange(86_400))
+
+    def template(self, name: str) -> str:
+        """What a text may be by the name of its field."""
+        if name.lower() in ("name", "display_name", "full_name") and PEOPLE.search(self.table.name):
+            return "{First} {Last}"
+        return next((form for words, form in MADE_TEXTS if re.search(words, name, re.IGNORECASE)), "{Word} {word} {n}")
+
+    def word(self, words: str) -> str:
+        """One of some words."""
+        return self.random.choice(words.split())
+
+    def formed(self, template: str) -> str:
+        """A template, filled."""
+        first, last, word = self.word(FIRST_NAMES), self.word(LAST_NAMES), self.word(WORDS)
+        parts = {"first": first.lower(), "last": last.lower(), "First": first, "Last": last, "word": word}
+        numbers = {"n": self.random.randrange(100_000), "small": self.random.randrange(1, 200)}
+        places = {"City": self.word(CITIES), "Country": self.word(COUNTRIES), "Word": self.word(WORDS).title()}
+        return template.format(
+            **parts, **numbers, **places, AB="".join(self.random.choices(string.ascii_uppercase, k=2))
+        )
+
+    def matching(self, pattern: str) -> str:
+        """A text that a simple regular expression matches: signs, classes, groups, choices, numbers of them."""
+        try:
+            return "".join(self.parts(re_parser.parse(pattern)))
+        except (re.error, KeyError):
+            raise fail("refused", text=f"No text can be made up for the pattern {pattern!r}: give examples") from None
+
+    def parts(self, parsed: Iterable[tuple[Any, Any]]) -> Iterator[str]:
+        """The parts of a text for the parts of an expression. KeyError for what is not simple."""
+        for code, value in parsed:
+            match str(code):
+                case "LITERAL":
+                    yield chr(value)
+                case "ANY":
+                    yield self.random.choice(string.ascii_letters)
+                case "IN":
+                    yield self.random.choice([sign for part in value for sign in class_signs(*part)])
+                case "MAX_REPEAT" | "MIN_REPEAT":
+                    least, most, inner = value
+                    for _ in range(self.random.randint(least, min(int(most), least + 8))):
+                        yield from self.parts(inner)
+                case "SUBPATTERN":
+                    yield from self.parts(value[-1])
+                case "BRANCH":
+                    yield from self.parts(self.random.choice(value[1]))
+                case "AT":
+                    pass
+                case other:
+                    raise KeyError(other)
+
+
+def link_keys(store: Store, table: Table) -> dict[Link, list[int]]:
+    """The ids that made-up links may lead to."""
+    links = [link for link in table.links.values() if is_own(link)]
+    page, found = Page(MADE_LINKS), dict[Link, list[int]]()
+    for link in links:
+        order = (Sort(Path((), link.target.id)),)
+        rows = store.run(Select(link.target, Const(None), sort=order, page=page)).rows
+        found[link] = [row.key for row in rows]
+    return found
+
+
+def class_signs(code: object, value: Any) -> str:
+    """The signs of a part of a class in a regular expression. KeyError for what is not simple."""
+    match str(code):
+        case "LITERAL":
+            return chr(value)
+        case "RANGE":
+            return "".join(map(chr, range(value[0], value[1] + 1)))
+        case _:
+            classes = {"CATEGORY_DIGIT": string.digits, "CATEGORY_SPACE": " "}
+            return {**classes, "CATEGORY_WORD": f"{string.ascii_letters}{string.digits}_"}[str(value)]
 
 
 # ======================================================================================================================
@@ -12499,6 +13801,10 @@ class Pages(Dialect):
         """Whether an error at this address is shown as a page."""
         return any(f"{request.path}/".startswith(f"{base}/") for base in self.bases)
 
+    def status(self, error: ApiError) -> int:
+        """The status of an error."""
+        return 404 if error.code == "unknown_table" else error.status
+
     def failure(self, request: Request, error: ApiError) -> Reply:
         """An error as a page; who is not signed in is asked to."""
         headers = error.headers
@@ -12506,8 +13812,8 @@ class Pages(Dialect):
             if request.wants_html() and request.header("Authorization") is None:
                 query = f"?{request.query}" if request.query and request.method in ("GET", "HEAD") else ""
                 return self.redirect(request, "/login?" + urlencode({"next": quote(request.path) + query}))
-            headers += (("WWW-Authenticate", 'Basic realm="minirest", charset="UTF-8"'),)
-        status = 404 if error.code == "unknown_table" else error.status
+            headers += (CHALLENGE,)
+        status = self.status(error)
         said = (note(sentence(self.message(fault)), bad=True) for fault in error.violations)
         return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
 
@@ -13360,11 +14666,13 @@ def choice(
 class _ListQuery:
     """The parameters of a list of records, read one by one; empty ones are none."""
 
+    order_words: ClassVar[tuple[str, ...]] = ("sort", "page", "done")
+
     def __init__(self, pages: Pages, request: Request, names: Names, parent: Parent | None) -> None:
         self.pages, self.names, self.table, self.parent = pages, names, names.table, parent
         self.columns = list_columns(names)
         self.filters = {f"filter[{member.name}]": member for member in self.columns if self.is_filterable(member)}
-        allowed = ["search", "sort", "page", "done", *self.filters]
+        allowed = ["search", *self.order_words, *self.filters]
         allowed += ["archived"] if self.table.archive and not parent else []
         allowed += ["validity"] if self.table.validity and not parent else []
         self.given = {name: value for name, value in pages.parameters(request, *allowed).items() if value}
@@ -13576,6 +14884,12 @@ class _ListQuery:
         )
 
 
+class _ExportQuery(_ListQuery):
+    """The parameters of an export: a list without an end is in the order of the ids."""
+
+    order_words = ("spreadsheet",)
+
+
 def done_note(given: Mapping[str, str]) -> Html | None:
     """What has been done just before, as the address says."""
     if "done" not in given:
@@ -13622,12 +14936,21 @@ class Lists(Pages):
         self.reading(request)
         names = self.names(self.find_table(table))
         address = f"/browse/{names.table.name}"
-        about = names.table.schema.get("description")
-        new = None
+        about, query = names.table.schema.get("description"), _ListQuery(self, request, names, None)
+        links = {}
         if self.rights.allows(names.table, "create"):
-            new = element("a", "New record", href=f"{address}/new", class_="button main")
-        top = fragment(element("p", str(about), class_="quiet") if about else None, element("p", new, class_="bar"))
-        return self.show_list(request, names.table.title, top, _ListQuery(self, request, names, None))
+            links = {"New record": f"{address}/new", "Import": f"{address}/import"}
+        for name, end in (("CSV", "csv?"), ("CSV for spreadsheets", "csv?spreadsheet=yes&"), ("NDJSON", "ndjson?")):
+            chosen = query.address(sort=None, page=None).removeprefix("?")
+            links[name] = f"{address}/export.{end}{chosen}".rstrip("?&")
+        buttons = [
+            element("a", name, href=link, class_="button main" if name == "New record" else "button")
+            for name, link in links.items()
+        ]
+        top = fragment(
+            element("p", str(about), class_="quiet") if about else None, element("p", *buttons, class_="bar")
+        )
+        return self.show_list(request, names.table.title, top, query)
 
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """`/browse/<table>/<id>/links/<link>`: the records that a link leads to."""
@@ -13655,6 +14978,147 @@ class Lists(Pages):
         done = done_note(query.given)
         content = fragment(done, top, query.form(request.path), table if outcome.rows else nothing, query.pager(total))
         return self.show(request, title, content)
+
+
+class Transfers(Pages):
+    """Records of a table as a file, and from a file: by a program, and by a form."""
+
+    bases = ()
+    takes_files = True
+    media_types: ClassVar[Mapping[str, str]] = {
+        "text/csv": "csv",
+        "application/x-ndjson": "ndjson",
+        "application/ndjson": "ndjson",
+        "application/jsonl": "ndjson",
+    }
+    import_words: ClassVar[tuple[str, ...]] = ("upsert_by", "delimiter", "skip_errors", "dry_run")
+
+    def routes(self) -> Iterator[Route]:
+        yield Route(ALL_METHODS, "/browse/<table>/export.<form:re:csv|ndjson>", self.of_export)
+        for end in ("", "/"):
+            yield Route(ALL_METHODS, f"/browse/<table>/import{end}", self.of_import)
+
+    # -- out --
+
+    def of_export(self, request: Request, table: str, form: str) -> Reply:
+        """`/browse/<table>/export.csv` and `.ndjson`: all records of a list."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        names = self.names(self.find_table(table))
+        query = _ExportQuery(self, request, names, None)
+        safe = query.one_of("spreadsheet", ("yes", "no"), "no") == "yes"
+        export = Export(names, functools.partial(self.run, request), safe=safe)
+        export.where, export.scope = query.where(), query.scope()
+        pieces = export.pieces(form)
+        first = next(pieces, b"")  # what is refused is so before anything is sent
+        headers = (("Content-Disposition", disposition(f"{names.table.name}.{form}")),)
+        return Reply(200, b"", headers, FORMATS[form], Stream(None, itertools.chain([first], pieces)))
+
+    # -- in --
+
+    def of_import(self, request: Request, table: str) -> Reply:
+        """`/browse/<table>/import`: a form for a file; and the import, of the form or of a bare body."""
+        found = self.find_table(table)
+        if not self.rights.allows(found, "create"):
+            raise refusal(request.actor)
+        match request.method:
+            case "GET" | "HEAD":
+                self.parameters(request)
+                return self.show_import(request, found)
+            case "POST" if request.is_multipart:
+                return self.import_form(request, found)
+            case "POST":
+                return self.import_body(request, found)
+            case _:
+                raise not_allowed(request, "GET, HEAD, POST")
+
+    def import_body(self, request: Request, table: Table) -> Reply:
+        """The records in a body; what is wrong is JSON, with the numbers of lines."""
+        self.services.may_write(request)
+        given = self.parameters(request, *self.import_words)
+        form = self.media_types.get(request.media_type)
+        if form is None:
+            raise fail("media_type", value=request.media_type, allowed="text/csv or application/x-ndjson")
+        source = Excerpt(request.environ["wsgi.input"], request.length(request.limits.upload))
+        report = self.load(request, table, given, (source, form))
+        said = [{"line": fault.path[0], **self.told(fault._replace(path=fault.path[1:]))} for fault in report.faults]
+        counts = {name: getattr(report, name) for name in ("read", "created", "changed", "bad")}
+        return json_reply(dump_json({**counts, "errors": said}), 400 if report.undone else 200)
+
+    def owns(self, request: Request) -> bool:
+        """Whether a program has sent a bare body, whose errors are JSON."""
+        is_bare = request.method == "POST" and not request.is_multipart
+        return is_bare and re.fullmatch(r"/browse/[^/]+/import/?", request.path) is not None
+
+    def failure(self, request: Request, error: ApiError) -> Reply:
+        """An error without a line."""
+        said = [{"line": None, **self.told(fault)} for fault in error.violations]
+        headers = error.headers + ((CHALLENGE,) if error.code == "unauthenticated" else ())
+        return json_reply(dump_json({"errors": said}), self.status(error), headers)
+
+    def told(self, fault: Violation) -> dict[str, Json]:
+        """One thing that is wrong, as data."""
+        field_name = ".".join(map(str, fault.path)) or None
+        return {"field": field_name, "rule": fault.rule, "message": fault.message()}
+
+    def load(self, request: Request, table: Table, given: Mapping[str, str], file: tuple[Readable, str]) -> Report:
+        """Import a file, given with its form, as the parameters say."""
+        flags = [given.get(name, "no") for name in ("skip_errors", "dry_run")]
+        for name, flag in zip(("skip_errors", "dry_run"), flags, strict=True):
+            if flag not in ("yes", "no"):
+                raise fail("bad_parameter", name=name, value=flag[:100], reason="write yes or no")
+        try:
+            delimiter = delimiter_of(given.get("delimiter") or ",")
+        except ValueError as error:
+            raise fail("bad_parameter", name="delimiter", value=given["delimiter"][:100], reason=error) from None
+        store = self.services.store
+        opening = functools.partial(loading, store, request.actor, self.name, STATEMENT_TIMEOUT_SECONDS)
+        reader = Reader(self.names(table), given.get("upsert_by") or None)
+        work = Import(reader, opening, skip_errors=flags[0] == "yes", dry_run=flags[1] == "yes")
+        return work.run(reader.entries(*file, delimiter))
+
+    def import_form(self, request: Request, table: Table) -> Reply:
+        """The records in the file of a form."""
+        given = self.entries(self.read_form(request), *self.import_words)
+        upload = read_form(request).files.get(("file",))
+        if upload is None:
+            return self.show_import(request, table, [note("Choose a file.", bad=True)], 422)
+        end = FilePath(upload.name).suffix.lower()
+        form = "ndjson" if end in (".ndjson", ".jsonl") else "csv"
+        upload.source.seek(upload.start)
+        report = self.load(request, table, given, (Excerpt(upload.source, upload.size), form))
+        faults = [f"Line {it.path[0]}: {it._replace(path=it.path[1:]).message()}" for it in report.faults]
+        notes = [note(sentence(text), bad=True) for text in faults[:SHOWN_FAULTS]]
+        done = f"{report.read:,} lines read, {report.created:,} records made, {report.changed:,} changed"
+        if report.undone:
+            done = (
+                "Nothing is written"
+                if report.bad <= len(notes)
+                else f"Nothing is written: {report.bad:,} lines are wrong"
+            )
+        notes.insert(0, note(sentence(done), bad=report.undone))
+        return self.show_import(request, table, notes, 422 if report.undone else 200)
+
+    def show_import(self, request: Request, table: Table, notes: Sequence[Html] = (), status: int = 200) -> Reply:
+        """The form."""
+        unique = [(name, column.title) for name, column in table.fields.items() if (column,) in table.unique]
+        unique = [(name, title) for name, title in unique if self.names(table).find(name)]
+        options = [("", "makes a new record"), ("id", "changes the record with its id")]
+        options += [(name, f"changes the record with its {title}") for name, title in unique]
+        file = element("input", type="file", name="file", id="field-file", required=True, accept=".csv,.ndjson,.jsonl")
+        form = self.form(
+            request,
+            f"/browse/{table.name}/import",
+            labelled(
+                "A file of CSV or NDJSON", file, "file", element("small", "UTF-8; the first line of CSV has names.")
+            ),
+            labelled("Each line", choice("upsert_by", options, [""]), "upsert_by"),
+            element("button", "Import", class_="main"),
+            class_="sheet",
+            enctype="multipart/form-data",
+        )
+        back = element("p", element("a", f"Back to {table.title}", href=f"/browse/{table.name}"))
+        return self.show(request, f"Import into {table.title}", fragment(*notes, back, form), status)
 
 
 # ======================================================================================================================
@@ -14468,7 +15932,7 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
-PAGES: tuple[type[Pages], ...] = (Door, Lists, Editor, Records)
+PAGES: tuple[type[Pages], ...] = (Door, Transfers, Lists, Editor, Records)
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "private, no-cache"),
@@ -14899,7 +16363,8 @@ class Application:
 def headers_of(reply: Reply, number: str) -> list[tuple[str, str]]:
     """The headers of an answer to the request with an id; no client is believed about that."""
     has_body = reply.status not in (101, 204, 304)
-    headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
+    headers = [("Content-Type", reply.content_type)] if has_body else []
+    headers += [("Content-Length", str(reply.length))] if has_body and reply.length is not None else []
     own = {name for name, _ in reply.headers}
     return [
         *headers,
@@ -16954,9 +18419,7 @@ def check_database(schema: Schema, path: str) -> int:
     """Check a file and print what the schema would change in it; the exit code is that of a start with it."""
     with only_reading(path) as connection:
         check_ours(connection)
-        found = connection.execute("pragma integrity_check").fetchone()[0]
-        if found != "ok":
-            raise UsageError(f"{path}: the file is damaged: {found}; restore a copy", 1)
+        check_whole(connection, path)
     steps = migrate(schema, path)
     print(f"{path}: whole" + ("" if steps else ", and as the schema file says"))
     for step in steps:
@@ -16993,11 +18456,283 @@ def migrate_command(arguments: Sequence[str]) -> int:
     return 0
 
 
+# ---- records in and out ----
+
+
+@contextlib.contextmanager
+def _own_table(options: argparse.Namespace) -> Iterator[tuple[Store, OwnNames]]:
+    """The store of an existing file, and the table that the options name."""
+    places = find_places(options.schema, options.db)
+    schema = read_schema(places.schema)
+    check_rules(schema)
+    store = Store(schema, _existing(places.database), utc_now, examples=False)
+    try:
+        yield store, OwnNames(schema.find(options.table), Manner("file"))
+    finally:
+        store.close()
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a file with records."""
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    parser.add_argument("--format", choices=FORMATS, help="the form of the file (default: by its name, else csv)")
+    parser.add_argument(
+        "--delimiter", default=None, metavar="SIGN", help="between the cells of CSV, or tab (default: ,)"
+    )
+
+
+def form_of_file(options: argparse.Namespace, name: str | None) -> tuple[str, str]:
+    """The form of a file and its delimiter, by the options and its name. UsageError."""
+    end = FilePath(name or "-").suffix.lower()
+    form = options.format or {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson"}.get(end, "csv")
+    delimiter = options.delimiter or ("tab" if end == ".tsv" else ",")
+    try:
+        return form, delimiter_of(delimiter)
+    except ValueError as error:
+        raise UsageError(f"--delimiter {delimiter!r}: {error}") from None
+
+
+def export_command(arguments: Sequence[str]) -> int:
+    """`minirest export`."""
+    parser = _parser(f"{PROGRAM} export", "Write the records of a table to a file, or to the standard output.")
+    parser.add_argument("table", metavar="TABLE")
+    _add_file_options(parser)
+    parser.add_argument("-o", "--output", metavar="OUT", help="the file to write (default: the standard output)")
+    parser.add_argument("--safe-for-spreadsheets", action="store_true", help="CSV in which no cell is a formula")
+    options = parser.parse_args(arguments)
+    form, delimiter = form_of_file(options, options.output)
+    with _own_table(options) as (store, names):
+        export = Export(names, store.run, delimiter, options.safe_for_spreadsheets)
+        if options.output in (None, "-"):
+            for piece in export.pieces(form):
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        else:
+            with written(options.output) as file:
+                file.writelines(export.pieces(form))
+    return 0
+
+
+@contextlib.contextmanager
+def written(path: str) -> Iterator[IO[bytes]]:
+    """A file that takes its name when it is whole; one that has the name already is replaced then."""
+    part = FilePath(f"{path}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def import_command(arguments: Sequence[str]) -> int:
+    """`minirest import`."""
+    parser = _parser(
+        f"{PROGRAM} import",
+        "Read records from a file into a table. With a line that is wrong, nothing is written.",
+    )
+    parser.add_argument("table", metavar="TABLE")
+    parser.add_argument("file", metavar="SOURCE", help="a file of CSV, NDJSON or JSON; - is the standard input")
+    _add_file_options(parser)
+    parser.add_argument("--upsert-by", metavar="FIELD", help="change the record that has this unique field's value")
+    parser.add_argument("--batch", type=int, metavar="LINES", help="commit after so many lines (default: at the end)")
+    parser.add_argument("--skip-errors", action="store_true", help="leave lines out that are wrong")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
+    options = parser.parse_args(arguments)
+    if options.batch is not None and options.batch < 1:
+        raise UsageError("--batch is a number of lines, 1 or more")
+    form, delimiter = form_of_file(options, options.file)
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with _own_table(options) as (store, names), _source(options.file) as source:
+        work = Import(
+            Reader(names, options.upsert_by),
+            functools.partial(loading, store, NOBODY, "import", kind=OwnBulk),
+            options.batch or sys.maxsize,
+            options.skip_errors,
+            options.dry_run,
+        )
+        with progress(source) as work.on_progress, rare_collections():
+            report = work.run(work.reader.entries(source, form, delimiter))
+    return tell_report(report, options)
+
+
+def _source(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return contextlib.nullcontext(sys.stdin.buffer) if name == "-" else FilePath(name).open("rb")
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for garbage in cycles seldom: lines make many objects and no cycles."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+@contextlib.contextmanager
+def progress(source: IO[bytes]) -> Iterator[Callable[[int], None]]:
+    """A function that tells a person at a terminal how far the reading of a file has come."""
+    size = os.fstat(source.fileno()).st_size if source.seekable() else 0
+
+    def tell(lines: int) -> None:
+        part = f", {100 * source.tell() // size} %" if size else ""
+        print(f"\r{lines:,} lines{part}", end="", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield lambda lines: None
+        return
+    try:
+        yield tell
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def tell_report(report: Report, options: argparse.Namespace) -> int:
+    """Say what became of an import; gives the exit code."""
+    for fault in report.faults[:SHOWN_FAULTS]:
+        number, inner = fault.path[0], fault._replace(path=fault.path[1:])
+        print(f"{options.file}:{number}: {inner.message()}", file=sys.stderr)
+    if report.bad > SHOWN_FAULTS:
+        print(f"{options.file}: and more; {report.bad:,} lines are wrong in all", file=sys.stderr)
+    done = f"{report.created:,} records made, {report.changed:,} changed"
+    if report.undone and options.batch and report.created + report.changed:
+        _complain(f"{report.bad:,} of {report.read:,} lines are wrong; kept are the batches before the first: {done}")
+    elif report.undone:
+        _complain(f"{report.bad:,} of {report.read:,} lines are wrong, so nothing is written")
+    else:
+        would = "; nothing is written, as --dry-run asks" if options.dry_run else ""
+        left_out = f", {report.bad:,} lines left out" if report.bad else ""
+        print(f"{report.read:,} lines read, {done}{left_out}{would}")
+    return int(report.undone)
+
+
+def fill_command(arguments: Sequence[str]) -> int:
+    """`minirest fill`."""
+    parser = _parser(
+        f"{PROGRAM} fill", "Make up records of a table that keep its rules, linked to those that are there."
+    )
+    parser.add_argument("table", metavar="TABLE")
+    parser.add_argument("count", type=int, metavar="NUMBER")
+    parser.add_argument("--seed", type=int, default=None, help="the same number gives the same records again")
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    options = parser.parse_args(arguments)
+    if options.count < 1:
+        raise UsageError("NUMBER is how many records to make, 1 or more")
+    seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
+    with _own_table(options) as (store, names):
+        maker = Maker(names.table, seed, link_keys(store, names.table))
+        made = 0
+        while made < options.count:  # a unique value may be there already: another one is drawn
+            work = Import(
+                Reader(names), functools.partial(loading, store, NOBODY, "fill", kind=OwnBulk), skip_errors=True
+            )
+            report = work.run(maker.entries(options.count - made))
+            made += report.created
+            if report.undone or not report.created:
+                fault = report.faults[0]._replace(path=report.faults[0].path[1:])
+                raise UsageError(f"{made:,} records made, then no more: {fault.message()}", 1)
+    print(f"{made:,} records made; again with --seed {seed}")
+    return 0
+
+
+# ---- copies ----
+
+
+def backup_command(arguments: Sequence[str]) -> int:
+    """`minirest backup`."""
+    parser = _parser(f"{PROGRAM} backup", "Write a whole copy of a database, also while a server writes to it.")
+    parser.add_argument("file", metavar="COPY", help="the file to write")
+    _add_places(parser)
+    parser.add_argument("--replace", action="store_true", help="write over a copy that is there")
+    options = parser.parse_args(arguments)
+    path = _existing(options.db or find_places(options.schema, None).database)
+    if FilePath(options.file).exists() and not options.replace:
+        raise UsageError(f"{options.file!r} is there already; choose another name, or add --replace", 1)
+    back_up(path, options.file)
+    print(f"{options.file}: a whole copy of {path}")
+    return 0
+
+
+def back_up(path: str, target: str) -> None:
+    """Copy a database in one step, check the copy, and give it its name when it is on the disk. UsageError."""
+    part = FilePath(f"{target}.part")
+    part.unlink(missing_ok=True)
+    make_private(str(part))
+    try:
+        with only_reading(path) as source, contextlib.closing(sqlite3.connect(part)) as copy:
+            check_ours(source)
+            source.backup(copy)
+            copy.execute("pragma journal_mode=delete")  # one file, without others beside it
+            check_whole(copy, target)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_whole(connection: sqlite3.Connection, path: str) -> None:
+    """UsageError for a damaged file."""
+    found = connection.execute("pragma integrity_check").fetchone()[0]
+    if found != "ok":
+        raise UsageError(f"{path}: the file is damaged: {found}; restore a copy", 1)
+
+
+def restore_command(arguments: Sequence[str]) -> int:
+    """`minirest restore`."""
+    parser = _parser(f"{PROGRAM} restore", "Put a copy in the place of a database, which is kept beside it.")
+    parser.add_argument("file", metavar="COPY", help="a file that minirest backup has written")
+    _add_places(parser)
+    options = parser.parse_args(arguments)
+    path = options.db or find_places(options.schema, None).database
+    if path == ":memory:":
+        raise UsageError("no database is named: write --db FILE", 1)
+    kept = restore(_existing(options.file), path)
+    print(f"{path}: as in {options.file}" + (f"; what was there is in {kept}" if kept else ""))
+    return 0
+
+
+def restore(source: str, path: str) -> str | None:
+    """Put a copy in the place of a database that nobody uses; gives the name of what is kept of it. UsageError."""
+    with only_reading(source) as copy:
+        check_ours(copy)
+        check_whole(copy, source)
+        if not FilePath(path).exists():
+            make_private(path)
+            with contextlib.closing(sqlite3.connect(path)) as target:
+                copy.backup(target)
+            return None
+        kept = f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak"
+        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
+            try:
+                target.execute("pragma locking_mode=exclusive")
+                target.execute("begin exclusive")
+            except sqlite3.OperationalError:
+                raise UsageError(f"{path!r} is in use; stop the server first", 1) from None
+            target.execute("commit")  # the lock stays
+            make_private(kept)
+            with contextlib.closing(sqlite3.connect(kept)) as former:
+                target.backup(former)
+            copy.backup(target)
+    return kept
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "user": user_command,
     "token": token_command,
     "check": check_command,
     "migrate": migrate_command,
+    "import": import_command,
+    "export": export_command,
+    "fill": fill_command,
+    "backup": backup_command,
+    "restore": restore_command,
 }
 
 

@@ -493,6 +493,30 @@ def page_values(*words: str) -> Body:
     return body
 
 
+def page_import_query(luck: Luck) -> Pairs:
+    """Parameters of an import."""
+    pairs: Pairs = []
+    for _ in range(luck.choice((0, 0, 1, 1, 2))):
+        word = luck.some(("upsert_by", "delimiter", "skip_errors", "dry_run"), ("nope", "skip_errors[]"))
+        known = {"upsert_by": ("id", "code", luck.field()), "delimiter": (";", "tab", ",")}
+        pairs.append((word, luck.some(known.get(word, ("yes", "no")), TEXTS)))
+    return pairs
+
+
+def page_lines(world: World, luck: Luck) -> bytes:
+    """A file of records, mostly CSV or NDJSON."""
+    rows = [luck.body(lambda name: luck.choice((1, 2, 99, luck.value()))) for _ in range(luck.randint(0, 3))]
+    if luck.random() < 0.1:
+        return luck.choice(BROKEN)
+    if luck.random() < 0.4:
+        return "\n".join(map(json.dumps, rows)).encode()
+    names = list(dict.fromkeys(luck.choice(("name", luck.field())) for _ in range(luck.randint(1, 3))))
+    cells = [[name, *(luck.choice((luck.text_for(name), "")) for _ in rows)] for name in names]
+    mark = luck.some((",",), (";", "\t", '"', "\r"))
+    lines = (mark.join(f'"{cell}"' if "," in cell else cell for cell in line) for line in zip(*cells, strict=True))
+    return "\n".join(lines).encode("utf-8", "replace")
+
+
 def no_body(world: World, luck: Luck) -> Any:
     """What has no body gets one sometimes."""
     return luck.value() if luck.random() < 0.2 else None
@@ -525,6 +549,10 @@ ROUTES: Mapping[str, Way] = {
     "/browse/<table>/<key>": Way(page_query("done", "older"), page_values("_do", "_version")),
     "/browse/<table>/<key>/links/<link>": Way(page_query("search", "sort", "page", "done", "filter")),
     "/browse/<table>/<key>/file/<name>": Way(),
+    "/browse/<table>/export.<form:re:csv|ndjson>": Way(
+        page_query("search", "sort", "page", "archived", "validity", "filter", "spreadsheet")
+    ),
+    "/browse/<table>/import": Way(page_import_query, page_lines),
     "/browse/<table>/new": Way(page_query("field"), page_values("field", "_clear")),
     "/browse/<table>/<key>/edit": Way(page_query(), page_values("field", "_version", "_clear")),
     "/browse/<rest:path>": Way(only=NEVER | {303}),
@@ -676,6 +704,8 @@ class Maker:
                 return in_path(self.key(table, way))
             case "ids":
                 return in_path(";".join(self.key(table, way) for _ in range(luck.randint(0, 3))))
+            case "form":
+                return luck.choice(("csv", "ndjson"))
             case "file":
                 return in_path(luck.some(("photo",), FIELDS, OTHER_FIELDS))
             case "link" | "association" | "field":
@@ -711,8 +741,10 @@ class Maker:
                 return value, ""
 
     def form(self, actor: str, way: Way) -> tuple[Any, str]:
-        """A form of a page, mostly with its token."""
+        """A form of a page, mostly with its token, or the bare file that an import takes as well."""
         luck, value = self.luck, way.body(self.world, self.luck)
+        if isinstance(value, bytes):
+            return self.file(actor, value)
         fields = {name: str(text) for name, text in value.items()} if isinstance(value, Mapping) else {}
         if luck.random() < 0.9:
             fields["_token"] = self.tokens[actor]
@@ -723,6 +755,15 @@ class Maker:
                 return self.multipart(fields), MULTIPART
             case _:
                 return luck.query(fields.items()).encode("ascii", "replace"), FORM
+
+    def file(self, actor: str, data: bytes) -> tuple[bytes, str]:
+        """A file, as a body or in a form."""
+        luck = self.luck
+        if luck.random() < 0.7:
+            return data, luck.some(("text/csv", "application/x-ndjson"), KINDS)
+        parts = [part("_token", self.tokens[actor].encode())] if luck.random() < 0.9 else []
+        parts.append(part(luck.some(("file",), ("photo", "")), data, luck.choice(("a.csv", "a.ndjson", "../x", ""))))
+        return multipart(*parts), MULTIPART
 
     def multipart(self, fields: Mapping[str, Any]) -> bytes:
         """A form with a file in it, or what is nearly one."""

@@ -621,6 +621,10 @@ def pages() -> Iterator[Case]:
     yield page("GET /browse/items/1/links/parts", "list parts", "get items, list uses")
     yield page("GET /browse/items/1/links/tags", "list tags", "get items")
     yield page("GET /browse/items/1/links/remarks", "list remarks", "get items")
+    for address in ("export.csv", "export.ndjson", "export.csv?search=one&archived=all", "export.csv?search=s1"):
+        yield page(f"GET /browse/items/{address}", "list items", "list makers, list tags")
+    yield page("GET /browse/items/import", "create items")
+    yield from imports()
     buttons = "update items, delete items, archive items, create remarks"
     yield page("GET /browse/items/1", "get items", LINKED.replace("list uses, ", ""), shows=f"{buttons}, create parts")
     yield page("GET /browse/items/1?older=3", "get items", "", shows=f"{buttons}, create parts")
@@ -659,6 +663,30 @@ def pages() -> Iterator[Case]:
     for method in ("GET", "HEAD"):
         yield case("pages", f"{method} /browse/items/1/file/photo", None, "get items")
     yield case("pages", "GET /browse/items/1/file/photo", None, "get items", environ=(("HTTP_RANGE", "bytes=1-2"),))
+
+
+def imports() -> Iterator[Case]:
+    """The rows of files that come in."""
+
+    def row(text: str, asks: str, sees: str = "", query: str = "", renames: str = "") -> Case:
+        kind = "application/x-ndjson" if text.startswith("{") else "text/csv"
+        return case("pages", f"POST /browse/items/import{query}", text.encode(), asks, sees, kind=kind, renames=renames)
+
+    for member in ("secret", "note"):
+        yield row(f"title,{member}\nnew,x\n", "create items")
+        yield row(f'{{"title":"new","{member}":"x"}}', "create items")
+    yield row("title\nnew\nnewer\n", "create items")
+    yield row("title,maker\nnew,1\n", "create items", "get makers")
+    yield row("title,tags\nnew,[1]\n", "create items", "get tags")
+    yield row("title,parts\nnew,[1]\n", "create items, create uses", "get parts")
+    yield row("title,card\nnew,3\n", "create items, link cards", "get cards")
+    upsert = "create items, update items"
+    yield row("id,title\n1,changed\n", upsert, "", "?upsert_by=id", "items")
+    yield row("id,maker\n1,2\n", f"{upsert}, link items", "get makers", "?upsert_by=id")
+    yield row("id,secret\n1,x\n", upsert, "", "?upsert_by=id")
+    upload = multipart(part("_token", b"{token}"), part("file", b"title\nnew\n", "a.csv"))
+    kind = "multipart/form-data; boundary=-x"
+    yield case("pages", "POST /browse/items/import", upload, "create items", kind=kind, environ=HTML)
 
 
 def bare(rows: list[Case]) -> Iterator[Case]:

@@ -543,7 +543,6 @@ HARMFUL = [
     "create virtual table t using fts5(x)",
     "update sqlite_master set name='x'",
     "delete from sqlite_master",
-    "savepoint s",
 ]
 WRITES = ["insert into doors (name) values ('x')", "update doors set name='x'", "delete from doors"]
 
