@@ -8875,9 +8875,9 @@ class Limbas(Dialect):
         steps: list[Operation] = []
         if status is not None:
             steps.append(Archive(table, where, status, expect))
-        if status is not None and not body:
-            steps.append(Select(table, shape, where, single=True))
-            return self.answer_update(request, table, steps)
+            if not body:
+                return self.answer_update(request, table, [*steps, Select(table, shape, where, single=True)])
+            body.setdefault("data", {})
         values = self.values(request, table, self.data(body, "missing!"))
         expect = None if steps else expect  # the first step has held the version against it
         steps.append(
