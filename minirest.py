@@ -16894,6 +16894,15 @@ def upgrading_task() -> Any:
         channel: Any
         request: Any
 
+        client: Socket | None = None
+
+        def service(self) -> None:
+            try:
+                super().service()
+            finally:
+                if self.client:  # only who made it: another worker may still be at the end of an earlier request
+                    self.channel.server.trigger.pull_trigger(self.client.opened)
+
         def execute(self) -> None:
             self.get_environment().update({"minirest.upgrade": self.upgrade, "minirest.drop": self.drop})
             super().execute()
@@ -16903,12 +16912,11 @@ def upgrading_task() -> Any:
 
         def upgrade(self, client: Socket) -> None:
             client.channel, client.early = self.channel, self.request.early
-            self.channel.web_socket = client
+            self.channel.web_socket = self.client = client
 
         def build_response_header(self) -> bytes:
-            client: Socket | None = self.channel.web_socket
-            if client and self.status.startswith("101"):
-                return client.accept()  # waitress would close the connection, and has no word for an upgrade
+            if self.client and self.status.startswith("101"):
+                return self.client.accept()  # waitress would close the connection, and has no word for an upgrade
             if self.request.early:  # it may be frames or a request: nobody can tell
                 self.set_close_on_finish()
             return super().build_response_header()
@@ -16975,11 +16983,6 @@ def strict_channel() -> Any:
     class Channel(base):  # type: ignore[misc]
         server: Any
         web_socket: Socket | None = None
-
-        def service(self) -> None:
-            super().service()
-            if self.web_socket:
-                self.server.trigger.pull_trigger(self.web_socket.opened)
 
         def readable(self) -> bool:
             return self.web_socket.readable() if self.web_socket else super().readable()
