@@ -623,7 +623,7 @@ def pages() -> Iterator[Case]:
     yield page("GET /browse/items/1/links/remarks", "list remarks", "get items")
     for address in ("export.csv", "export.ndjson", "export.csv?search=one&archived=all", "export.csv?search=s1"):
         yield page(f"GET /browse/items/{address}", "list items", "list makers, list tags")
-    yield page("GET /browse/items/import", "create items")
+    yield page("GET /browse/items/import", "create items", spares="create items")
     yield from imports()
     buttons = "update items, delete items, archive items, create remarks"
     yield page("GET /browse/items/1", "get items", LINKED.replace("list uses, ", ""), shows=f"{buttons}, create parts")
@@ -668,9 +668,9 @@ def pages() -> Iterator[Case]:
 def imports() -> Iterator[Case]:
     """The rows of files that come in."""
 
-    def row(text: str, asks: str, sees: str = "", query: str = "", renames: str = "") -> Case:
+    def row(text: str, asks: str, sees: str = "", query: str = "", **words: str) -> Case:
         kind = "application/x-ndjson" if text.startswith("{") else "text/csv"
-        return case("pages", f"POST /browse/items/import{query}", text.encode(), asks, sees, kind=kind, renames=renames)
+        return case("pages", f"POST /browse/items/import{query}", text.encode(), asks, sees, kind=kind, **words)
 
     for member in ("secret", "note"):
         yield row(f"title,{member}\nnew,x\n", "create items")
@@ -680,10 +680,10 @@ def imports() -> Iterator[Case]:
     yield row("title,tags\nnew,[1]\n", "create items", "get tags")
     yield row("title,parts\nnew,[1]\n", "create items, create uses", "get parts")
     yield row("title,card\nnew,3\n", "create items, link cards", "get cards")
-    upsert = "create items, update items"
-    yield row("id,title\n1,changed\n", upsert, "", "?upsert_by=id", "items")
-    yield row("id,maker\n1,2\n", f"{upsert}, link items", "get makers", "?upsert_by=id")
-    yield row("id,secret\n1,x\n", upsert, "", "?upsert_by=id")
+    create, upsert, by = "create items", "create items, update items", "?upsert_by=id"
+    yield row("id,title\n1,changed\n", upsert, "", by, renames="items", spares=create)
+    yield row("id,maker\n1,2\n", f"{upsert}, link items", "get makers", by, spares=create)
+    yield row("id,secret\n1,x\n", upsert, "", by, spares=create)
     upload = multipart(part("_token", b"{token}"), part("file", b"title\nnew\n", "a.csv"))
     kind = "multipart/form-data; boundary=-x"
     yield case("pages", "POST /browse/items/import", upload, "create items", kind=kind, environ=HTML)

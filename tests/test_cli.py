@@ -229,7 +229,17 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     done = run(capsys, "--help")
     assert (done.code, done.err) == (0, "")
     assert set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", done.out)) == OPTIONS
-    assert set(minirest.COMMANDS) == {"user", "token", "check", "migrate"}
+    assert set(minirest.COMMANDS) == {
+        "user",
+        "token",
+        "check",
+        "migrate",
+        "import",
+        "export",
+        "fill",
+        "backup",
+        "restore",
+    }
     for command in minirest.COMMANDS:
         assert re.search(rf"(?m)^commands: .*\b{command}\b", done.out)
     examples = re.findall(r"(?m)^  minirest ?(\S*)", done.out[done.out.index("examples:") :])

@@ -165,9 +165,8 @@ def wrong_with(caller: Caller, row: Case, outcome: str, name: str) -> str:
         return "refused, and yet it changed something"
     if caller.who == "stranger" and row.own:
         outcome = "forbidden"
-    if outcome == "forbidden" and row.kind in ("text/csv", "application/x-ndjson") and caller.who != "stranger":
-        rules = {fault["rule"] for fault in answer.json["errors"]}  # of the lines, or of the whole
-        return "" if answer.status in (400, 403) and rules == {"forbidden"} else f"not refused: {answer}"
+    if outcome == "forbidden" and row.method == "POST" and "/import" in row.address and caller.who != "stranger":
+        return "" if is_refused_import(answer) else f"not refused: {answer}"
     if outcome == "forbidden":
         if caller.who == "stranger":
             refusal, _ = answered(row, None, True, start)
@@ -191,6 +190,14 @@ def wrong_with(caller: Caller, row: Case, outcome: str, name: str) -> str:
         if outcome != "same" or after == afterwards or same_rows(world, after, afterwards)
         else "it wrote something else"
     )
+
+
+def is_refused_import(answer: Answer) -> bool:
+    """Whether a file is refused because it is forbidden, as a whole or each of its lines."""
+    if answer.headers["Content-Type"].startswith("text/html"):
+        line = b'role="alert">Line 2: Forbidden.</p>'
+        return answer.status == 403 or (answer.status == 422 and answer.body.count(b"Line ") == answer.body.count(line))
+    return answer.status in (400, 403) and {fault["rule"] for fault in answer.json["errors"]} == {"forbidden"}
 
 
 def plain(answer: Answer) -> tuple[int, dict[str, str], bytes]:
