@@ -5734,6 +5734,22 @@ def has_records(connection: sqlite3.Connection, table: Table) -> bool:
     return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
 
 
+class Plan(NamedTuple):
+    """A statement, and how SQLite goes about it: one step a line, those of inner selects further in."""
+
+    text: str
+    steps: str
+
+
+def plan_of(connection: sqlite3.Connection, statement: Sql) -> Plan:
+    """The plan of a statement."""
+    depths, steps = {0: -1}, list[str]()
+    for number, parent, _, detail in connection.execute(f"explain query plan {statement.text}", statement.values):
+        depths[number] = depths[parent] + 1
+        steps.append("  " * depths[number] + detail)
+    return Plan(statement.text, "\n".join(steps))
+
+
 class Store:
     """One database with the tables of one schema.
 
@@ -5913,6 +5929,17 @@ class Store:
                 return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
             finally:
                 connection.execute("commit")
+
+    def explain(self, actor: Actor, op: Operation, dialect: str) -> list[Plan]:
+        """The statements of the Selects in an operation, as an actor may run it, each with SQLite's plan."""
+        origin = origin_of(self.schema, actor, dialect, self.moment())
+        guarded = guard(op, actor, origin.moment, origin.rights)
+        parts = guarded.operations if isinstance(guarded, Batch) else (guarded,)
+        selects = [part for part in parts if isinstance(part, Select)]
+        found = [Compiler(origin.sight).select(part) for part in selects]
+        found += [Compiler(origin.sight).total(part) for part in selects if part.total]
+        with self.database.reading() as connection:
+            return [plan_of(connection, statement) for statement in found]
 
     def look(self, event: Event, shape: Shape, actor: Actor) -> str | None:
         """A record as an event left it, or found it when it was deleted, in a shape; None when the actor may not."""
@@ -6308,6 +6335,29 @@ class Route(NamedTuple):
 
 
 ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+def make_router(routes: Iterable[Route]) -> bottle.Bottle:
+    """A Bottle that finds the route for an address, the most specific one first."""
+    import bottle
+
+    router = bottle.Bottle()
+    order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
+    for route in order:
+        for method in route.methods:
+            router.route(route.rule, method, route.handler, public=route.public)
+    return router
+
+
+def match_route(router: bottle.Bottle, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
+    """The route for an address and the names in it; None when there is none."""
+    import bottle
+
+    try:
+        found: tuple[Any, dict[str, str]] = router.match({"REQUEST_METHOD": method, "PATH_INFO": path})
+    except bottle.HTTPError:
+        return None
+    return found
 
 
 # ======================================================================================================================
@@ -7557,6 +7607,8 @@ class Dialect:
     words: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str]
     rights: Rights = ALL_RIGHTS
+    heard: list[Operation] | None = None
+    """Where the operations that it runs are noted, if somebody listens."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -7607,6 +7659,8 @@ class Dialect:
         """Run an operation for the request's actor."""
         if is_write(op):
             self.services.may_write(request)
+        if self.heard is not None:
+            self.heard.append(op)
         return self.services.store.run_for(request.actor, op, self.name)
 
     def history_of(self, request: Request, table: Table, number: int) -> Filter:
@@ -12305,11 +12359,9 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
 
 
 @functools.cache
-def page_policy() -> str:
-    """The Content-Security-Policy of pages: our stylesheet and our script, forms to this server, nothing else."""
-    style, script = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (PAGE_STYLE, PAGE_SCRIPT)
-    )
+def page_policy(*inside: str) -> str:
+    """The Content-Security-Policy of pages: their stylesheet and their script, forms to this server, nothing else."""
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inside)
     return (
         f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:;"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -12367,12 +12419,15 @@ def form_of(parameters: Iterable[Parameter]) -> Entered:
 class Pages(Dialect):
     """What all pages share. `bases` are the addresses below which an error is a page as well.
 
-    `takes_files` says whether forms may bring files.
+    `takes_files` says whether forms may bring files, `connects` whether the script may send requests to this server.
     """
 
     name = "pages"
     bases: ClassVar[tuple[str, ...]] = ()
     takes_files: ClassVar[bool] = False
+    connects: ClassVar[bool] = False
+    style: ClassVar[str] = PAGE_STYLE
+    script: ClassVar[str] = PAGE_SCRIPT
     manner = Manner("pages", case="fold", order_case="ascii")
     words: ClassVar[Mapping[str, str]] = {
         "required": "This is needed",
@@ -12430,7 +12485,7 @@ class Pages(Dialect):
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("title", f"{title} - {self.site}"),
             element("link", rel="icon", href="data:,"),
-            element("style", Html(PAGE_STYLE)),
+            element("style", Html(self.style)),
         )
         body = element(
             "body",
@@ -12438,10 +12493,11 @@ class Pages(Dialect):
             self.header(request),
             element("main", element("h1", title), content, id="content"),
             element("footer", f"minirest {__version__}"),
-            element("script", Html(PAGE_SCRIPT)),
+            element("script", Html(self.script)),
         )
         text = f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-        policy = (("Content-Security-Policy", page_policy()), NO_REFERRER_HEADER)
+        allowed = page_policy(self.style, self.script) + ("; connect-src 'self'" if self.connects else "")
+        policy = (("Content-Security-Policy", allowed), NO_REFERRER_HEADER)
         return Reply(status, text.encode("utf-8"), (*policy, *headers), "text/html; charset=utf-8")
 
     @property
@@ -13083,6 +13139,7 @@ class Overview(Pages):
             element("h2", "How they are linked"),
             element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
             element("h2", "First requests"),
+            element("p", element("a", "All requests", href="/docs"), ", to read and to try"),
             *(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects),
         )
 
@@ -15078,6 +15135,421 @@ class Documents(Pages):
         return Reply(304, headers=(("ETag", tag),)) if request.knows(tag) else Reply(200, body, (("ETag", tag),))
 
 
+DOCS_STYLE = """
+.operation { border: 1px solid var(--edge); border-radius: .4rem; padding: .5rem 1rem; margin: .5rem 0 }
+.operation code, .operations code { font: .9rem ui-monospace, monospace; overflow-wrap: anywhere }
+.method { display: inline-block; min-width: 4.5rem; font-weight: 600; color: var(--accent) }
+"""
+DOCS_SCRIPT = """
+const quoted = (text) => "'" + text.replaceAll("'", "'\\\\''") + "'";
+const request = (form) => {
+  const query = [], headers = {};
+  let path = form.dataset.path, body;
+  for (const it of form.querySelectorAll("[data-in]")) {
+    const place = it.dataset.in, value = encodeURIComponent(it.value);
+    if (it.value === "") continue;
+    if (place === "path") path = path.replace("{" + it.name + "}", value);
+    else if (place === "query") query.push(encodeURIComponent(it.name) + "=" + value);
+    else if (place === "header") headers[it.name] = it.value;
+    else body = it.value;
+  }
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return { address: path + (query.length ? "?" + query.join("&") : ""), method: form.dataset.method, headers, body };
+};
+const curl = (form) => {
+  const it = request(form), words = ["curl -g" + form.dataset.user];
+  if (it.method !== "GET") words.push("-X " + it.method);
+  for (const name in it.headers) words.push("-H " + quoted(name + ": " + it.headers[name]));
+  if (it.body !== undefined) words.push("-d " + quoted(it.body));
+  return [...words, quoted(location.origin + it.address)].join(" ");
+};
+const send = async (form) => {
+  const it = request(form), started = performance.now();
+  const reply = await fetch(it.address, { method: it.method, headers: it.headers, body: it.body });
+  let text = await reply.text();
+  const time = performance.now() - started;
+  try { text = JSON.stringify(JSON.parse(text), null, 2); } catch { }
+  const headers = [...reply.headers].map(([name, value]) => name + ": " + value);
+  return [reply.status + " " + reply.statusText + ", " + time.toFixed(1) + " ms", ...headers, "", text].join("\\n");
+};
+for (const form of document.querySelectorAll("form.try")) {
+  const shown = form.querySelector(".curl"), answer = form.querySelector(".answer");
+  form.querySelector("button.send").disabled = false;
+  form.oninput = () => { shown.textContent = curl(form); };
+  form.oninput();
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    answer.hidden = false;
+    answer.textContent = "...";
+    try { answer.textContent = await send(form); } catch (error) { answer.textContent = String(error); }
+  };
+}
+"""
+SHOWN_ANSWER_LENGTH = 3000
+QUESTION_SIZE = 5
+
+
+def pretty(value: Json) -> str:
+    """JSON for people."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+class Docs(Documents):
+    """The pages at `/docs`: every operation of every dialect, to read and to try."""
+
+    bases = ("/docs",)
+    script = PAGE_SCRIPT + DOCS_SCRIPT
+    style = PAGE_STYLE + DOCS_STYLE
+    connects = True
+
+    def routes(self) -> Iterator[Route]:
+        yield from super().routes()
+        for end in ("", "/"):
+            yield Route(("GET",), f"/docs{end}", self.show_docs)
+            yield Route(("GET",), f"/docs/compare{end}", self.show_comparison)
+
+    def show_docs(self, request: Request) -> Reply:
+        """What there is; or the operations of one group of one dialect."""
+        given = self.parameters(request, "dialect", "group")
+        if "group" not in given:
+            names = [self.dialect_in(given)] if given else self.dialects
+            parts = [self.contents(self.document(name, request.actor), name) for name in names]
+            return self.show(request, "Requests", fragment(self.about(request), *parts))
+        name = self.dialect_in(given)
+        document = self.document(name, request.actor)
+        found = [it for it in self.operations(document) if given["group"] in it.words["tags"]]
+        if not found:
+            raise fail("not_found")
+        shown = (OperationPage(document, it, self.user(request)).show() for it in found)
+        return self.show(request, f"{DIALECTS[name].__name__}: {given['group']}", fragment(self.way_back(), *shown))
+
+    def way_back(self) -> Html:
+        """The way to all requests."""
+        return element("p", element("a", "All requests", href="/docs"))
+
+    def about(self, request: Request) -> Html:
+        """What the pages are for."""
+        text = "Every request that you may send, by dialect and table. A document is what tools read (OpenAPI 3.1)."
+        compare = element("a", "One question in all dialects", href="/docs/compare") if self.is_admin(request) else None
+        return fragment(element("p", text), element("p", compare) if compare else None)
+
+    def is_admin(self, request: Request) -> bool:
+        """Whether the actor may see the statements of the database."""
+        return request.actor is NOBODY or "admin" in request.actor.roles
+
+    def user(self, request: Request) -> str:
+        """How `curl` says who asks."""
+        return f" -u {shlex.quote(request.actor.name)}" if request.actor.name else ""
+
+    def operations(self, document: Mapping[str, Json]) -> Iterator[Described]:
+        """The operations of a document, in order."""
+        for path, methods in document["paths"].items():
+            for method, words in methods.items():
+                yield Described(method.upper(), path, words)
+
+    def contents(self, document: Mapping[str, Json], name: str) -> Html:
+        """The groups of one dialect's operations."""
+        counts: dict[str, int] = {}
+        for it in self.operations(document):
+            counts[it.words["tags"][0]] = counts.get(it.words["tags"][0], 0) + 1
+        rows = [self.group_row(name, tag, counts[tag["name"]]) for tag in document["tags"] if tag["name"] in counts]
+        link = element("a", f"/openapi.json?dialect={name}", href=f"/openapi.json?dialect={name}")
+        return fragment(
+            element("h2", DIALECTS[name].__name__, id=name),
+            element("p", document["info"]["description"], " The document: ", link),
+            element("table", element("tbody", *rows), class_="operations"),
+        )
+
+    def group_row(self, dialect: str, tag: Mapping[str, Json], count: int) -> Html:
+        """One group."""
+        link = element("a", tag["name"], href="/docs?" + urlencode({"dialect": dialect, "group": tag["name"]}))
+        cells = (element("td", link, class_="name"), element("td", tag.get("description")))
+        return element("tr", *cells, element("td", f"{count} requests", class_="number"))
+
+    # -- one question in all dialects --
+
+    def show_comparison(self, request: Request) -> Reply:
+        """The same question in each dialect, with its SQL and the plan of SQLite. For administrators."""
+        if not self.is_admin(request):
+            raise refusal(request.actor)
+        given = self.parameters(request, "table", "question")
+        if not self.listed_tables:
+            raise fail("not_found")
+        table = self.find_table(given["table"]) if "table" in given else self.listed_tables[0]
+        questions = self.questions(request, table)
+        name = given.get("question", next(iter(questions)))
+        if name not in questions:
+            raise fail("bad_parameter", name="question", value=name[:100], reason=f"there are {', '.join(questions)}")
+        shown = (self.compared(request, dialect, questions[name].get(dialect)) for dialect in self.dialects)
+        content = fragment(self.way_back(), self.choice(table, questions, name), *shown)
+        return self.show(request, "One question in all dialects", content, headers=(("Cache-Control", "no-store"),))
+
+    def choice(self, table: Table, questions: Iterable[str], chosen: str) -> Html:
+        """The form that chooses a question about a table."""
+        options: dict[str, tuple[Iterable[str], str]] = {
+            "table": ([it.name for it in self.listed_tables], table.name),
+            "question": (questions, chosen),
+        }
+        fields = (
+            labelled(
+                name.capitalize(),
+                element(
+                    "select",
+                    *(element("option", word, value=word, selected=word == current) for word in words),
+                    name=name,
+                    id=f"field-{name}",
+                ),
+                name,
+            )
+            for name, (words, current) in options.items()
+        )
+        return element(
+            "form", *fields, element("button", "Ask", class_="main"), action="/docs/compare", class_="filters"
+        )
+
+    def questions(self, request: Request, table: Table) -> dict[str, dict[str, str]]:
+        """The questions about a table, each with its address in the dialects that can ask it."""
+        names = self.names(table)
+        columns = [it for word, it in table.fields.items() if names.find(word) and "lt" in it.kind.operators]
+        texts = [it for it in columns if it.kind.is_text and it is not table.key]
+        shown = Obj(tuple((it.name, Col(Path((), it))) for it in (*texts[:1], table.address)))
+        rows = self.run(request, Select(table, shown, page=Page(1))).rows
+        first = json.loads(rows[0].text) if rows else {}
+        found = {
+            "one record": record_question(table, rows[0].key if rows else 1, first.get(table.address.name, 1)),
+            "a page": list_question(table, {}),
+        }
+        if texts:
+            found["one value"] = list_question(table, filter_words(texts[0].name, str(first.get(texts[0].name) or "a")))
+        if columns:
+            found["in order"] = list_question(table, order_words(columns[0].name))
+        links = [it for it in table.links.values() if names.find(it.name) and not it.target.name.startswith("_")]
+        return found | ({"with links": list_question(table, link_words(links[0].name))} if links else {})
+
+    def compared(self, request: Request, name: str, address: str | None) -> Html:
+        """The question in one dialect: request, answer, statements and plans."""
+        heading = element("h2", DIALECTS[name].__name__)
+        if address is None:
+            return fragment(heading, element("p", "It has no way to ask this.", class_="quiet"))
+        heard, started = list[Operation](), time.perf_counter()
+        reply = self.ask(request, name, address, heard)
+        spent = 1000 * (time.perf_counter() - started)
+        plans = [plan for op in heard for plan in self.services.store.explain(request.actor, op, name)]
+        text = shortened(reply.body.decode("utf-8", "replace"), SHOWN_ANSWER_LENGTH)
+        command = f"curl -g{self.user(request)} {shlex.quote(f'{self.server(request)}{address}')}"
+        return fragment(
+            heading,
+            element("pre", command, class_="copy"),
+            element("p", f"{reply.status}, {reply.length} bytes, {spent:.1f} ms", class_="quiet"),
+            element("details", element("summary", "Answer"), element("pre", text)),
+            *(
+                part
+                for plan in plans
+                for part in (element("pre", plan.text), element("pre", plan.steps, class_="quiet"))
+            ),
+        )
+
+    def server(self, request: Request) -> str:
+        """The address of this server."""
+        return f"{request.environ.get('wsgi.url_scheme', 'http')}://{request.host}"
+
+    def ask(self, request: Request, name: str, address: str, heard: list[Operation]) -> Reply:
+        """Answer a request of one dialect in this process, for the same actor; its operations are noted."""
+        dialect = copy.copy(self.dialects[name])
+        dialect.views, dialect.heard = {}, heard
+        path, _, query = address.partition("?")
+        kept = {
+            key: value for key, value in request.environ.items() if key not in ("HTTP_IF_NONE_MATCH", "HTTP_PREFER")
+        }
+        place = {"REQUEST_METHOD": "GET", "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query}
+        inner = Request({**kept, **place, "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""})
+        inner.actor = request.actor
+        found = match_route(make_router(dialect.routes()), inner.method, inner.path)
+        assert found, address
+        try:
+            return as_seen(found[0].callback, inner.actor)(inner, **found[1])
+        except ApiError as error:
+            return dialect.error(error)
+
+
+class Described(NamedTuple):
+    """One operation of a document."""
+
+    method: str
+    path: str
+    words: Mapping[str, Json]
+
+
+class OperationPage:
+    """One operation for people: what it takes, a form that sends it, what comes back."""
+
+    def __init__(self, document: Mapping[str, Json], it: Described, user: str) -> None:
+        self.document, self.it, self.user = document, it, user
+
+    def whole(self, part: Mapping[str, Json]) -> Mapping[str, Json]:
+        """A part of the document, which may be a reference."""
+        found: Json = part
+        for word in part["$ref"].split("/")[1:] if "$ref" in part else ():
+            found = self.document if found is part else found
+            found = found[word]
+        return dict(found)
+
+    def show(self) -> Html:
+        """The operation, folded."""
+        head = (element("span", self.it.method, class_="method"), element("code", self.it.path))
+        summary = element("summary", *head, " ", element("span", self.it.words["summary"], class_="quiet"))
+        answers = element("details", element("summary", "Answers"), *self.answers())
+        return element("details", summary, self.form(), answers, class_="operation", id=self.it.words["operationId"])
+
+    def form(self) -> Html:
+        """Its parameters and body, the request as `curl`, and the answer when it is sent."""
+        given = [self.whole(part) for part in self.it.words["parameters"]]
+        many = [it for it in given if "__" in it["name"]]
+        few = [control for it in given if it not in many for control in self.controls(it)]
+        more = [control for it in many for control in self.controls(it)]
+        return element(
+            "form",
+            element("div", *few, class_="filters"),
+            element("details", element("summary", "More filters"), element("div", *more, class_="filters"))
+            if more
+            else None,
+            self.body(),
+            element("pre", self.curl(), class_="curl"),
+            element("button", "Send", class_="main send", disabled=True),
+            element("noscript", element("p", "Sending needs JavaScript; the command above does not.", class_="quiet")),
+            element("pre", class_="answer", hidden=True, aria_live="polite"),
+            class_="try",
+            data_method=self.it.method,
+            data_path=self.it.path,
+            data_user=self.user,
+        )
+
+    def controls(self, given: Mapping[str, Json]) -> Iterator[Html]:
+        """The control of a parameter; of one with brackets one for each key."""
+        schema = given.get("schema", {"type": "string"})
+        if given.get("style") == "deepObject" and "properties" in schema:
+            for key, inner in schema["properties"].items():
+                yield self.control({**given, "name": f"{given['name']}[{key}]"}, inner)
+        else:
+            yield self.control(given, schema)
+
+    def control(self, given: Mapping[str, Json], schema: Mapping[str, Json]) -> Html:
+        """One control with its label and what it means."""
+        words: dict[str, str | bool] = {
+            "id": f"field-{self.it.words['operationId']}-{given['name']}",
+            "name": given["name"],
+            "data_in": given["in"],
+            "required": bool(given.get("required")),
+        }
+        choices = ["true", "false"] if schema.get("type") == "boolean" else schema.get("enum")
+        if choices:
+            options = (element("option", plain_choice(it), value=plain_choice(it)) for it in ("", *choices))
+            control = element("select", *options, **words)
+        else:
+            kind = schema.get("format") or (schema.get("type") if isinstance(schema.get("type"), str) else "")
+            control = element("input", placeholder=kind, **words)
+        label = element("label", given["name"], for_=words["id"])
+        return element("div", label, control, element("small", given["description"], class_="quiet"), class_="field")
+
+    @property
+    def media(self) -> Mapping[str, Json] | None:
+        """The body in JSON, if the operation has one."""
+        found: Mapping[str, Json] | None = (
+            self.it.words.get("requestBody", {}).get("content", {}).get("application/json")
+        )
+        return found
+
+    def body(self) -> Html | None:
+        """The control of the body, with an example, and its schema."""
+        if self.media is None:
+            return None
+        name = f"field-{self.it.words['operationId']}-body"
+        text = element("textarea", pretty(self.media.get("example", {})), id=name, name="body", data_in="body")
+        schema = element("details", element("summary", "Its schema"), element("pre", pretty(self.media["schema"])))
+        return element("div", element("label", "Body", for_=name), text, schema, class_="field")
+
+    def curl(self) -> str:
+        """The request as a command, for who has no script."""
+        method = "" if self.it.method == "GET" else f" -X {self.it.method}"
+        body = "" if self.media is None else f" -d {shlex.quote(dump_json(self.media.get('example', {})))}"
+        header = " -H 'Content-Type: application/json'" if body else ""
+        return f"curl -g{self.user}{method}{header}{body} {shlex.quote(self.it.path)}"
+
+    def answers(self) -> Iterator[Html]:
+        """What can come back: each status with its schema."""
+        for status, part in self.it.words["responses"].items():
+            found = self.whole(part)
+            yield element("h3", f"{status} {found['description']}")
+            for kind, media in found.get("content", {}).items():
+                schema = self.whole(media["schema"])
+                yield fragment(element("p", kind, class_="quiet"), element("pre", pretty(schema)))
+
+
+def plain_choice(value: Json) -> str:
+    """One of the values of a parameter, as it is sent."""
+    return value if isinstance(value, str) else dump_json(value)
+
+
+# ---- questions ----
+
+
+def record_question(table: Table, number: int, key: Json) -> dict[str, str]:
+    """The addresses of one record."""
+    name = quote(table.name, safe="")
+    return {
+        "limbas": f"/{_segment(table)}/{number}",
+        "nocobase": f"/api/{name}:get?" + urlencode({"filterByTk": key}),
+        "coredata": f"{COREDATA_BASE}/{name}/{record_uuid(table.tag, 0, number)}/",
+        "platform": f"/api/v1/{name}/{object_id(table.tag, number)}",
+        "qore": f"{QORE_BASE}/{name}/{quote(str(key), safe='')}",
+    }
+
+
+Words: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Parameters by dialect."""
+
+
+def list_question(table: Table, words: Words) -> dict[str, str]:
+    """The addresses of a short page of a table, with more parameters."""
+    name, size = quote(table.name, safe=""), str(QUESTION_SIZE)
+    lists = {
+        "limbas": (f"/{_segment(table)}", "$page[count]"),
+        "nocobase": (f"/api/{name}:list", "pageSize"),
+        "coredata": (f"{COREDATA_BASE}/{name}/", "limit"),
+        "platform": (f"/api/v1/{name}", "limit"),
+        "qore": (f"{QORE_BASE}/{name}/table/{name}", "per_page"),
+    }
+    asked = {dialect: {**words.get(dialect, {}), limit: size} for dialect, (_, limit) in lists.items()}
+    return {dialect: f"{at}?{urlencode(asked[dialect], safe='$[],')}" for dialect, (at, _) in lists.items()}
+
+
+def filter_words(name: str, value: str) -> Words:
+    """One field has a value; in Qore it contains it."""
+    return {
+        "limbas": {f"{name.lower()}[eq]": value},
+        "nocobase": {"filter": dump_json({name: value})},
+        "coredata": {name: value},
+        "platform": {f"where.{name}": dump_json(value)},
+        "qore": {f"search_columns[{name}]": value},
+    }
+
+
+def order_words(name: str) -> Words:
+    """By one field, downwards."""
+    return {
+        "limbas": {"$sort": f"-{name.lower()}"},
+        "nocobase": {"sort": f"-{name}"},
+        "coredata": {"order_by": f"-{name}"},
+        "platform": {"sortBy": f"-{name}"},
+        "qore": {"sort_column": name, "sort_direction": "descending"},
+    }
+
+
+def link_words(name: str) -> Words:
+    """With what a link leads to; CoreData and Qore show it anyway."""
+    return {"limbas": {"$fields": name.lower()}, "nocobase": {"appends": name}, "platform": {"only": name}}
+
+
 # ======================================================================================================================
 # 32  App
 #
@@ -15165,7 +15637,7 @@ class Application:
             services.hub,
         )
         self.dialects = [DIALECTS[name](services) for name in dialects]
-        whole = [part(services, self.dialects) for part in (Overview, Documents)]
+        whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.on_request: Callable[[Request | None, int, float], None] | None = None
         self.router, self.own_router = self.make_routers()
@@ -15174,14 +15646,9 @@ class Application:
         """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
         import bottle
 
-        router = bottle.Bottle()
         routes = [*Downloads(self.store).routes()]
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
-        routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
-        for route in routes:  # most specific first
-            for method in route.methods:
-                router.route(route.rule, method, route.handler, public=route.public)
-        return bottle.Bottle(), router
+        return bottle.Bottle(), make_router(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -15218,15 +15685,7 @@ class Application:
 
     def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
-        import bottle
-
-        try:
-            found: tuple[Any, dict[str, str]] = router.match(
-                {"REQUEST_METHOD": method or request.method, "PATH_INFO": request.path}
-            )
-        except bottle.HTTPError:
-            return None
-        return found
+        return match_route(router, method or request.method, request.path)
 
     def no_route(self, request: Request) -> ApiError:
         """The error for an address that there is not, or not for this method."""
