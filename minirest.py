@@ -8023,19 +8023,29 @@ class Author:
                 operation = self.operation(offer, used)
                 paths.setdefault(offer.path, {})[offer.method.lower()] = operation
                 groups[offer.group] = None
+        used_schemas = self.reached(dump_json([paths, self.refusals]))
         return {
             "openapi": "3.1.0",
             "info": {"title": self.title, "version": __version__, "description": self.about},
             "tags": [self.tag(name) for name in groups],
             "paths": paths,
             "components": {
-                "schemas": self.components,
+                "schemas": {name: self.components[name] for name in self.components if name in used_schemas},
                 "responses": self.refusals,
                 "parameters": self.parameters,
                 "securitySchemes": {} if self.actor is NOBODY else dict(SECURITY_SCHEMES),
             },
             "security": self.security,
         }
+
+    def reached(self, text: str) -> set[str]:
+        """The named schemas that a part of the document leads to; any other is of something forbidden."""
+        found, waiting = set[str](), [text]
+        while waiting:
+            names = set(re.findall(r'"#/components/schemas/(\w+)"', waiting.pop())) - found
+            found |= names
+            waiting += [dump_json(self.components[name]) for name in names]
+        return found
 
     @property
     def title(self) -> str:
@@ -8153,7 +8163,8 @@ class Author:
         found: dict[str, Json] = {}
         for word in names.table.members:
             member = names.find(word, writing=True)
-            if member is None or not names.may_set(member):
+            hidden = isinstance(member, Link) and not self.rights.allows(member.target, *READING)
+            if member is None or hidden or not names.may_set(member):
                 continue
             schema = taken_schema(member) if isinstance(member, Field) else self.linked(member)
             if schema is not None:
@@ -14552,7 +14563,8 @@ class NocoBaseAuthor(Author):
         body = self.body(names)
         yield from self.of_records(names, at, ())
         record, example = self.record_of(table), self.example(names, body)
-        keys = (listed("filterKeys", [*table.fields], "The fields that tell records apart") | {"required": True},)
+        words = [word for word in table.fields if names.find(word)]
+        keys = (listed("filterKeys", words, "The fields that tell records apart") | {"required": True},)
         found, changed = self.data(record), self.data({"anyOf": [record, array_schema(record)]})
         for action, text, answer in (
             ("firstOrCreate", "The record with these values, or a new one", found),
@@ -15331,9 +15343,8 @@ class Docs(Documents):
         heading = element("h2", DIALECTS[name].__name__)
         if address is None:
             return fragment(heading, element("p", "It has no way to ask this.", class_="quiet"))
-        heard, started = list[Operation](), time.perf_counter()
-        reply = self.ask(request, name, address, heard)
-        spent = 1000 * (time.perf_counter() - started)
+        heard = list[Operation]()
+        reply, spent = self.ask(request, name, address, heard)
         plans = [plan for op in heard for plan in self.services.store.explain(request.actor, op, name)]
         text = shortened(reply.body.decode("utf-8", "replace"), SHOWN_ANSWER_LENGTH)
         command = f"curl -g{self.user(request)} {shlex.quote(f'{self.server(request)}{address}')}"
@@ -15353,8 +15364,8 @@ class Docs(Documents):
         """The address of this server."""
         return f"{request.environ.get('wsgi.url_scheme', 'http')}://{request.host}"
 
-    def ask(self, request: Request, name: str, address: str, heard: list[Operation]) -> Reply:
-        """Answer a request of one dialect in this process, for the same actor; its operations are noted."""
+    def ask(self, request: Request, name: str, address: str, heard: list[Operation]) -> tuple[Reply, float]:
+        """The reply of one dialect to the same actor, and its milliseconds; the operations are noted."""
         dialect = copy.copy(self.dialects[name])
         dialect.views, dialect.heard = {}, heard
         path, _, query = address.partition("?")
@@ -15366,10 +15377,12 @@ class Docs(Documents):
         inner.actor = request.actor
         found = match_route(make_router(dialect.routes()), inner.method, inner.path)
         assert found, address
+        started = time.perf_counter()
         try:
-            return as_seen(found[0].callback, inner.actor)(inner, **found[1])
+            reply = as_seen(found[0].callback, inner.actor)(inner, **found[1])
         except ApiError as error:
-            return dialect.error(error)
+            reply = dialect.error(error)
+        return reply, 1000 * (time.perf_counter() - started)
 
 
 class Described(NamedTuple):

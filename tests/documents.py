@@ -22,7 +22,14 @@ READING = {"list": True, "get": True}
 RIGHTS = {
     "admin": {"*": True},
     "anonymous": {"list": {"name.$ne": "Secret"}, "get": True, "hide": ["kind_email", "notes"]},
-    "writer": {**READING, "create": True, "update": True, "link": True, "hide": ["kind_uri"], "readonly": ["kind_date"]},
+    "writer": {
+        **READING,
+        "create": True,
+        "update": True,
+        "link": True,
+        "hide": ["kind_uri"],
+        "readonly": ["kind_date"],
+    },
 }
 SCHEMA: dict[str, Any] = {
     "title": "Kinds & links",
@@ -58,8 +65,22 @@ SCHEMA: dict[str, Any] = {
             "x-tabs": {"Old ones": {"state": "old"}},
             "x-rights": RIGHTS,
             "examples": [
-                {"name": "A", "count": 1, "price": 1.5, "state": "new", "shelves": ["a", "c"], "words": ["x"], "days": []},
-                {"name": "B", "count": 2, "kind_time": "10:00", "kind_date_time": "2024-05-01T10:00:00+02:00", "tags": [1, 2]},
+                {
+                    "name": "A",
+                    "count": 1,
+                    "price": 1.5,
+                    "state": "new",
+                    "shelves": ["a", "c"],
+                    "words": ["x"],
+                    "days": [],
+                },
+                {
+                    "name": "B",
+                    "count": 2,
+                    "kind_time": "10:00",
+                    "kind_date_time": "2024-05-01T10:00:00+02:00",
+                    "tags": [1, 2],
+                },
                 {"name": "C", "count": 3, "extra": {"deep": 1}, "any": [1, None, "x"], "friends": [1, 2], "owner_": 1},
                 {"name": "Secret", "count": 4, "vault": 1},
             ],
@@ -73,7 +94,11 @@ SCHEMA: dict[str, Any] = {
         },
         "notes": {
             "type": "object",
-            "properties": {"text": TEXT, "place": {"type": "integer"}, "thing": one("things", **{"x-delete": "cascade"})},
+            "properties": {
+                "text": TEXT,
+                "place": {"type": "integer"},
+                "thing": one("things", **{"x-delete": "cascade"}),
+            },
             "x-sort": {"field": "place"},
             "x-rights": {"admin": {"*": True}, "writer": {"*": True}},
             "examples": [{"text": "n", "thing": 1}, {"text": None, "thing": 1}, {"text": "m"}],
@@ -134,7 +159,9 @@ class Judge:
 
     def __init__(self, document: Any) -> None:
         self.document = document
-        self.addresses = {re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))): path for path in document["paths"]}
+        self.addresses = {
+            re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))): path for path in document["paths"]
+        }
         self.validator = cache(self.make_validator)
 
     def at(self, method: str, path: str) -> Any:

@@ -1,0 +1,13 @@
+"""Whatever a document of Limbas, Platform and Qore allows to be sent gets an answer that the document has."""
+
+import pytest
+
+from tests.documents import ROLES
+from tests.fuzz.fuzzing import check
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("dialect", "limbas platform qore".split())
+def test_no_answer_is_undocumented(dialect: str, role: str) -> None:
+    """No 5xx, no status, header or body that is not described, whoever asks."""
+    check(dialect, role)
