@@ -7907,7 +7907,7 @@ class Offer(NamedTuple):
 
 def grouped(offers: Iterable[Offer], group: str, *words: str) -> Iterator[Offer]:
     """The operations of a table, or of one of its links, under names of their own."""
-    return (offer._replace(group=group, name="_".join((offer.name, *words))) for offer in offers)
+    return (offer._replace(group=group, name="_".join((offer.name, group, *words))) for offer in offers)
 
 
 def parameter(place: str, name: str, schema: Mapping[str, Json], text: str, **words: Json) -> dict[str, Json]:
@@ -12370,13 +12370,13 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
 
 
 @functools.cache
-def page_policy(*inside: str) -> str:
+def page_policy(style: str = PAGE_STYLE, script: str = PAGE_SCRIPT) -> str:
     """The Content-Security-Policy of pages: their stylesheet and their script, forms to this server, nothing else."""
-    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inside)
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
     return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:;"
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:;"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    ).format(*hashes)
 
 
 def redirect(address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
@@ -14478,7 +14478,7 @@ class LimbasAuthor(Author):
 
     def ids(self, link: Link) -> dict[str, Json]:
         """The records that a body links."""
-        item = object_schema({"id": {"type": ["string", "integer"], "pattern": "^[0-9]{1,15}$", "minimum": 1}})
+        item = object_schema({"id": {"type": "string", "pattern": "^[0-9]{1,15}$"}})
         return array_schema(item) if link.many else nullable(item)
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
@@ -14915,7 +14915,7 @@ class QoreAuthor(Author):
 
     about = "The Qore API. A request that reads takes its parameters from the query, or from a JSON body."
     always = (400, 401, 403, 422)
-    id_schema: ClassVar[Mapping[str, Json]] = {"type": ["integer", "string"], "minLength": 1}
+    id_schema: ClassVar[Mapping[str, Json]] = {"type": "string", "minLength": 1}
     dialect: Qore
 
     def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:

@@ -104,7 +104,7 @@ def test_documents_need_credentials() -> None:
 
 def test_security_of_roles(app: minirest.Application) -> None:
     """Who has signed in needs credentials, in one of four ways; a stranger may do without."""
-    needed = [{"basic": []}, {"bearer": []}, {"apikey": []}, {"session": []}]
+    needed: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}, {"apikey": []}, {"session": []}]
     assert document(app, "limbas", "writer")["security"] == needed
     assert document(app, "limbas", "anonymous")["security"] == [{}, *needed]
     assert document(app, "nocobase")["paths"]["/api/auth:signIn"]["post"]["security"] == []

@@ -14,7 +14,7 @@ from tests.documents import SCHEMA, credentials, document, world
 if TYPE_CHECKING:
     from schemathesis import Case
 
-EXAMPLES = 4
+EXAMPLES = 3
 TAGS = minirest.derive_tags(list(SCHEMA["$defs"]), {})
 ORDER = ("get", "post", "put", "patch", "delete")
 
@@ -95,5 +95,5 @@ def fuzz(dialect: str, role: str) -> Counter[int]:
 def check(dialect: str, role: str) -> None:
     """Fuzz a document; some requests have to succeed, or nothing has been seen."""
     statuses = fuzz(dialect, role)
-    assert statuses[200] > 20, statuses
+    assert statuses[200] > 10, statuses
     assert not any(status >= 500 for status in statuses)
