@@ -29,7 +29,7 @@ def server() -> Iterator[tuple[minirest.Application, str]]:
 
 def value(record: Any, name: str) -> Any:
     """A member of a model, in whichever envelope it stands."""
-    for word in ("data", "attributes"):
+    for word in ("data", "root", "attributes"):
         record = getattr(record, word, record)
     return getattr(record, name)
 
