@@ -3,7 +3,7 @@
 import pytest
 
 from tests.documents import ROLES
-from tests.fuzz.fuzzing import check
+from tests.documents_fuzz import check
 
 
 @pytest.mark.parametrize("role", ROLES)
