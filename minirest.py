@@ -8368,6 +8368,8 @@ IF_MATCH = parameter("header", "If-Match", TEXT_SCHEMA, "The `ETag` of the recor
 IF_NONE_MATCH = parameter("header", "If-None-Match", TEXT_SCHEMA, "An `ETag`; 304 when the answer is still the same")
 PREFER = parameter("header", "Prefer", {"type": "string", "enum": ["return=minimal"]}, "Asks for a smaller answer")
 ETAG = {"ETag": {"description": "The version of the record and of this answer", "schema": TEXT_SCHEMA}}
+REQUEST_ID = {"X-Request-Id": {"description": "The request, as the log has it", "schema": TEXT_SCHEMA}}
+RETRY_AFTER = {"Retry-After": {"description": "How many seconds to wait", "schema": INTEGER_SCHEMA}}
 LOCATION = {"Location": {"description": "The address of the new record", "schema": TEXT_SCHEMA}}
 
 
@@ -8399,7 +8401,7 @@ class Author:
 
     about: ClassVar[str]
     media_type: ClassVar[str] = "application/json"
-    always: ClassVar[tuple[int, ...]] = (400, 401, 403)
+    always: ClassVar[tuple[int, ...]] = (400, 401, 403, 429, 431)
     locates: ClassVar[bool] = False
     id_schema: ClassVar[Mapping[str, Json]] = POSITIVE_SCHEMA
     """How a record is named in an address."""
@@ -8556,7 +8558,12 @@ class Author:
             media_type, schema = self.error(status)
             content = {media_type: {"schema": schema}} if schema is not None else {}
             phrase = HTTPStatus(status).phrase if status < 500 else "The server cannot answer now"
-            self.refusals[name] = {"description": phrase, **({"content": content} if content else {})}
+            headers = REQUEST_ID | (RETRY_AFTER if status == 429 else {})
+            self.refusals[name] = {
+                "description": phrase,
+                "headers": headers,
+                **({"content": content} if content else {}),
+            }
         return {"$ref": f"#/components/responses/{name}"}
 
     # -- parts that are named --
@@ -15054,11 +15061,14 @@ class NocoBaseAuthor(Author):
         shown, gone = self.data(nullable(record)), self.data(TRUE_SCHEMA if source else INTEGER_SCHEMA)
         new, changed = open_schema(body, self.needed(table, body)), open_schema(body)
         example, chosen = self.example(names, body), (self.key(names), self.filter())
-        several, key = (*chosen, self.force(), IF_MATCH), (*chosen, *self.shape(names))
+        several = (*chosen, self.force(), IF_MATCH)
         needs = {verb: (*source, *of(table, verb)) for verb in VERBS}
         yield Offer("GET", f"{at}:list", "list", "List records", {200: page}, needs["list"], self.query(names))
-        text = "Show a record, in any state"
-        yield Offer("GET", f"{at}:get", "get", text, {200: shown, 304: None}, needs["get"], key)
+        by_key = self.rights.allows(table, "get")
+        found = (*(chosen if self.rights.allows(table, "list") else chosen[:1]), *self.shape(names))
+        text, asked = ("Show a record, in any state", found) if by_key else ("Show the first record", found[1:])
+        needed = needs["get" if by_key else "list"]  # by a filter a record is asked for as from a list
+        yield Offer("GET", f"{at}:get", "get", text, {200: shown, 304: None}, needed, asked)
         text, either = "Make a record, or one for each item of a list", {"anyOf": [new, array_schema(new)]}
         yield Offer("POST", f"{at}:create", "create", text, {200: made}, needs["create"], (), either, example)
         answer = {200: self.data(many)}
@@ -15170,7 +15180,7 @@ class NocoBaseAuthor(Author):
             link = self.dialect.names(table).find(word)
             if isinstance(link, Link):
                 properties[word] = linked_schema(link, self.record_of(link.target), link.many, self.rights)
-        links = itertools.chain.from_iterable(source.links.values() for source in self.tables)
+        links = [link for source in self.tables for link in self.links(self.dialect.names(source))]
         for row in dict.fromkeys(link.through for link in links if link.through and link.target is table):
             columns = self.columns(self.dialect.names(row))
             properties[row.name] = object_schema({word: columns[word] for word in columns if word != "id"})
@@ -15205,7 +15215,7 @@ class CoreDataAuthor(Author):
         yield Offer("GET", "/api/v2/", "endpoints", "All endpoints", endpoints, public=True, group="endpoints")
 
     def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
-        if status in (401, 404):
+        if status in (401, 404, 429):
             return "text/html", {"type": "string", "maxLength": 0}
         key = "error_message" if status == 415 or status >= 500 else "error"
         return self.media_type, self.component(key, None, lambda: object_schema({key: TEXT_SCHEMA}))
@@ -15421,7 +15431,7 @@ class QoreAuthor(Author):
     """Writes the document of Qore."""
 
     about = "The Qore API. A request that reads takes its parameters from the query, or from a JSON body."
-    always = (400, 401, 403, 422)
+    always = (400, 401, 403, 422, 429, 431)
     id_schema: ClassVar[Mapping[str, Json]] = {"type": "string", "minLength": 1}
     dialect: Qore
 
@@ -15619,22 +15629,28 @@ AUTHORS: Mapping[str, type[Author]] = {
 
 
 class Documents(Pages):
-    """The documents at `/openapi.json`, each made once for each kind of rights."""
+    """The documents at `/openapi.json`, each written once for each kind of rights."""
 
     def __init__(self, services: Services, dialects: Sequence[Dialect]) -> None:
         super().__init__(services)
         self.dialects = {dialect.name: dialect for dialect in dialects}
-        self.made: dict[tuple[str, Rights, bool, int], dict[str, Json]] = {}
+        self.written: dict[tuple[str, Rights, bool, int], bytes] = {}
 
     def routes(self) -> Iterator[Route]:
         yield Route(("GET",), "/openapi.json", self.show_document)
 
-    def document(self, name: str, actor: Actor) -> dict[str, Json]:
+    def text(self, name: str, actor: Actor) -> bytes:
         """The document of one dialect as an actor sees it, without the address of the server."""
         kind = (name, rights_of(self.schema, actor), actor is NOBODY or actor is ANONYMOUS, len(self.services.actions))
-        found = self.made.get(kind)
+        found = self.written.get(kind)
         if found is None:
-            found = bounded(self.made)[kind] = AUTHORS[name](self.dialects[name], actor).document()
+            document = AUTHORS[name](self.dialects[name], actor).document()
+            found = bounded(self.written)[kind] = dump_json(document).encode()
+        return found
+
+    def document(self, name: str, actor: Actor) -> dict[str, Json]:
+        """The same as data."""
+        found: dict[str, Json] = json.loads(self.text(name, actor))
         return found
 
     def dialect_in(self, given: Mapping[str, str]) -> str:
@@ -15647,9 +15663,10 @@ class Documents(Pages):
 
     def show_document(self, request: Request) -> Reply:
         """One document, under an `ETag`."""
-        document = self.document(self.dialect_in(self.parameters(request, "dialect")), request.actor)
+        text = self.text(self.dialect_in(self.parameters(request, "dialect")), request.actor)
         base = quote(request.environ.get("SCRIPT_NAME", "").rstrip("/"))
-        body = dump_json({**document, "servers": [{"url": base or "/"}]}).encode()
+        servers = dump_json([{"url": base or "/"}]).encode()
+        body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
         tag = f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
         return Reply(304, headers=(("ETag", tag),)) if request.knows(tag) else Reply(200, body, (("ETag", tag),))
 

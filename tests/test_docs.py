@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +122,10 @@ def test_one_question_in_five_dialects(app: minirest.Application, table: str, qu
         plans = texts(part, r'<pre class="quiet">(.*?)</pre>')
         assert len(plans) == len(statements)
         assert all(re.search("SEARCH|SCAN", plan) for plan in plans)
+
+
+def test_plans_of_a_database_in_a_file(tmp_path: Path) -> None:
+    """The connections that read a file may explain, and nothing else that they may not."""
+    with closing(minirest.make_app(SCHEMA, str(tmp_path / "things.db"), auth=False)) as app:
+        shown = send(app, "GET", "/docs/compare", **HTML).body.decode()
+        assert len(texts(shown, r'<pre class="quiet">(SEARCH .*?)</pre>')) == len(app.dialects)

@@ -1,6 +1,7 @@
 """The OpenAPI documents: valid, each for its caller, and true: what the server answers is what they say."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -187,6 +188,44 @@ def test_examples_make_records(dialect: str) -> None:
             judge.check(method, path, answer)
             made += answer.status in (200, 201)
         assert made >= 2
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_refusals_of_the_server_are_described(dialect: str) -> None:
+    """Too many wrong passwords, and headers that are too large, are answers of every operation."""
+    with closing(world()) as app:
+        judge = Judge(document(app, dialect))
+        path = next(path for path in judge.document["paths"] if path.partition(":")[0].strip("/").endswith("things"))
+        method = next(iter(judge.document["paths"][path])).upper()
+        headers = {"HTTP_AUTHORIZATION": "Basic " + b64encode(b"writer:wrong-one").decode()}
+        answers = [send(app, method, path, **headers) for _ in range(minirest.MAX_FAILURES + 1)]
+        for answer in answers:
+            judge.check(method, path, answer)
+        assert [answer.status for answer in answers] == [401] * minirest.MAX_FAILURES + [429]
+        assert answers[-1].headers["Retry-After"] == "60"
+        reply = app.dialect_at(path).error(minirest.fail("headers_too_large", limit=1))
+        refused = answers[-1]._replace(
+            status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type}
+        )
+        assert refused.status == 431
+        judge.check(method, path, refused)
+
+
+def test_a_record_by_a_filter_is_asked_for_as_from_a_list() -> None:
+    """NocoBase's `get` has the parameters that the rights leave: a key needs `get`, a filter needs `list`."""
+    schema = {"$defs": {"boxes": {"type": "object", "properties": {"name": TEXT}, "examples": [{"name": "a"}]}}}
+    ways = {"?filterByTk=1": "get", "?filter={}": "list"}
+    for rights in (["get"], ["list"], ["get", "list"]):
+        given = {"anonymous": dict.fromkeys(rights, True)}
+        schema["$defs"]["boxes"]["x-rights"] = given
+        with closing(minirest.make_app(schema, users={"a": "open-sesame"}, clock=lambda: NOW)) as app:
+            described = document(app, "nocobase", "anonymous")
+            asked = described["paths"]["/api/boxes:get"]["get"]
+            known = [part["$ref"].rpartition("/")[2] for part in asked["parameters"]]
+            for address, verb in ways.items():
+                answer = send(app, "GET", f"/api/boxes:get{address}")
+                Judge(described).check("GET", "/api/boxes:get", answer)
+                assert (answer.status == 200) == (verb in rights) == (address[1:].partition("=")[0] in known), address
 
 
 # ---- random schemas ----
