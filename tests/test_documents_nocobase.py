@@ -2,12 +2,10 @@
 
 import pytest
 
-from tests.documents import ROLES
 from tests.documents_fuzz import check
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("dialect", "nocobase coredata".split())
+@pytest.mark.parametrize(("dialect", "role"), [("nocobase", "admin"), ("nocobase", "writer"), ("coredata", "admin")])
 def test_no_answer_is_undocumented(dialect: str, role: str) -> None:
     """No 5xx, no status, header or body that is not described, whoever asks."""
     check(dialect, role)
