@@ -738,6 +738,8 @@ NUMBER = (
     " when {0} between -1e9 and 1e9 and round({0}*1e6)/1e6={0} then {0}"
     " when abs({0})<9e999 then json(printf('%!.18g',{0})) end"
 )
+TIME_PATTERN = "^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
+"""A time as it is shown; JSON Schema's format `time` would have a zone."""
 BOOLEAN = "case {0} when 1 then json('true') when 0 then json('false') end"
 
 
@@ -774,7 +776,7 @@ KINDS = _kinds(
     ),
     _date_kind("date", _read_date, "date"),
     _date_kind("moment", _read_moment, "date-time"),
-    Kind("time", "TEXT", COMPARE, _read_time, _read_time, schema={"type": "string", "format": "time"}),
+    Kind("time", "TEXT", COMPARE, _read_time, _read_time, schema={"type": "string", "pattern": TIME_PATTERN}),
     Kind("list", "TEXT", SETS, _read_list, _list_of, "json({0})", json.loads, {"type": "array"}),
     Kind("choices", "TEXT", SETS, _read_list, _list_of, "json({0})", json.loads, {"type": "array"}),
     Kind("json", "TEXT", frozenset({"null", "empty"}), _read_json, _json_of, "json({0})", json.loads),
@@ -785,14 +787,27 @@ KINDS = _kinds(
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """How a dialect spells values: the templates of the kinds that it does not spell in the plain way."""
+    """How a dialect spells values: the templates of the kinds that it does not spell in the plain way.
+
+    `schemas` says what such a template gives, as JSON Schema; the kinds in `never_null` show null as a value.
+    """
 
     name: str
     templates: Mapping[str, str] = field(default_factory=dict)
+    schemas: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    never_null: frozenset[str] = frozenset()
 
     def template(self, kind: Kind) -> str:
         """The SQLite expression that shows a column of this kind as JSON."""
         return self.templates.get(kind.name, kind.template)
+
+    def schema(self, kind: Kind) -> Mapping[str, Json]:
+        """What is shown of a column of this kind that is not null, as JSON Schema."""
+        return self.schemas.get(kind.name, kind.schema)
+
+
+def _matching(pattern: str) -> Mapping[str, Json]:
+    return {"type": "string", "pattern": f"^{pattern}$"}
 
 
 PLAIN = Style("plain")
@@ -806,6 +821,19 @@ LIMBAS = Style(
         " (select json_group_array(json_object('id',cast(o.key+1 as text),'value',v.value,'desc',null))"
         " from json_each({0}) v left join json_each({1}) o on o.value is v.value) end",
     },
+    {
+        "id": _matching("[0-9]+"),
+        "moment": _matching("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"),
+        "choices": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"id": {"type": ["string", "null"]}, "value": {}, "desc": {"type": "null"}},
+                "required": ["id", "value", "desc"],
+                "additionalProperties": False,
+            },
+        },
+    },
 )
 
 COREDATA = Style(
@@ -816,6 +844,10 @@ COREDATA = Style(
         "number": "case when {0} between -1e9 and 1e9 and round({0}*1e6)/1e6={0} then {0}"
         " when abs({0})<9e999 then json(printf('%!.18g',{0})) end",
     },
+    {
+        "id": {"type": "string", "format": "uuid"},
+        "moment": _matching("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"),
+    },
 )
 """CoreData's spelling: ids are UUIDs, moments have seconds and no zone, a number keeps its `.0` as Python writes it."""
 SNAPSHOT = Style(
@@ -824,11 +856,16 @@ SNAPSHOT = Style(
         "id": "printf('8%03x-%012x',{0}>>48,{0}&281474976710655)",
         "integer": "printf('%04x-1%03x',{0}>>10&65535,{0}<<2&4095)",
     },
+    {"id": {"type": "string"}, "integer": {"type": "string"}},
 )
 """The parts of a UUID that hold a version (an integer) and an id: `record_uuid` in SQL."""
-PLATFORM = Style("platform", {"id": "printf('%08x%016x',{1},{0})"})
+PLATFORM = Style("platform", {"id": "printf('%08x%016x',{1},{0})"}, {"id": _matching("[0-9a-f]{24}")})
 """Platform's spelling: ids are ObjectIds."""
-UNIX = Style("unix", {"moment": "cast(strftime('%s',{0}) as integer)*1000+cast(substr({0},21,3) as integer)"})
+UNIX = Style(
+    "unix",
+    {"moment": "cast(strftime('%s',{0}) as integer)*1000+cast(substr({0},21,3) as integer)"},
+    {"moment": {"type": "integer"}},
+)
 """Moments as milliseconds since 1970-01-01 UTC."""
 
 NULLS: Mapping[str, str] = {
@@ -839,6 +876,8 @@ NULLS: Mapping[str, str] = {
 LIMBAS_NULLS = Style(
     "limbas-nulls",
     {**LIMBAS.templates, **{name: f"coalesce({LIMBAS.template(KINDS[name])},{null})" for name, null in NULLS.items()}},
+    {**LIMBAS.schemas, **{name: {"type": KINDS[name].schema["type"]} for name in NULLS}},
+    frozenset(NULLS),
 )
 """Limbas' spelling of null, where the schema file asks for it: 0, an empty text, false."""
 
@@ -5962,6 +6001,22 @@ def has_records(connection: sqlite3.Connection, table: Table) -> bool:
     return connection.execute(*sql("select 1 from {}", quoted(table.name))).fetchone() is not None
 
 
+class Plan(NamedTuple):
+    """A statement, and how SQLite goes about it: one step a line, those of inner selects further in."""
+
+    text: str
+    steps: str
+
+
+def plan_of(connection: sqlite3.Connection, statement: Sql) -> Plan:
+    """The plan of a statement."""
+    depths, steps = {0: -1}, list[str]()
+    for number, parent, _, detail in connection.execute(f"explain query plan {statement.text}", statement.values):
+        depths[number] = depths[parent] + 1
+        steps.append("  " * depths[number] + detail)
+    return Plan(statement.text, "\n".join(steps))
+
+
 class Store:
     """One database with the tables of one schema.
 
@@ -6152,6 +6207,17 @@ class Store:
                 return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
             finally:
                 connection.execute("commit")
+
+    def explain(self, actor: Actor, op: Operation, dialect: str) -> list[Plan]:
+        """The statements of the Selects in an operation, as an actor may run it, each with SQLite's plan."""
+        origin = origin_of(self.schema, actor, dialect, self.moment())
+        guarded = guard(op, actor, origin.moment, origin.rights)
+        parts = guarded.operations if isinstance(guarded, Batch) else (guarded,)
+        selects = [part for part in parts if isinstance(part, Select)]
+        found = [Compiler(origin.sight).select(part) for part in selects]
+        found += [Compiler(origin.sight).total(part) for part in selects if part.total]
+        with self.database.reading() as connection:
+            return [plan_of(connection, statement) for statement in found]
 
     def look(self, event: Event, shape: Shape, actor: Actor) -> str | None:
         """A record as an event left it, or found it when it was deleted, in a shape; None when the actor may not."""
@@ -6973,6 +7039,30 @@ class JsonItems:
         text, number = self.buffer[self.place : end], self.number
         self.number, self.place = number + text.count("\n"), end
         return number, read_or_error(text)
+
+
+def make_router(routes: Iterable[Route]) -> bottle.Bottle:
+    """A Bottle that finds the route for an address, the most specific one first."""
+    import bottle
+
+    router = bottle.Bottle()
+    router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
+    order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
+    for route in order:
+        for method in route.methods:
+            router.route(route.rule, method, route.handler, public=route.public)
+    return router
+
+
+def match_route(router: bottle.Bottle, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
+    """The route for an address and the names in it; None when there is none."""
+    import bottle
+
+    try:
+        found: tuple[Any, dict[str, str]] = router.match({"REQUEST_METHOD": method, "PATH_INFO": path})
+    except bottle.HTTPError:
+        return None
+    return found
 
 
 # ======================================================================================================================
@@ -8436,7 +8526,8 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
-# unexpected in its `Manner`. To add one: a subclass of `Dialect` and its place in `DIALECTS`.
+# unexpected in its `Manner`. To add one: a subclass of `Dialect` and its place in `DIALECTS`. Below is how a dialect's
+# operations are described: JSON Schemas of shapes and of bodies, and the `Author` that makes a document of them.
 # ======================================================================================================================
 
 
@@ -8477,6 +8568,8 @@ class Dialect:
     example: ClassVar[str]
     rights: Rights = ALL_RIGHTS
     prefix: str = ""
+    heard: list[Operation] | None = None
+    """Where the operations that it runs are noted, if somebody listens."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -8536,6 +8629,8 @@ class Dialect:
         """Run an operation for the request's actor."""
         if is_write(op):
             self.services.may_write(request)
+        if self.heard is not None:
+            self.heard.append(op)
         return self.services.store.run_for(request.actor, op, self.name)
 
     def history_of(self, request: Request, table: Table, number: int) -> Filter:
@@ -8608,6 +8703,473 @@ def singular(name: str) -> str:
     ending, end = next((pair for pair in SINGULARS if name.endswith(pair[0])), ("", ""))
     stem = name.removesuffix(ending) + end
     return stem[:1].upper() + stem[1:]
+
+
+# ---- what a dialect says of itself ----
+
+DESCRIBED_FIELD = ("title", "description", "enum", "const", "deprecated")
+"""The words of a field in the schema file that hold for answers too."""
+HTTP_VERBS = ("get", "post", "put", "patch", "delete")
+NOTHING: Mapping[str, Json] = {"type": "object", "maxProperties": 0}
+TEXT_SCHEMA: Mapping[str, Json] = {"type": "string"}
+INTEGER_SCHEMA: Mapping[str, Json] = {"type": "integer"}
+COUNT_SCHEMA: Mapping[str, Json] = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+POSITIVE_SCHEMA: Mapping[str, Json] = {"type": "integer", "minimum": 1, "maximum": 999_999_999}
+BOOLEAN_SCHEMA: Mapping[str, Json] = {"type": "boolean"}
+TRUE_SCHEMA: Mapping[str, Json] = {"const": True}
+NULL_SCHEMA: Mapping[str, Json] = {"type": "null"}
+
+
+def object_schema(properties: Mapping[str, Json], required: Iterable[str] | None = None) -> dict[str, Json]:
+    """An object with these members and no other, all of them there unless `required` says which."""
+    wanted = list(properties if required is None else required)
+    found: dict[str, Json] = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    return found | ({"required": wanted} if wanted else {})
+
+
+def array_schema(items: Mapping[str, Json]) -> dict[str, Json]:
+    """A list."""
+    return {"type": "array", "items": items}
+
+
+def nullable(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """The schema, or null.
+
+    >>> nullable({"type": "string", "enum": ["a"]})
+    {'type': ['string', 'null'], 'enum': ['a', None]}
+    """
+    if takes_null(schema):
+        return dict(schema)
+    if "type" not in schema or "const" in schema:
+        return {"anyOf": [dict(schema), {"type": "null"}]}
+    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    choices = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [*types, "null"], **choices}
+
+
+def takes_null(schema: Mapping[str, Json]) -> bool:
+    """Whether null is valid."""
+    if "anyOf" in schema:
+        return any(map(takes_null, schema["anyOf"]))
+    if "const" in schema or "enum" in schema:
+        return None in schema.get("enum", [schema.get("const")])
+    return "$ref" not in schema and ("type" not in schema or "null" in schema["type"])
+
+
+def optional(schema: Mapping[str, Json], *kept: str) -> dict[str, Json]:
+    """An object whose members may be missing, apart from those that are kept."""
+    return object_schema(schema["properties"], [name for name in schema["properties"] if name in kept])
+
+
+def schema_of(shape: Shape, rights: Rights = ALL_RIGHTS) -> dict[str, Json]:
+    """What a shape shows of a record, as JSON Schema. It has to agree with `Compiler.shape`, case by case."""
+    match shape:
+        case Col(path, style):
+            return column_schema(path, style)
+        case Const(value):
+            return {"const": value}
+        case Text(parts):
+            shown = [schema_of(part, rights) for part in parts if not isinstance(part, str)]
+            return nullable(TEXT_SCHEMA) if any(map(takes_null, shown)) else dict(TEXT_SCHEMA)
+        case First(parts):
+            return first_schema([schema_of(part, rights) for part in parts])
+        case Obj(pairs):
+            return object_schema({name: schema_of(part, rights) for name, part in pairs})
+        case Arr(items):
+            shown = [schema_of(item, rights) for item in items]
+            return {"type": "array", "prefixItems": shown, "minItems": len(shown), "maxItems": len(shown)}
+        case Sub(link, inner, many):
+            return linked_schema(link, schema_of(inner, rights), many, rights)
+        case _:
+            assert_never(shape)
+
+
+def linked_schema(link: Link, record: Mapping[str, Json], many: bool, rights: Rights) -> dict[str, Json]:
+    """What is shown behind a link: nothing, where the actor may list no records of its target."""
+    if not rights.allows(link.target, "list"):
+        return {"type": "array", "maxItems": 0} if many else {"type": "null"}
+    return array_schema(record) if many else nullable(record)
+
+
+def first_schema(parts: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """The first of some values that is not null."""
+    different = list({dump_json(part): part for part in parts}.values())
+    values = different if all(map(takes_null, parts)) else [filled(part) for part in different]
+    return dict(values[0]) if len(values) == 1 else {"anyOf": values}
+
+
+def filled(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """The schema without null."""
+    if isinstance(schema.get("type"), list):
+        types = [name for name in schema["type"] if name != "null"]
+        schema = {**schema, "type": types[0] if len(types) == 1 else types}
+    return {word: [it for it in value if it is not None] if word == "enum" else value for word, value in schema.items()}
+
+
+def column_schema(path: Path, style: Style) -> dict[str, Json]:
+    """What is shown of a column; of a link its number of records."""
+    column = path.field
+    if column is None:
+        return dict(INTEGER_SCHEMA)
+    if path.within:
+        return nullable(INTEGER_SCHEMA) if column.kind.is_date else {}
+    described = {word: column.schema[word] for word in DESCRIBED_FIELD if word in column.schema}
+    if column.kind.name in (*style.schemas, "choices"):  # spelt in another way, so that the choices are others
+        described = {word: value for word, value in described.items() if word not in ("enum", "const")}
+    own = value_schema(column) if column.kind.name not in style.schemas else style.schema(column.kind)
+    is_id = column is column.table.id
+    always = is_id or (column.required and not column.target) or column.name in ("_created", "_modified", "_version")
+    always = (always and not path.links) or column.kind.name in style.never_null
+    return {**own, **described} if always else nullable({**own, **described})
+
+
+def value_schema(column: Field) -> dict[str, Json]:
+    """A value of a field in the plain spelling: of JSON and lists as the schema file has it."""
+    if column.kind.name == "json":
+        return {} if any(_references(column.schema, "")) else without_own_words(column.schema)
+    if column.items:
+        return array_schema(nullable(column.items.schema) if column.is_system else column.items.schema)
+    return dict(column.kind.schema)
+
+
+def without_own_words(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """A schema of the schema file without the words that only minirest reads, and without its examples."""
+    left_out = ("examples", "example", "default", "readOnly", "writeOnly", "$comment", "$id", "$anchor")
+    return {word: value for word, value in schema.items() if word not in left_out and not word.startswith("x-")}
+
+
+def taken_schema(column: Field) -> dict[str, Json]:
+    """What a body may set a field to, with the rules of the schema file."""
+    if any(_references(column.schema, "")):
+        found = value_schema(column)
+    else:
+        found = {**value_schema(column), **without_own_words(column.schema)}
+        if column.kind.name == "time":
+            found.pop("format", None)
+    if "default" in column.schema:
+        found["default"] = column.schema["default"]
+    return found if column.required else nullable(found)
+
+
+Needs: TypeAlias = tuple[tuple[Table, Verb], ...]
+"""The rights without which there is no such operation."""
+
+
+class Offer(NamedTuple):
+    """One operation: what is sent to an address, and what comes back.
+
+    `answers` are schemas by status, None for an answer without a body. What all requests have in common is not said:
+    errors, the ids in the path, and what goes with 304 (an answer that has not changed).
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answers: Mapping[int, Mapping[str, Json] | None]
+    needs: Needs = ()
+    parameters: tuple[Mapping[str, Json], ...] = ()
+    body: Mapping[str, Json] | None = None
+    example: Json = None
+    public: bool = False
+    group: str = ""
+
+
+def grouped(offers: Iterable[Offer], group: str, *words: str) -> Iterator[Offer]:
+    """The operations of a table, or of one of its links, under names of their own."""
+    return (offer._replace(group=group, name="_".join((offer.name, group, *words))) for offer in offers)
+
+
+def parameter(place: str, name: str, schema: Mapping[str, Json], text: str, **words: Json) -> dict[str, Json]:
+    """One parameter of a request."""
+    required = {"required": True} if place == "path" else {}
+    return {"name": name, "in": place, "description": text, **required, "schema": schema, **words}
+
+
+def listed(name: str, words: Sequence[str], text: str) -> dict[str, Json]:
+    """A parameter that is a list of some words with commas between them."""
+    items = {"type": "string", "enum": list(words)} if words else TEXT_SCHEMA
+    return parameter("query", name, array_schema(items), text, style="form", explode=False)
+
+
+def nested(name: str, properties: Mapping[str, Json], text: str) -> dict[str, Json]:
+    """A parameter with brackets: `name[key]=value`."""
+    return parameter("query", name, object_schema(properties, ()), text, style="deepObject", explode=True)
+
+
+def sort_words(words: Iterable[str]) -> list[str]:
+    """The terms of an order: each word upwards and downwards."""
+    return [term for word in words for term in (word, f"-{word}")]
+
+
+IF_MATCH = parameter("header", "If-Match", TEXT_SCHEMA, "The `ETag` of the record that was read; 412 when it changed")
+IF_NONE_MATCH = parameter("header", "If-None-Match", TEXT_SCHEMA, "An `ETag`; 304 when the answer is still the same")
+PREFER = parameter("header", "Prefer", {"type": "string", "enum": ["return=minimal"]}, "Asks for a smaller answer")
+ETAG = {"ETag": {"description": "The version of the record and of this answer", "schema": TEXT_SCHEMA}}
+REQUEST_ID = {"X-Request-Id": {"description": "The request, as the log has it", "schema": TEXT_SCHEMA}}
+RETRY_AFTER = {"Retry-After": {"description": "How many seconds to wait", "schema": INTEGER_SCHEMA}}
+LOCATION = {"Location": {"description": "The address of the new record", "schema": TEXT_SCHEMA}}
+
+
+SECURITY_SCHEMES: Mapping[str, Json] = {
+    "basic": {"type": "http", "scheme": "basic", "description": "Name and password"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token, from /api_tokens or from signing in"},
+    "apikey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "`ApiKey <name>:<token>`, as clients of CoreData send it",
+    },
+    "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "The session of /login"},
+}
+
+
+def of(table: Table, *verbs: Verb) -> Needs:
+    """The rights to do something in a table."""
+    return tuple((table, verb) for verb in verbs)
+
+
+def open_schema(properties: Mapping[str, Json], required: Iterable[str] = ()) -> dict[str, Json]:
+    """An object with these members, and others that are passed over."""
+    return {**object_schema(properties, required), "additionalProperties": True}
+
+
+class Author:
+    """Writes the document of one dialect for one actor."""
+
+    about: ClassVar[str]
+    media_type: ClassVar[str] = "application/json"
+    always: ClassVar[tuple[int, ...]] = (400, 401, 403, 429, 431)
+    locates: ClassVar[bool] = False
+    id_schema: ClassVar[Mapping[str, Json]] = POSITIVE_SCHEMA
+    """How a record is named in an address."""
+    dialect: Dialect
+
+    def __init__(self, dialect: Dialect, actor: Actor) -> None:
+        self.dialect, self.actor = dialect.seen_by(actor), actor
+        self.rights = self.dialect.rights
+        self.schema = dialect.schema
+        self.tables = [table for table in self.schema.tables.values() if self.rights.allows(table, *VERBS)]
+        self.components: dict[str, Json] = {}
+        self.names: dict[tuple[str, Table | None], str] = {}
+        self.refusals: dict[str, Json] = {}
+        self.parameters: dict[str, Json] = {}
+        self.known: dict[str, str] = {}
+
+    def offers(self) -> Iterator[Offer]:
+        """Every operation of the dialect, whether the actor may use it or not."""
+        yield from self.of_nothing()
+        for table in self.tables:
+            yield from grouped(self.of_table(table), table.name)
+            for link in self.links(self.dialect.names(table)):
+                yield from grouped(self.of_link(table, link), table.name, link.name)
+
+    def of_nothing(self) -> Iterable[Offer]:
+        """The operations that belong to no table."""
+        return ()
+
+    def of_table(self, table: Table) -> Iterable[Offer]:
+        """The operations of a table."""
+        raise NotImplementedError
+
+    def of_link(self, table: Table, link: Link) -> Iterable[Offer]:
+        """The operations of a link of one record."""
+        return ()
+
+    def linked(self, link: Link) -> Mapping[str, Json] | None:
+        """A link in a body; None when no body can set it."""
+        raise NotImplementedError
+
+    def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
+        """The media type and the schema of an error; None for one without a body."""
+        raise NotImplementedError
+
+    # -- the document --
+
+    def document(self) -> dict[str, Json]:
+        """The whole document, but for `servers`, which is up to the request."""
+        paths, used = dict[str, dict[str, Json]](), set[str]()
+        groups = dict.fromkeys(table.name for table in self.tables)
+        for offer in self.offers():
+            if all(self.rights.allows(*need) for need in offer.needs):
+                operation = self.operation(offer, used)
+                paths.setdefault(offer.path, {})[offer.method.lower()] = operation
+                groups[offer.group] = None
+        used_schemas = self.reached(dump_json([paths, self.refusals]))
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": self.title, "version": __version__, "description": self.about},
+            "tags": [self.tag(name) for name in groups],
+            "paths": paths,
+            "components": {
+                "schemas": {name: self.components[name] for name in self.components if name in used_schemas},
+                "responses": self.refusals,
+                "parameters": self.parameters,
+                "securitySchemes": {} if self.actor is NOBODY else dict(SECURITY_SCHEMES),
+            },
+            "security": self.security,
+        }
+
+    def reached(self, text: str) -> set[str]:
+        """The named schemas that a part of the document leads to; any other is of something forbidden."""
+        found, waiting = set[str](), [text]
+        while waiting:
+            names = set(re.findall(r'"#/components/schemas/(\w+)"', waiting.pop())) - found
+            found |= names
+            waiting += [dump_json(self.components[name]) for name in names]
+        return found
+
+    @property
+    def title(self) -> str:
+        """The name of the whole."""
+        return f"{self.schema.title or 'minirest'}: {type(self).__name__.removesuffix('Author')}"
+
+    @property
+    def security(self) -> list[Json]:
+        """The ways in which one can say who asks. Strangers may do without."""
+        if self.actor is NOBODY:
+            return []
+        return [*([{}] if self.actor is ANONYMOUS else []), *({name: []} for name in SECURITY_SCHEMES)]
+
+    def tag(self, name: str) -> Json:
+        """A group of operations: a table, or what belongs to none."""
+        table = self.schema.tables.get(name.lower())
+        about = table and str(table.schema.get("description") or table.title)
+        return {"name": name, **({"description": about} if about else {})}
+
+    def operation(self, offer: Offer, used: set[str]) -> Json:
+        """One operation of the document."""
+        name = unique_word(offer.name, used)
+        used.add(name)
+        beside = (IF_NONE_MATCH,) if 304 in offer.answers else ()
+        answers = {str(status): self.answer(offer, status) for status in offer.answers}
+        answers |= {str(status): self.refusal(status) for status in self.refused(offer)}
+        found = {
+            "operationId": name,
+            "summary": offer.summary,
+            "tags": [offer.group],
+            "parameters": [*map(self.named, (*self.in_path(offer), *offer.parameters, *beside))],
+            "responses": answers | {"5XX": self.refusal(500)},
+        }
+        if offer.body is not None:
+            found["requestBody"] = self.request_body(offer)
+        return found | ({"security": []} if offer.public and self.actor is not NOBODY else {})
+
+    def refused(self, offer: Offer) -> list[int]:
+        """The statuses of the errors that an operation can have."""
+        found = {*self.always}
+        if "{" in offer.path or any(it["name"] == "sourceId" for it in offer.parameters):
+            found.add(404)
+        if IF_MATCH in offer.parameters:
+            found.add(412)
+        if offer.body is not None or offer.method not in ("GET", "DELETE"):
+            found |= {413, 415}
+        return sorted(found)
+
+    def in_path(self, offer: Offer) -> list[Json]:
+        """The parameters of the path that the offer says nothing of: names of records."""
+        given = {it["name"] for it in offer.parameters if it["in"] == "path"}
+        names = [name for name in re.findall(r"{(\w+)}", offer.path) if name not in given]
+        return [parameter("path", name, self.id_schema, "The id of a record") for name in names]
+
+    def request_body(self, offer: Offer) -> Json:
+        """The body of a request; its example is one of the schema file."""
+        media: dict[str, Json] = {"schema": offer.body}
+        if offer.example is not None:
+            media["example"] = offer.example
+        return {"required": True, "content": {"application/json": media}}
+
+    def answer(self, offer: Offer, status: int) -> Json:
+        """One answer that is no error."""
+        schema = offer.answers[status]
+        found: dict[str, Json] = {"description": HTTPStatus(status).phrase}
+        if schema is not None:
+            found["content"] = {self.media_type: {"schema": schema}}
+        headers = dict(ETAG if {201, 304} & set(offer.answers) or IF_MATCH in offer.parameters else {})
+        headers |= LOCATION if status == 201 and self.locates else {}
+        return found | ({"headers": headers} if headers else {})
+
+    def refusal(self, status: int) -> Json:
+        """A reference to the description of an error."""
+        name = f"error_{status}" if status < 500 else "error_5XX"
+        if name not in self.refusals:
+            media_type, schema = self.error(status)
+            content = {media_type: {"schema": schema}} if schema is not None else {}
+            phrase = HTTPStatus(status).phrase if status < 500 else "The server cannot answer now"
+            headers = REQUEST_ID | (RETRY_AFTER if status == 429 else {})
+            self.refusals[name] = {
+                "description": phrase,
+                "headers": headers,
+                **({"content": content} if content else {}),
+            }
+        return {"$ref": f"#/components/responses/{name}"}
+
+    # -- parts that are named --
+
+    def component(self, role: str, table: Table | None, make: Callable[[], Mapping[str, Json]]) -> dict[str, Json]:
+        """A reference to a schema, which is made once; it may refer to itself."""
+        name = self.names.get((role, table))
+        if name is None:
+            word = f"{table.name.removeprefix('_')}_{role}" if table else role
+            name = unique_word(re.sub(r"[^A-Za-z0-9_]", "_", word), self.components)
+            self.names[role, table] = name
+            self.components[name] = {}
+            self.components[name] = make()
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def named(self, parameter: Mapping[str, Json]) -> dict[str, Json]:
+        """A reference to a parameter: many operations have the same."""
+        text = dump_json(parameter)
+        if text not in self.known:
+            word = re.sub(r"[^A-Za-z0-9_]", "_", parameter["name"]).strip("_")
+            self.known[text] = unique_word(word, self.parameters)
+            self.parameters[self.known[text]] = parameter
+        return {"$ref": f"#/components/parameters/{self.known[text]}"}
+
+    def shown(self, shape: Shape) -> dict[str, Json]:
+        """The schema of a shape as the actor sees it."""
+        return schema_of(self.rights.shown(shape), self.rights)
+
+    def links(self, names: Names) -> list[Link]:
+        """The links of a table that lead to records of its own or another one, as far as the actor sees them."""
+        found = (names.find(word) for word in names.table.links)
+        return [link for link in found if isinstance(link, Link) and not link.target.name.startswith("_")]
+
+    def body(self, names: Names) -> dict[str, Json]:
+        """What a body can set, by name."""
+        found: dict[str, Json] = {}
+        for word in names.table.members:
+            member = names.find(word, writing=True)
+            hidden = isinstance(member, Link) and not self.rights.allows(member.target, *READING)
+            if member is None or hidden or not names.may_set(member):
+                continue
+            schema = taken_schema(member) if isinstance(member, Field) else self.linked(member)
+            if schema is not None:
+                titles = {key: member.schema[key] for key in ("title", "description") if key in member.schema}
+                found[word] = {**schema, **titles}
+        return found
+
+    def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
+        """The members that the body of a new record must have."""
+        members = (table.by_fold[name.lower()] for name in body)
+        return [name for name, it in zip(body, members, strict=True) if it.required and "default" not in it.schema]
+
+    def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json]:
+        """The values of the schema file's first example that a body can set; of links there are none."""
+        examples = names.table.schema.get("examples") or [{}]
+        given = examples[0] if isinstance(examples[0], Mapping) else {}
+        fields = names.table.fields
+        return {name: value for name, value in given.items() if name in body and name in fields}
+
+
+def unique_word(word: str, used: Collection[str]) -> str:
+    """The word, with a number behind it where it is taken.
+
+    >>> unique_word("a", {"a", "a_2"})
+    'a_3'
+    """
+    numbered = (f"{word}_{number}" for number in itertools.count(2))
+    return next(found for found in itertools.chain((word,), numbered) if found not in used)
 
 
 # ======================================================================================================================
@@ -9587,7 +10149,7 @@ class NocoBase(Dialect):
         if role not in (*actor.roles, "member"):
             raise fail("unauthenticated", reason="role")
         request.actor = dataclasses.replace(actor, roles=(role,) if role in actor.roles else ())
-        return self.seen_by(request.actor)
+        return self.seen_by(request.actor, request.prefix)
 
     def read_query(self, request: Request) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
@@ -11059,7 +11621,9 @@ def id_list_style(of_ids: int, of_negatives: int) -> Style:
     """The spelling of a list of ids as ObjectIds, given the tags of two tables; ids of the second are kept negative."""
     tag = f"case when value<0 then {of_negatives} else {of_ids} end"
     listed = f"json_group_array(printf('%08x%016x',{tag},abs(value)))"
-    return Style("id-list", {"list": f"(select {listed} from json_each(coalesce({{0}},'[]')))"})
+    template = f"(select {listed} from json_each(coalesce({{0}},'[]')))"
+    ids = {"type": "array", "items": PLATFORM.schemas["id"]}
+    return Style("id-list", {"list": template}, {"list": ids}, frozenset({"list"}))
 
 
 class Platform(Dialect):
@@ -13698,15 +14262,13 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
 
 
 @functools.cache
-def page_policy() -> str:
-    """The Content-Security-Policy of pages: our stylesheet and our script, forms to this server, nothing else."""
-    style, script = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (PAGE_STYLE, PAGE_SCRIPT)
-    )
+def page_policy(style: str = PAGE_STYLE, script: str = PAGE_SCRIPT) -> str:
+    """The Content-Security-Policy of pages: their stylesheet and their script, forms to this server, nothing else."""
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
     return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:;"
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:;"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    ).format(*hashes)
 
 
 def local_address(text: str) -> str:
@@ -13765,12 +14327,15 @@ def form_of(parameters: Iterable[Parameter]) -> Entered:
 class Pages(Dialect):
     """What all pages share. `bases` are the addresses below which an error is a page as well.
 
-    `takes_files` says whether forms may bring files.
+    `takes_files` says whether forms may bring files, `connects` whether the script may send requests to this server.
     """
 
     name = "pages"
     bases: ClassVar[tuple[str, ...]] = ()
     takes_files: ClassVar[bool] = False
+    connects: ClassVar[bool] = False
+    style: ClassVar[str] = PAGE_STYLE
+    script: ClassVar[str] = PAGE_SCRIPT
     manner = Manner("pages", case="fold", order_case="ascii")
     words: ClassVar[Mapping[str, str]] = {
         "required": "This is needed",
@@ -13837,7 +14402,7 @@ class Pages(Dialect):
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("title", f"{title} - {self.site}"),
             element("link", rel="icon", href="data:,"),
-            element("style", Html(PAGE_STYLE)),
+            element("style", Html(self.style)),
         )
         body = element(
             "body",
@@ -13845,10 +14410,11 @@ class Pages(Dialect):
             self.header(request),
             element("main", element("h1", title), content, id="content"),
             element("footer", f"minirest {__version__}"),
-            element("script", Html(PAGE_SCRIPT)),
+            element("script", Html(self.script)),
         )
         text = mounted(f"<!doctype html>\n{element('html', head, body, lang='en')}\n", request.prefix)
-        policy = (("Content-Security-Policy", page_policy()), NO_REFERRER_HEADER)
+        allowed = page_policy(self.style, self.script) + ("; connect-src 'self'" if self.connects else "")
+        policy = (("Content-Security-Policy", allowed), NO_REFERRER_HEADER)
         return Reply(status, text.encode("utf-8"), (*policy, *headers), "text/html; charset=utf-8")
 
     @property
@@ -14518,6 +15084,7 @@ class Overview(Pages):
             element("h2", "How they are linked"),
             element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
             element("h2", "First requests"),
+            element("p", element("a", "All requests", href="/docs"), ", to read and to try"),
             *(self.curl(request, dialect, table) for dialect in self.dialects for table, _ in counts[:1]),
         )
 
@@ -15910,16 +16477,1193 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 # ======================================================================================================================
 # 30  OpenAPI
 #
-# The routes of a dialect as an OpenAPI 3.1 document, for one actor: its parameters, bodies and answers are made of what
-# the dialect declares, of shapes and of the schema file.
+# What a dialect serves, as an OpenAPI 3.1 document for one actor: what its rights forbid is not there. An `Author`
+# (section 17) writes it: the subclass for a dialect names the operations, their parameters, bodies and envelopes, here.
+# A record in an answer is described from the very `Shape` that the answer is made of, a body from what its names let
+# the actor set. To add a dialect: a subclass of `Author` and its row in `AUTHORS`.
 # ======================================================================================================================
+
+
+class LimbasAuthor(Author):
+    """Writes the document of Limbas."""
+
+    about = (
+        "The Limbas REST interface. Names may be written in any case, ids are texts. PUT does what PATCH does. All"
+        " addresses exist below `/main_rest.php` and `/dependent/main_rest.php` too. A body may also be a form."
+    )
+    locates = True
+    dialect: Limbas
+
+    def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
+        item = object_schema({"code": INTEGER_SCHEMA, "message": TEXT_SCHEMA})
+        return self.media_type, self.component("errors", None, lambda: object_schema({"errors": array_schema(item)}))
+
+    def of_table(self, table: Table) -> Iterator[Offer]:
+        names, at = self.dialect.names(table), self.address(table)
+        one, fields = f"{at}/{{id}}", listed("$fields", self.words(names), "The attributes that are wanted")
+        body, record = self.body(names), self.envelope(table)
+        new = object_schema({"data": object_schema(body, self.needed(table, body))})
+        archived = {"$archived": {"enum": [False, True, "0", "1", "2"], "description": "Archive, restore or trash it"}}
+        changed = object_schema({"data": object_schema(body, ())} | (archived if table.archive else {}), ["data"])
+        example = {"data": self.example(names, body)}
+        yield Offer("GET", at, "list", "List records", {200: self.list_of(table)}, of(table, "list"), self.query(names))
+        yield Offer("POST", at, "create", "Make a record", {201: record}, of(table, "create"), (), new, example)
+        shown = {200: record, 304: None}
+        yield Offer("GET", one, "get", "Show a record, in any state", shown, of(table, "get"), (fields,))
+        needs = of(table, "update")
+        yield Offer("PATCH", one, "update", "Change a record", {200: record}, needs, (IF_MATCH,), changed, example)
+        yield Offer("DELETE", one, "delete", "Delete a record", {204: None}, of(table, "delete"), (IF_MATCH,))
+
+    def of_link(self, table: Table, link: Link) -> Iterator[Offer]:
+        at, names = f"{self.address(table)}/{{id}}/{_segment(link)}", self.dialect.names(link.target, link)
+        found, named = {200: self.list_of(link.target, link.through)}, object_schema({"data": self.ids(link)})
+        needs = (*of(table, "get"), *of(link.target, "list"))
+        yield Offer("GET", at, "list", f"{link.title}: list", found, needs, self.query(names))
+        if self.dialect.names(table).may_set(link):
+            needs, tags = (*needs, *of(table, "link")), (IF_MATCH,)
+            yield Offer("POST", at, "add", f"{link.title}: link", found, needs, tags, named)
+            yield Offer("PATCH", at, "replace", f"{link.title}: link these, no others", found, needs, tags, named)
+            removed = named if link.many else None
+            yield Offer("DELETE", at, "remove", f"{link.title}: unlink", {204: None}, needs, tags, removed)
+
+    def address(self, table: Table) -> str:
+        """The address of a table; where another page has it, the longer one."""
+        base = "/main_rest.php" if table.name.lower() in RESERVED_TABLES else ""
+        return f"{base}/{_segment(table)}"
+
+    def words(self, names: Names) -> list[str]:
+        """The attributes of a record."""
+        return [word.lower() for word, _ in _LimbasFields(names).all()]
+
+    def record(self, table: Table) -> dict[str, Json]:
+        """A record; `$fields` leaves attributes out."""
+        whole = self.shown(self.dialect.whole_shape(table))
+        whole["properties"]["attributes"] = optional(whole["properties"]["attributes"])
+        return whole
+
+    def linked_record(self, table: Table, row: Table) -> dict[str, Json]:
+        """A record behind a link, which can show the columns of the link's own row among its attributes."""
+        whole, columns = self.record(table), self.record(row)["properties"]["attributes"]["properties"]
+        attributes = whole["properties"]["attributes"]["properties"]
+        for word, schema in columns.items():
+            attributes[word] = {"anyOf": [attributes[word], schema]} if word in attributes else schema
+        return whole
+
+    def list_of(self, table: Table, row: Table | None = None) -> dict[str, Json]:
+        """Records with the addresses of the pages beside."""
+        if row and row.tracked:
+            record = self.component(f"with_{row.name}", table, lambda: self.linked_record(table, row))
+        else:
+            record = self.component("record", table, lambda: self.record(table))
+        links = object_schema(dict.fromkeys(("self", "first", "prev", "next", "last"), TEXT_SCHEMA), ["self"])
+        return object_schema({"links": links, "data": array_schema(record)})
+
+    def envelope(self, table: Table) -> dict[str, Json]:
+        """One record with its address."""
+        record = self.component("record", table, lambda: self.record(table))
+        return object_schema({"links": object_schema({"self": TEXT_SCHEMA}), "data": record})
+
+    def body(self, names: Names) -> dict[str, Json]:
+        return {word.lower(): schema for word, schema in super().body(names).items()}
+
+    def linked(self, link: Link) -> Mapping[str, Json] | None:
+        return None if link.is_file else object_schema({"data": self.ids(link)})
+
+    def ids(self, link: Link) -> dict[str, Json]:
+        """The records that a body links."""
+        item = object_schema({"id": {"type": "string", "pattern": "^[0-9]{1,15}$"}})
+        return array_schema(item) if link.many else nullable(item)
+
+    def query(self, names: Names) -> tuple[dict[str, Json], ...]:
+        """The parameters of a list."""
+        words = self.words(names)
+        validity = "A day, or `all`, `allfrom`, `allto`; without it today"
+        return (
+            nested("$page", {"count": POSITIVE_SCHEMA, "number": POSITIVE_SCHEMA}, "How many records, and which page"),
+            listed("$fields", words, "The attributes that are wanted"),
+            listed("$sort", sort_words(words), "The order; `-` is downwards"),
+            parameter("query", "$archived", {"enum": [*LIMBAS_ARCHIVED]}, "Records of the archive or the trash"),
+            parameter("query", "$validity", TEXT_SCHEMA, validity),
+            *(self.filter(member) for word, member in _LimbasFields(names).all() if word.lower() != "id"),
+        )
+
+    def filter(self, member: Field | Link) -> dict[str, Json]:
+        """The filters on one attribute."""
+        operators = LIMBAS_OPERATORS[_limbas_family(member)]
+        label = member.target.label if isinstance(member, Link) else None
+        if not operators or (isinstance(member, Link) and not (label and label.kind.is_text)):
+            return parameter("query", member.name.lower(), TEXT_SCHEMA, "`#NULL#`, `#NOTNULL#`, of a link `#ID#5`")
+        text = f"Filter by {member.title}; `#NULL#` is no value"
+        return nested(member.name.lower(), dict.fromkeys(operators, TEXT_SCHEMA), text)
+
+
+class NocoBaseAuthor(Author):
+    """Writes the document of NocoBase."""
+
+    about = (
+        "The NocoBase HTTP API. Each operation is described under its action; every method does the same there. Without"
+        " an action the method decides: `GET /api/posts` lists, `POST` creates, `GET /api/posts/1` shows, `PATCH`"
+        " updates, `DELETE` destroys."
+    )
+    dialect: NocoBase
+
+    def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
+        item = object_schema({"code": TEXT_SCHEMA, "message": TEXT_SCHEMA})
+        return self.media_type, self.component("errors", None, lambda: object_schema({"errors": array_schema(item)}))
+
+    def data(self, schema: Mapping[str, Json]) -> dict[str, Json]:
+        """The envelope of most answers."""
+        return object_schema({"data": schema})
+
+    def of_nothing(self) -> Iterator[Offer]:
+        texts = dict.fromkeys(("account", "email", "password"), TEXT_SCHEMA)
+        sent = {"type": "object", "properties": texts, "required": ["password"]}
+        roles = array_schema(object_schema({"name": TEXT_SCHEMA}))
+        words = {"id": INTEGER_SCHEMA, "username": TEXT_SCHEMA, "nickname": TEXT_SCHEMA, "roles": roles}
+        user, nobody = object_schema(words), {200: self.data(NOTHING)}
+        signed = {200: self.data(object_schema({"user": user, "token": TEXT_SCHEMA}))}
+        checked = {200: self.data({"anyOf": [user, NOTHING]})}
+        yield Offer("POST", "/api/auth:signIn", "signIn", "Sign in", signed, body=sent, public=True, group="auth")
+        yield Offer("GET", "/api/auth:check", "check", "Who asks", checked, public=True, group="auth")
+        yield Offer("POST", "/api/auth:signOut", "signOut", "Sign out", nobody, group="auth")
+        if self.dialect.services.sign_up:
+            yield Offer(
+                "POST", "/api/auth:signUp", "signUp", "Become a user", nobody, body=sent, public=True, group="auth"
+            )
+
+    def of_records(self, names: Names, at: str, source: Needs) -> Iterator[Offer]:
+        """What a collection and an association to many records have in common."""
+        table, body = names.table, self.body(names)
+        record, many = self.record_of(table), array_schema(self.record_of(table))
+        meta = object_schema(dict.fromkeys(("count", "page", "pageSize", "totalPage"), INTEGER_SCHEMA))
+        page, made = object_schema({"data": many, "meta": meta}, ["data"]), self.data({"anyOf": [record, many]})
+        shown, gone = self.data(nullable(record)), self.data(TRUE_SCHEMA if source else INTEGER_SCHEMA)
+        new, changed = open_schema(body, self.needed(table, body)), open_schema(body)
+        example, chosen = self.example(names, body), (self.key(names), self.filter())
+        several = (*chosen, self.force(), IF_MATCH)
+        needs = {verb: (*source, *of(table, verb)) for verb in VERBS}
+        yield Offer("GET", f"{at}:list", "list", "List records", {200: page}, needs["list"], self.query(names))
+        by_key = self.rights.allows(table, "get")
+        found = (*(chosen if self.rights.allows(table, "list") else chosen[:1]), *self.shape(names))
+        text, asked = ("Show a record, in any state", found) if by_key else ("Show the first record", found[1:])
+        needed = needs["get" if by_key else "list"]  # by a filter a record is asked for as from a list
+        yield Offer("GET", f"{at}:get", "get", text, {200: shown, 304: None}, needed, asked)
+        text, either = "Make a record, or one for each item of a list", {"anyOf": [new, array_schema(new)]}
+        yield Offer("POST", f"{at}:create", "create", text, {200: made}, needs["create"], (), either, example)
+        answer = {200: self.data(many)}
+        yield Offer("POST", f"{at}:update", "update", "Change", answer, needs["update"], several, changed, example)
+        yield Offer("POST", f"{at}:destroy", "destroy", "Delete records", {200: gone}, needs["delete"], several)
+
+    def of_table(self, table: Table) -> Iterator[Offer]:
+        names, at = self.dialect.names(table), self.address(table)
+        body = self.body(names)
+        yield from self.of_records(names, at, ())
+        record, example = self.record_of(table), self.example(names, body)
+        words = [word for word in table.fields if names.find(word)]
+        keys = (listed("filterKeys", words, "The fields that tell records apart") | {"required": True},)
+        found, changed = self.data(record), self.data({"anyOf": [record, array_schema(record)]})
+        for action, text, answer in (
+            ("firstOrCreate", "The record with these values, or a new one", found),
+            ("updateOrCreate", "Change the record with these values, or make a new one", changed),
+        ):
+            needs = of(table, "create", "update", "get")
+            yield Offer("POST", f"{at}:{action}", action, text, {200: answer}, needs, keys, open_schema(body), example)
+        if table.sort:
+            done, text = {200: self.data({"const": "ok"})}, "Give a record another place"
+            yield Offer("POST", f"{at}:move", "move", text, done, of(table, "update"), self.move(table))
+
+    def of_link(self, table: Table, link: Link) -> Iterator[Offer]:
+        names, needs = self.dialect.names(link.target, link), of(table, "get")
+        at = f"{self.address(table)}/{{sourceId}}/{quote(link.name, safe='')}"
+        path = (
+            parameter("path", "sourceId", self.key_schema(table), "The key of the record that has the association"),
+        )
+        if link.many:
+            offers = self.of_records(names, at, needs)
+        else:
+            shown = {200: self.data(nullable(self.record_of(link.target))), 304: None}
+            text, both = f"{link.title}: show", (*needs, *of(link.target, "get"))
+            offers = iter((Offer("GET", f"{at}:get", "get", text, shown, both, self.shape(names)),))
+        yield from (offer._replace(parameters=(*path, *offer.parameters)) for offer in offers)
+        if self.dialect.names(table).may_set(link):
+            keys = array_schema(self.key_schema(link.target))
+            for action in ("set", "remove", *(("add",) if link.many else ()), *(("toggle",) if link.through else ())):
+                answer = {200: self.data({"const": "ok"}) if action == "toggle" else NOTHING}
+                text, rights = f"{link.title}: {action}", (*needs, *of(table, "link"))
+                yield Offer("POST", f"{at}:{action}", action, text, answer, rights, (*path, self.key(names)), keys)
+
+    # -- parts --
+
+    def address(self, table: Table) -> str:
+        """The address of a collection."""
+        return f"/api/{quote(table.name, safe='')}"
+
+    def key_schema(self, table: Table) -> Mapping[str, Json]:
+        """The key of a record."""
+        return {**TEXT_SCHEMA, "minLength": 1} if table.key else POSITIVE_SCHEMA
+
+    def key(self, names: Names) -> dict[str, Json]:
+        """The parameter that names a record."""
+        return parameter("query", "filterByTk", self.key_schema(names.table), "The key of the record")
+
+    def filter(self) -> dict[str, Json]:
+        """The parameter with a condition in JSON."""
+        found = parameter("query", "filter", {}, 'A condition, as `{"title": {"$includes": "a"}}`')
+        del found["schema"]
+        return {**found, "content": {"application/json": {"schema": {"type": "object"}}}}
+
+    def force(self) -> dict[str, Json]:
+        """The parameter that lets an action mean every record."""
+        return parameter("query", "forceUpdate", BOOLEAN_SCHEMA, "Whether every record may be meant")
+
+    def shape(self, names: Names) -> tuple[dict[str, Json], ...]:
+        """The parameters that say what is shown."""
+        links = [link.name for link in self.links(names) if self.rights.allows(link.target, "list")]
+        words = [word for word, _ in self.dialect.columns(names)]
+        return (
+            listed("fields", [*words, *links], "What is shown: columns, associations, `association.column`"),
+            listed("appends", links, "The associations that are shown too"),
+            listed("except", words, "The columns that are left out"),
+        )
+
+    def query(self, names: Names) -> tuple[dict[str, Json], ...]:
+        """The parameters of a list."""
+        words = [word for word, column in self.dialect.columns(names) if "lt" in column.kind.operators]
+        return (
+            self.filter(),
+            listed("sort", sort_words(words), "The order; `-` is downwards"),
+            parameter("query", "page", POSITIVE_SCHEMA, "Which page, from 1"),
+            parameter("query", "pageSize", POSITIVE_SCHEMA, f"How many records; {NOCOBASE_PAGE_SIZE} without it"),
+            parameter("query", "paginate", BOOLEAN_SCHEMA, "false: all records, without `meta`"),
+            *self.shape(names),
+        )
+
+    def move(self, table: Table) -> tuple[dict[str, Json], ...]:
+        """The parameters of a move."""
+        ways, key = {"type": "string", "enum": ["insertAfter", "prepend"]}, self.key_schema(table)
+        return (
+            parameter("query", "sourceId", key, "The record that is moved"),
+            parameter("query", "targetId", key, "The record whose place it takes"),
+            parameter("query", "method", ways, "Behind the target, or to the beginning"),
+            parameter("query", "sticky", BOOLEAN_SCHEMA, "Whether it goes before all others"),
+        )
+
+    def record_of(self, table: Table) -> dict[str, Json]:
+        """A reference to a record."""
+        return self.component("record", table, lambda: self.record(table))
+
+    def record(self, table: Table) -> dict[str, Json]:
+        """A record: its columns, associations that were asked for, and the row of the link that led to it."""
+        properties = self.columns(self.dialect.names(table))
+        for word in table.links:
+            link = self.dialect.names(table).find(word)
+            if isinstance(link, Link):
+                properties[word] = linked_schema(link, self.record_of(link.target), link.many, self.rights)
+        links = [link for source in self.tables for link in self.links(self.dialect.names(source))]
+        for row in dict.fromkeys(link.through for link in links if link.through and link.target is table):
+            columns = self.columns(self.dialect.names(row))
+            properties[row.name] = object_schema({word: columns[word] for word in columns if word != "id"})
+        return object_schema(properties, ())
+
+    def columns(self, names: Names) -> dict[str, Json]:
+        """The columns of a record."""
+        shape = Obj(tuple((word, Col(Path((), column))) for word, column in self.dialect.columns(names)))
+        return dict(self.shown(shape)["properties"])
+
+    def linked(self, link: Link) -> Mapping[str, Json] | None:
+        if link.target.name.startswith("_"):
+            return None
+        item = {"anyOf": [self.key_schema(link.target), {"type": "object"}]}
+        return array_schema(item) if link.many else nullable(item)
+
+
+class CoreDataAuthor(Author):
+    """Writes the document of CoreData."""
+
+    about = (
+        "CoreData API v2. A filter is `field__lookup=value`, also through links: `author__name__startswith=A`. Ids are"
+        " UUIDs, links are addresses."
+    )
+    locates = True
+    id_schema = COREDATA.schemas["id"]
+    dialect: CoreData
+
+    def of_nothing(self) -> Iterator[Offer]:
+        described = object_schema({"list_endpoint": TEXT_SCHEMA, "schema": TEXT_SCHEMA})
+        endpoints = {200: {"type": "object", "additionalProperties": described}}
+        yield Offer("GET", "/api/v2/", "endpoints", "All endpoints", endpoints, public=True, group="endpoints")
+
+    def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
+        if status in (401, 404, 429):
+            return "text/html", {"type": "string", "maxLength": 0}
+        key = "error_message" if status == 415 or status >= 500 else "error"
+        return self.media_type, self.component(key, None, lambda: object_schema({key: TEXT_SCHEMA}))
+
+    def of_table(self, table: Table) -> Iterator[Offer]:
+        names, at = self.dialect.names(table), self.dialect.address(table)
+        one, record, body, tags = f"{at}{{id}}/", self.record_of(table), self.body(names), (IF_MATCH,)
+        example, new, changed = (
+            self.example(names, body),
+            open_schema(body, self.needed(table, body)),
+            open_schema(body),
+        )
+        page, found = {200: self.page(table)}, {"not_found": array_schema(TEXT_SCHEMA), "objects": array_schema(record)}
+        yield Offer("GET", at, "list", "List records", page, of(table, "list"), self.query(names))
+        yield Offer("POST", at, "create", "Make a record", {201: record}, of(table, "create"), (), new, example)
+        text, answer = "Change, make and delete records", {202: object_schema({"objects": array_schema(record)})}
+        needs = of(table, "create", "update", "delete")
+        yield Offer("PATCH", at, "change", text, answer, needs, (), self.several(table, body))
+        described = {200: {"type": "object"}}
+        yield Offer("GET", f"{at}schema/", "schema", "What the endpoint takes and shows", described, of(table, "list"))
+        ids = parameter("path", "ids", {"type": "string", "minLength": 1}, "Ids with `;` between them")
+        some = {200: object_schema(found, ["objects"])}
+        yield Offer("GET", f"{at}set/{{ids}}/", "set", "Show some records", some, of(table, "get"), (ids,))
+        shown = {200: record, 304: None}
+        yield Offer("GET", one, "get", "Show a record, in any state", shown, of(table, "get"))
+        text, either, needs = (
+            "Change a record, or make it again",
+            {200: record, 201: record},
+            of(table, "update", "create"),
+        )
+        yield Offer("PUT", one, "put", text, either, needs, tags, changed, example)
+        needs = of(table, "update")
+        yield Offer("PATCH", one, "update", "Change a record", {202: record}, needs, tags, changed, example)
+        yield Offer("DELETE", one, "delete", "Delete a record", {204: None}, of(table, "delete"), tags)
+
+    def of_link(self, table: Table, link: Link) -> Iterator[Offer]:
+        at = f"{self.dialect.address(table)}{{id}}/{quote(link.name, safe='')}/"
+        query, needs = self.query(self.dialect.names(link.target)), (*of(table, "get"), *of(link.target, "list"))
+        yield Offer("GET", at, "list", f"{link.title}: list", {200: self.page(link.target)}, needs, query)
+
+    def several(self, table: Table, body: Mapping[str, Json]) -> dict[str, Json]:
+        """Several records in one body, and the addresses of those that shall go."""
+        uri = self.uri(table)
+        objects, gone = array_schema(open_schema({"resource_uri": uri, **body})), array_schema(uri)
+        return open_schema({"objects": objects, "deleted_objects": gone}, ["objects"])
+
+    def uri(self, table: Table) -> dict[str, Json]:
+        """The address of a record."""
+        return {"type": "string", "pattern": f"^{re.escape(self.dialect.address(table))}[0-9a-f-]{{36}}/$"}
+
+    def record_of(self, table: Table) -> dict[str, Json]:
+        """A reference to a record."""
+        return self.component("record", table, lambda: self.shown(self.dialect.shape(self.dialect.names(table))))
+
+    def page(self, table: Table) -> dict[str, Json]:
+        """A window of a list."""
+        numbers = dict.fromkeys(("limit", "offset", "total_count"), INTEGER_SCHEMA)
+        beside = dict.fromkeys(("next", "previous"), nullable(TEXT_SCHEMA))
+        meta = self.component("meta", None, lambda: object_schema({**numbers, **beside}))
+        return object_schema({"meta": meta, "objects": array_schema(self.record_of(table))})
+
+    def linked(self, link: Link) -> Mapping[str, Json]:
+        if link.target.name.startswith("_"):
+            return {"type": "null"}
+        return array_schema(self.uri(link.target)) if link.many else nullable(self.uri(link.target))
+
+    def query(self, names: Names) -> tuple[dict[str, Json], ...]:
+        """The parameters of a list: the window, the order, and each lookup of each field."""
+        families = {word: _coredata_family(member) for word, member in self.dialect.members(names).items()}
+        words = sort_words(word for word, family in families.items() if family in COREDATA_ORDERED)
+        order = array_schema({"type": "string", "enum": words})
+        window = f"How many, {COREDATA_MAX_LIMIT} at most; {COREDATA_LIMIT} without it"
+        return (
+            parameter("query", "limit", COUNT_SCHEMA, window),
+            parameter("query", "offset", COUNT_SCHEMA, "How many are passed over"),
+            parameter("query", "order_by", order, "The order; `-` is downwards"),
+            *(self.lookup(word, name) for word, family in families.items() for name in COREDATA_LOOKUPS[family]),
+        )
+
+    def lookup(self, word: str, lookup: str) -> dict[str, Json]:
+        """One filter."""
+        name = word if lookup == "exact" else f"{word}__{lookup}"
+        if lookup == "isnull":
+            return parameter("query", name, BOOLEAN_SCHEMA, f"Whether `{word}` is null")
+        if lookup in (*DAY_LOOKUPS, "hour", "minute", "second"):
+            return parameter("query", name, INTEGER_SCHEMA, f"The {lookup.replace('_', ' ')} of `{word}`")
+        several = ", several with commas between them" if lookup in ("in", "range") else ""
+        return parameter("query", name, TEXT_SCHEMA, f"`{word}` {lookup}{several}")
+
+
+class PlatformAuthor(Author):
+    """Writes the document of Platform."""
+
+    about = (
+        "The platform API, version 1. Every id is an ObjectId. Live events come over the WebSocket at `/socket.io/`."
+    )
+    id_schema = PLATFORM.schemas["id"]
+    dialect: Platform
+
+    def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
+        words = {"code": TEXT_SCHEMA, "message": TEXT_SCHEMA, "tags": array_schema(TEXT_SCHEMA)}
+        members = {"success": {"const": False}, **words}
+        return self.media_type, self.component("error", None, lambda: object_schema(members))
+
+    def of_nothing(self) -> Iterator[Offer]:
+        done = dict.fromkeys(SIGNED_IN, TRUE_SCHEMA)
+        numbers = dict.fromkeys(("issuedAt", "expiresAt"), INTEGER_SCHEMA)
+        token = object_schema({**done, "type": TEXT_SCHEMA, "token": TEXT_SCHEMA, **numbers})
+        body, session = object_schema(dict.fromkeys(("login", "password"), TEXT_SCHEMA)), {200: object_schema(done)}
+        there = {200: object_schema({"success": TRUE_SCHEMA})}
+        yield Offer("GET", "/api/v1", "base", "Whether the server is there", there, public=True, group="auth")
+        yield Offer(
+            "POST",
+            "/api/v1/auth",
+            "signIn",
+            "Begin a session, in a cookie",
+            session,
+            body=body,
+            public=True,
+            group="auth",
+        )
+        yield Offer("DELETE", "/api/v1/auth", "signOut", "End the session", session, public=True, group="auth")
+        yield Offer(
+            "POST",
+            "/api/v1/auth/token",
+            "token",
+            "A token for a day",
+            {200: token},
+            body=body,
+            public=True,
+            group="auth",
+        )
+
+    def of_table(self, table: Table) -> Iterator[Offer]:
+        names, at, tags = self.dialect.names(table), f"/api/v1/{quote(table.name, safe='')}", (IF_MATCH,)
+        one, body, answer = f"{at}/{{id}}", self.body(names), {200: self.single(table)}
+        example, new = self.example(names, body), object_schema(body, self.needed(table, body))
+        listing, shown = {200: self.list_of(table)}, {**answer, 304: None}
+        yield Offer("GET", at, "list", "List entities", listing, of(table, "list"), self.query(names))
+        yield Offer("POST", at, "create", "Make an entity", answer, of(table, "create"), (), new, example)
+        text, changed = "Show an entity, in any state", object_schema(body, ())
+        yield Offer("GET", one, "get", text, shown, of(table, "get"), (self.only(names),))
+        yield Offer("PATCH", one, "update", "Change an entity", answer, of(table, "update"), tags, changed, example)
+        yield Offer("DELETE", one, "delete", "Delete an entity", answer, of(table, "get", "delete"), tags)
+
+    def of_link(self, table: Table, link: Link) -> Iterator[Offer]:
+        at = f"/api/v1/{quote(table.name, safe='')}/{{id}}/{quote(link.name, safe='')}"
+        query, needs = self.query(self.dialect.names(link.target, link)), (*of(table, "get"), *of(link.target, "list"))
+        yield Offer("GET", at, "list", f"{link.title}: list", {200: self.list_of(link.target)}, needs, query)
+
+    def entity(self, table: Table) -> dict[str, Json]:
+        """An entity; `only` leaves attributes out."""
+        return optional(self.shown(self.dialect.entity_shape(table)), "_id")
+
+    def single(self, table: Table) -> dict[str, Json]:
+        """An entity that says `success`, unless it has a field of that name."""
+        own = self.entity(table)["properties"]
+        members = own if self.dialect.names(table).find("success") else {**own, "success": TRUE_SCHEMA}
+        return self.component("single", table, lambda: optional(object_schema(members), "_id", "success"))
+
+    def list_of(self, table: Table) -> dict[str, Json]:
+        """Entities; or how many there are, with the first and the last one."""
+        entity = self.component("entity", table, lambda: self.entity(table))
+        ends = dict.fromkeys(("first", "last"), nullable(entity))
+        return {
+            "anyOf": [
+                array_schema(entity),
+                object_schema({"total": INTEGER_SCHEMA, **ends, "success": TRUE_SCHEMA}),
+            ]
+        }
+
+    def linked(self, link: Link) -> Mapping[str, Json] | None:
+        if link.is_file:
+            return None
+        return array_schema(self.id_schema) if link.many else nullable(self.id_schema)
+
+    def only(self, names: Names) -> dict[str, Json]:
+        """The parameter that says what is shown."""
+        return listed("only", [word for word, _ in self.dialect.entity_shape(names.table).pairs], "What is shown")
+
+    def query(self, names: Names) -> tuple[dict[str, Json], ...]:
+        """The parameters of a list."""
+        shown = {
+            word: member for word, _ in self.dialect.entity_shape(names.table).pairs if (member := names.find(word))
+        }
+        ordered = [
+            word for word, member in shown.items() if isinstance(member, Field) and "lt" in member.kind.operators
+        ]
+        flags = {
+            "nolimit": "Whether all are shown",
+            "meta": "Whether only the number and both ends are",
+            "streamed": "No effect",
+        }
+        moments = {"from": "Earliest", "to": "Latest"}
+        texts = {
+            name: f"{text} moment of creation: ISO 8601, or milliseconds since 1970" for name, text in moments.items()
+        }
+        texts |= {f"where.{word}": f"`{word}` is one of these, with commas between them" for word in shown}
+        return (
+            self.only(names),
+            parameter("query", "limit", COUNT_SCHEMA, f"How many, {PLATFORM_PAGE_SIZE} at most"),
+            parameter("query", "offset", COUNT_SCHEMA, "How many are passed over"),
+            *(parameter("query", name, BOOLEAN_SCHEMA, text) for name, text in flags.items()),
+            parameter("query", "search", TEXT_SCHEMA, "A text anywhere in the entity"),
+            parameter(
+                "query", "sortBy", {"type": "string", "enum": sort_words(ordered)}, "The order; `-` is downwards"
+            ),
+            *(parameter("query", name, TEXT_SCHEMA, text) for name, text in texts.items()),
+        )
+
+
+class QoreAuthor(Author):
+    """Writes the document of Qore."""
+
+    about = "The Qore API. A request that reads takes its parameters from the query, or from a JSON body."
+    always = (400, 401, 403, 422, 429, 431)
+    id_schema: ClassVar[Mapping[str, Json]] = {"type": "string", "minLength": 1}
+    dialect: Qore
+
+    def error(self, status: int) -> tuple[str, Mapping[str, Json] | None]:
+        errors = {"type": "object", "additionalProperties": array_schema(TEXT_SCHEMA)}
+        members = {"message": TEXT_SCHEMA, "errors": errors, "request": TEXT_SCHEMA}
+        return self.media_type, self.component("error", None, lambda: object_schema(members, ["message"]))
+
+    def of_nothing(self) -> Iterator[Offer]:
+        words = ("name", "email", "created_at", "updated_at", "title")
+        me = object_schema({"id": nullable(INTEGER_SCHEMA), **dict.fromkeys(words, nullable(TEXT_SCHEMA))})
+        route = {**dict.fromkeys(("method", "uri", "action"), TEXT_SCHEMA), "middleware": array_schema(TEXT_SCHEMA)}
+        routes = object_schema({**route, "domain": NULL_SCHEMA, "name": NULL_SCHEMA})
+        hit = object_schema({"id": {"type": ["integer", "string"]}, "title": {}, "description": {}})
+        hits = object_schema({"resource": TEXT_SCHEMA, "label": TEXT_SCHEMA, "results": array_schema(hit)})
+        text = (parameter("query", "query", TEXT_SCHEMA, "A text in some field"),)
+        yield Offer("GET", "/api/me", "me", "Who asks", {200: me}, group="qore")
+        yield Offer("GET", "/api/endpoints", "endpoints", "All addresses", {200: array_schema(routes)}, group="qore")
+        yield Offer(
+            "GET",
+            "/api/global-search",
+            "search",
+            "Search all tables",
+            {200: array_schema(hits)},
+            (),
+            text,
+            group="qore",
+        )
+
+    def of_table(self, table: Table) -> Iterator[Offer]:
+        yield from self.of_reading(table)
+        yield from self.of_options(table)
+        yield from self.of_writing(table)
+
+    def of_reading(self, table: Table) -> Iterator[Offer]:
+        """What shows a resource."""
+        at, needs = self.address(table), of(table, "get")
+        size, page = "How many rows", "Which page, from 1"
+        pages = (parameter("query", "per_page", COUNT_SCHEMA, size), parameter("query", "page", POSITIVE_SCHEMA, page))
+        form, asked = {200: self.component("form", None, self.form)}, (*self.form_query(), PREFER)
+        rows, query = {200: self.table_of(table)}, (*self.query(table), *pages, PREFER)
+        where = f"{at}/table/{quote(table.name, safe='')}"
+        yield Offer("GET", where, "table", "The rows of a table", rows, of(table, "list"), query)
+        shown = {200: self.component("page", table, lambda: self.whole(table)), 304: None}
+        yield Offer("GET", f"{at}/{{key}}", "get", "Show a record, in any state", shown, needs, (PREFER,))
+        logs = {200: self.component("logs", None, lambda: self.paginator(self.shown(self.dialect.log_shape(()))))}
+        yield Offer("GET", f"{at}/logs/{{key}}", "logs", "What happened to a record", logs, needs, (*pages, PREFER))
+        yield Offer("GET", f"{at}/create", "form", "The form for a new record", form, (), asked)
+        yield Offer("GET", f"{at}/{{key}}/edit", "edit", "The form for a record", form, needs, asked)
+
+    def of_options(self, table: Table) -> Iterator[Offer]:
+        """What the links and selects of a resource can be set to."""
+        search = parameter("query", "search", TEXT_SCHEMA, "A text in the label")
+        query, names = (
+            (search, parameter("query", "limit", COUNT_SCHEMA, "How many options")),
+            self.dialect.names(table),
+        )
+        for name in table.members:
+            member = names.find(name, writing=True)
+            if member and _has_options(member):
+                where = f"{self.address(table)}/field/{quote(name, safe='')}/options"
+                option, needs = (
+                    object_schema({"label": TEXT_SCHEMA, "description": {"type": "null"}, "value": {}}),
+                    Needs(),
+                )
+                if isinstance(member, Link):
+                    option, needs = self.shown(self.dialect.option(member.target)), of(member.target, "list")
+                yield Offer(
+                    "GET",
+                    where,
+                    f"options_{name}",
+                    f"{member.title}: options",
+                    {200: array_schema(option)},
+                    needs,
+                    query,
+                )
+
+    def of_writing(self, table: Table) -> Iterator[Offer]:
+        """What changes a resource."""
+        at, names, tags, update = self.address(table), self.dialect.names(table), (IF_MATCH,), of(table, "update")
+        body, data = self.body(names), object_schema({"data": self.record_of(table)})
+        example, new = self.example(names, body), object_schema(body, self.needed(table, body))
+        one, changed = f"{at}/{{key}}", object_schema(body, ())
+        yield Offer("POST", at, "create", "Make a record", {201: data}, of(table, "create"), (), new, example)
+        yield Offer("PUT", one, "update", "Change a record", {200: data}, update, tags, changed, example)
+        for name, schema in body.items():
+            where, field_ = f"{one}/inline/{quote(name, safe='')}", object_schema({name: schema})
+            yield Offer("PUT", where, f"set_{name}", f"Change {name}", {200: data}, update, tags, field_)
+        for action, label in self.dialect.actions(table).items():
+            given = NOTHING if action in QORE_ACTIONS else {"type": "object"}
+            where, needs = f"{at}/actions/{action}/{{key}}", of(table, QORE_VERBS.get(action, "update"))
+            yield Offer(
+                "POST", where, action, label, {200: object_schema({"message": TEXT_SCHEMA})}, needs, tags, given
+            )
+
+    # -- parts --
+
+    def address(self, table: Table) -> str:
+        """The address of a resource."""
+        return f"{QORE_BASE}/{quote(table.name, safe='')}"
+
+    def linked(self, link: Link) -> Mapping[str, Json]:
+        if link.is_file:
+            return {"type": "null"}
+        key = TEXT_SCHEMA if link.target.key else POSITIVE_SCHEMA
+        return array_schema(key) if link.many else nullable(key)
+
+    def record_of(self, table: Table) -> dict[str, Json]:
+        """A reference to a record's values."""
+        return self.component(
+            "record", table, lambda: self.shown(self.dialect.record(table, self.dialect.members(table)))
+        )
+
+    def whole(self, table: Table) -> dict[str, Json]:
+        """A record as it is shown: a minimal answer has its `data` alone."""
+        words = dict.fromkeys(("name", "label", "type"), TEXT_SCHEMA)
+        action = object_schema(dict.fromkeys(("name", "label"), TEXT_SCHEMA))
+        title, text = self.shown(self.dialect.title(table)), self.shown(self.dialect.description(table))
+        fields = array_schema(object_schema({**words, "value": {}}))
+        head = {"title": title, "description": text, "fields": fields, "actions": array_schema(action)}
+        return object_schema({**head, "data": self.record_of(table)}, ["data"])
+
+    def table_of(self, table: Table) -> dict[str, Json]:
+        """A table with its rows."""
+        columns = _QoreTable(self.dialect, table, {}).columns
+        row = self.shown(self.dialect.record(table, columns))
+        lists = dict.fromkeys(("columns", "tabs", "actions"), array_schema({"type": "object"}))
+        return self.paginator(row, {**dict.fromkeys(("name", "label"), TEXT_SCHEMA), **lists})
+
+    def paginator(self, row: Mapping[str, Json], head: Mapping[str, Json] = EMPTY) -> dict[str, Json]:
+        """Laravel's paginator; a minimal answer has the numbers alone."""
+        numbers = dict.fromkeys(("current_page", "last_page", "per_page", "total"), INTEGER_SCHEMA)
+        ends, urls = dict.fromkeys(("from", "to"), nullable(INTEGER_SCHEMA)), ("next_page_url", "prev_page_url")
+        link = {
+            "url": nullable(TEXT_SCHEMA),
+            "label": TEXT_SCHEMA,
+            "page": nullable(INTEGER_SCHEMA),
+            "active": BOOLEAN_SCHEMA,
+        }
+        texts = {
+            **dict.fromkeys(("first_page_url", "last_page_url", "path"), TEXT_SCHEMA),
+            **dict.fromkeys(urls, nullable(TEXT_SCHEMA)),
+            "links": array_schema(object_schema(link, ["url", "label", "active"])),
+        }
+        return object_schema({**head, "data": array_schema(row), **numbers, **ends, **texts}, QORE_LITTLE)
+
+    def form(self) -> dict[str, Json]:
+        """A form; a minimal answer has the options of one field alone."""
+        options = nullable(array_schema({"type": "object"}))
+        words = {"label": TEXT_SCHEMA, "type": TEXT_SCHEMA, "rules": array_schema(TEXT_SCHEMA), "value": {}}
+        shown = object_schema({**words, "options": options, "relatedOptions": array_schema({"type": "object"})}, ())
+        return {"type": "object", "additionalProperties": shown}
+
+    def form_query(self) -> tuple[dict[str, Json], ...]:
+        """The parameters of a form."""
+        state = nested("state", {}, "What the fields have now") | {"schema": {"type": "object"}}
+        return (
+            parameter("query", "initial_request", BOOLEAN_SCHEMA, "Whether the whole form is wanted"),
+            parameter("query", "field", TEXT_SCHEMA, "The field whose options are wanted again"),
+            nested("action", {"name": {"const": "reloadRelatedOptions"}}, "What to do with it"),
+            state,
+        )
+
+    def query(self, table: Table) -> tuple[dict[str, Json], ...]:
+        """What chooses the rows of a table."""
+        shown = _QoreTable(self.dialect, table, {})
+        tabs, columns = [*shown.tabs], shown.columns
+        searched = {word: TEXT_SCHEMA for word, member in columns.items() if _is_searchable(member)}
+        ordered = ["id", *(word for word, member in columns.items() if _is_sortable(member))]
+        tab = {"type": "string", "enum": tabs} if tabs else TEXT_SCHEMA
+        return (
+            *((parameter("query", "tab", tab, "One of the tabs"),) if tabs else ()),
+            nested("search_columns", searched, "What is searched for, by column"),
+            parameter("query", "sort_column", {"type": "string", "enum": ordered}, "The column of the order"),
+            parameter("query", "sort_direction", {"enum": [*QORE_DIRECTIONS]}, "The direction of the order"),
+        )
+
+
+AUTHORS: Mapping[str, type[Author]] = {
+    "limbas": LimbasAuthor,
+    "nocobase": NocoBaseAuthor,
+    "coredata": CoreDataAuthor,
+    "platform": PlatformAuthor,
+    "qore": QoreAuthor,
+}
 
 
 # ======================================================================================================================
 # 31  Docs
 #
-# The page where one reads the documents, tries the requests, and sees one question in five dialects.
+# The documents at `/openapi.json`, and the pages at `/docs` where one reads them, tries the requests, and sees one
+# question in five dialects, each with its SQL and the plan of SQLite. A page is made of the document that its reader
+# gets, so that both say the same; sending needs the script, reading does not.
 # ======================================================================================================================
+
+
+class Documents(Pages):
+    """The documents at `/openapi.json`, each written once for each kind of rights."""
+
+    def __init__(self, services: Services, dialects: Sequence[Dialect]) -> None:
+        super().__init__(services)
+        self.dialects = {dialect.name: dialect for dialect in dialects}
+        self.written: dict[tuple[str, Rights, bool, int], bytes] = {}
+
+    def routes(self) -> Iterator[Route]:
+        yield Route(("GET",), "/openapi.json", self.show_document)
+
+    def text(self, name: str, actor: Actor) -> bytes:
+        """The document of one dialect as an actor sees it, without the address of the server."""
+        kind = (name, rights_of(self.schema, actor), actor is NOBODY or actor is ANONYMOUS, len(self.services.actions))
+        found = self.written.get(kind)
+        if found is None:
+            document = AUTHORS[name](self.dialects[name], actor).document()
+            found = bounded(self.written)[kind] = dump_json(document).encode()
+        return found
+
+    def document(self, name: str, actor: Actor) -> dict[str, Json]:
+        """The same as data."""
+        found: dict[str, Json] = json.loads(self.text(name, actor))
+        return found
+
+    def dialect_in(self, given: Mapping[str, str]) -> str:
+        """The dialect that a parameter names; the first one that is served, when none does. ApiError."""
+        name = given.get("dialect", next(iter(self.dialects)))
+        if name not in self.dialects:
+            known = ", ".join(self.dialects)
+            raise fail("bad_parameter", name="dialect", value=name[:100], reason=f"there are {known}")
+        return name
+
+    def show_document(self, request: Request) -> Reply:
+        """One document, under an `ETag`."""
+        text = self.text(self.dialect_in(self.parameters(request, "dialect")), request.actor)
+        base = quote(request.environ.get("SCRIPT_NAME", "").rstrip("/"))
+        servers = dump_json([{"url": base or "/"}]).encode()
+        body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
+        tag = f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
+        return Reply(304, headers=(("ETag", tag),)) if request.knows(tag) else Reply(200, body, (("ETag", tag),))
+
+
+DOCS_STYLE = """
+.operation { border: 1px solid var(--edge); border-radius: .4rem; padding: .5rem 1rem; margin: .5rem 0 }
+.operation code, .operations code { font: .9rem ui-monospace, monospace; overflow-wrap: anywhere }
+.method { display: inline-block; min-width: 4.5rem; font-weight: 600; color: var(--accent) }
+"""
+DOCS_SCRIPT = """
+const quoted = (text) => "'" + text.replaceAll("'", "'\\\\''") + "'";
+const request = (form) => {
+  const query = [], headers = {};
+  let path = form.dataset.path, body;
+  for (const it of form.querySelectorAll("[data-in]")) {
+    const place = it.dataset.in, value = encodeURIComponent(it.value);
+    if (it.value === "") continue;
+    if (place === "path") path = path.replace("{" + it.name + "}", value);
+    else if (place === "query") query.push(encodeURIComponent(it.name) + "=" + value);
+    else if (place === "header") headers[it.name] = it.value;
+    else body = it.value;
+  }
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return { address: path + (query.length ? "?" + query.join("&") : ""), method: form.dataset.method, headers, body };
+};
+const curl = (form) => {
+  const it = request(form), words = ["curl -g" + form.dataset.user];
+  if (it.method !== "GET") words.push("-X " + it.method);
+  for (const name in it.headers) words.push("-H " + quoted(name + ": " + it.headers[name]));
+  if (it.body !== undefined) words.push("-d " + quoted(it.body));
+  return [...words, quoted(location.origin + it.address)].join(" ");
+};
+const send = async (form) => {
+  const it = request(form), started = performance.now();
+  const reply = await fetch(it.address, { method: it.method, headers: it.headers, body: it.body });
+  let text = await reply.text();
+  const time = performance.now() - started;
+  try { text = JSON.stringify(JSON.parse(text), null, 2); } catch { }
+  const headers = [...reply.headers].map(([name, value]) => name + ": " + value);
+  return [reply.status + " " + reply.statusText + ", " + time.toFixed(1) + " ms", ...headers, "", text].join("\\n");
+};
+for (const form of document.querySelectorAll("form.try")) {
+  const shown = form.querySelector(".curl"), answer = form.querySelector(".answer");
+  form.querySelector("button.send").disabled = false;
+  form.oninput = () => { shown.textContent = curl(form); };
+  form.oninput();
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    answer.hidden = false;
+    answer.textContent = "...";
+    try { answer.textContent = await send(form); } catch (error) { answer.textContent = String(error); }
+  };
+}
+"""
+SHOWN_ANSWER_LENGTH = 3000
+QUESTION_SIZE = 5
+
+
+def pretty(value: Json) -> str:
+    """JSON for people."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+class Docs(Documents):
+    """The pages at `/docs`: every operation of every dialect, to read and to try."""
+
+    bases = ("/docs",)
+    script = PAGE_SCRIPT + DOCS_SCRIPT
+    style = PAGE_STYLE + DOCS_STYLE
+    connects = True
+
+    def routes(self) -> Iterator[Route]:
+        yield from super().routes()
+        for end in ("", "/"):
+            yield Route(("GET",), f"/docs{end}", self.show_docs)
+            yield Route(("GET",), f"/docs/compare{end}", self.show_comparison)
+
+    def show_docs(self, request: Request) -> Reply:
+        """What there is; or the operations of one group of one dialect."""
+        given = self.parameters(request, "dialect", "group")
+        if "group" not in given:
+            names = [self.dialect_in(given)] if given else self.dialects
+            parts = [self.contents(self.document(name, request.actor), name) for name in names]
+            return self.show(request, "Requests", fragment(self.about(request), *parts))
+        name = self.dialect_in(given)
+        document = self.document(name, request.actor)
+        found = [it for it in self.operations(document) if given["group"] in it.words["tags"]]
+        if not found:
+            raise fail("not_found")
+        shown = (OperationPage(document, it, self.user(request)).show() for it in found)
+        return self.show(request, f"{DIALECTS[name].__name__}: {given['group']}", fragment(self.way_back(), *shown))
+
+    def way_back(self) -> Html:
+        """The way to all requests."""
+        return element("p", element("a", "All requests", href="/docs"))
+
+    def about(self, request: Request) -> Html:
+        """What the pages are for."""
+        text = "Every request that you may send, by dialect and table. A document is what tools read (OpenAPI 3.1)."
+        compare = element("a", "One question in all dialects", href="/docs/compare") if self.is_admin(request) else None
+        return fragment(element("p", text), element("p", compare) if compare else None)
+
+    def is_admin(self, request: Request) -> bool:
+        """Whether the actor may see the statements of the database."""
+        return request.actor is NOBODY or "admin" in request.actor.roles
+
+    def user(self, request: Request) -> str:
+        """How `curl` says who asks."""
+        return f" -u {shlex.quote(request.actor.name)}" if request.actor.name else ""
+
+    def operations(self, document: Mapping[str, Json]) -> Iterator[Described]:
+        """The operations of a document, in order."""
+        for path, methods in document["paths"].items():
+            for method, words in methods.items():
+                yield Described(method.upper(), path, words)
+
+    def contents(self, document: Mapping[str, Json], name: str) -> Html:
+        """The groups of one dialect's operations."""
+        counts: dict[str, int] = {}
+        for it in self.operations(document):
+            counts[it.words["tags"][0]] = counts.get(it.words["tags"][0], 0) + 1
+        rows = [self.group_row(name, tag, counts[tag["name"]]) for tag in document["tags"] if tag["name"] in counts]
+        link = element("a", f"/openapi.json?dialect={name}", href=f"/openapi.json?dialect={name}")
+        return fragment(
+            element("h2", DIALECTS[name].__name__, id=name),
+            element("p", document["info"]["description"], " The document: ", link),
+            element("table", element("tbody", *rows), class_="operations"),
+        )
+
+    def group_row(self, dialect: str, tag: Mapping[str, Json], count: int) -> Html:
+        """One group."""
+        link = element("a", tag["name"], href="/docs?" + urlencode({"dialect": dialect, "group": tag["name"]}))
+        cells = (element("td", link, class_="name"), element("td", tag.get("description")))
+        return element("tr", *cells, element("td", f"{count} requests", class_="number"))
+
+    # -- one question in all dialects --
+
+    def show_comparison(self, request: Request) -> Reply:
+        """The same question in each dialect, with its SQL and the plan of SQLite. For administrators."""
+        if not self.is_admin(request):
+            raise refusal(request.actor)
+        given = self.parameters(request, "table", "question")
+        if not self.listed_tables:
+            raise fail("not_found")
+        table = self.find_table(given["table"]) if "table" in given else self.listed_tables[0]
+        questions = self.questions(request, table)
+        name = given.get("question", next(iter(questions)))
+        if name not in questions:
+            raise fail("bad_parameter", name="question", value=name[:100], reason=f"there are {', '.join(questions)}")
+        shown = (self.compared(request, dialect, questions[name].get(dialect)) for dialect in self.dialects)
+        content = fragment(self.way_back(), self.choice(table, questions, name), *shown)
+        return self.show(request, "One question in all dialects", content, headers=(("Cache-Control", "no-store"),))
+
+    def choice(self, table: Table, questions: Iterable[str], chosen: str) -> Html:
+        """The form that chooses a question about a table."""
+        options: dict[str, tuple[Iterable[str], str]] = {
+            "table": ([it.name for it in self.listed_tables], table.name),
+            "question": (questions, chosen),
+        }
+        fields = (
+            labelled(
+                name.capitalize(),
+                element(
+                    "select",
+                    *(element("option", word, value=word, selected=word == current) for word in words),
+                    name=name,
+                    id=f"field-{name}",
+                ),
+                name,
+            )
+            for name, (words, current) in options.items()
+        )
+        return element(
+            "form", *fields, element("button", "Ask", class_="main"), action="/docs/compare", class_="filters"
+        )
+
+    def questions(self, request: Request, table: Table) -> dict[str, dict[str, str]]:
+        """The questions about a table, each with its address in the dialects that can ask it."""
+        names = self.names(table)
+        columns = [it for word, it in table.fields.items() if names.find(word) and "lt" in it.kind.operators]
+        texts = [it for it in columns if it.kind.is_text and it is not table.key]
+        shown = Obj(tuple((it.name, Col(Path((), it))) for it in (*texts[:1], table.address)))
+        rows = self.run(request, Select(table, shown, page=Page(1))).rows
+        first = json.loads(rows[0].text) if rows else {}
+        found = {
+            "one record": record_question(table, rows[0].key if rows else 1, first.get(table.address.name, 1)),
+            "a page": list_question(table, {}),
+        }
+        if texts:
+            found["one value"] = list_question(table, filter_words(texts[0].name, str(first.get(texts[0].name) or "a")))
+        if columns:
+            found["in order"] = list_question(table, order_words(columns[0].name))
+        links = [it for it in table.links.values() if names.find(it.name) and not it.target.name.startswith("_")]
+        return found | ({"with links": list_question(table, link_words(links[0].name))} if links else {})
+
+    def compared(self, request: Request, name: str, address: str | None) -> Html:
+        """The question in one dialect: request, answer, statements and plans."""
+        heading = element("h2", DIALECTS[name].__name__)
+        if address is None:
+            return fragment(heading, element("p", "It has no way to ask this.", class_="quiet"))
+        heard = list[Operation]()
+        reply, spent = self.ask(request, name, address, heard)
+        plans = [plan for op in heard for plan in self.services.store.explain(request.actor, op, name)]
+        text = shortened(reply.body.decode("utf-8", "replace"), SHOWN_ANSWER_LENGTH)
+        command = f"curl -g{self.user(request)} {shlex.quote(f'{self.server(request)}{address}')}"
+        return fragment(
+            heading,
+            element("pre", command, class_="copy"),
+            element("p", f"{reply.status}, {reply.length} bytes, {spent:.1f} ms", class_="quiet"),
+            element("details", element("summary", "Answer"), element("pre", text)),
+            *(
+                part
+                for plan in plans
+                for part in (element("pre", plan.text), element("pre", plan.steps, class_="quiet"))
+            ),
+        )
+
+    def server(self, request: Request) -> str:
+        """The address of this server."""
+        return f"{request.environ.get('wsgi.url_scheme', 'http')}://{request.host}"
+
+    def ask(self, request: Request, name: str, address: str, heard: list[Operation]) -> tuple[Reply, float]:
+        """The reply of one dialect to the same actor, and its milliseconds; the operations are noted."""
+        dialect = copy.copy(self.dialects[name])
+        dialect.views, dialect.heard = {}, heard
+        path, _, query = address.partition("?")
+        kept = {
+            key: value for key, value in request.environ.items() if key not in ("HTTP_IF_NONE_MATCH", "HTTP_PREFER")
+        }
+        place = {"REQUEST_METHOD": "GET", "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query}
+        inner = Request({**kept, **place, "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""})
+        inner.actor = request.actor
+        found = match_route(make_router(dialect.routes()), inner.method, inner.path)
+        assert found, address
+        started = time.perf_counter()
+        try:
+            reply = as_seen(found[0].callback, inner)(inner, **found[1])
+        except ApiError as error:
+            reply = dialect.error(error)
+        return reply, 1000 * (time.perf_counter() - started)
+
+
+class Described(NamedTuple):
+    """One operation of a document."""
+
+    method: str
+    path: str
+    words: Mapping[str, Json]
+
+
+class OperationPage:
+    """One operation for people: what it takes, a form that sends it, what comes back."""
+
+    def __init__(self, document: Mapping[str, Json], it: Described, user: str) -> None:
+        self.document, self.it, self.user = document, it, user
+
+    def whole(self, part: Mapping[str, Json]) -> Mapping[str, Json]:
+        """A part of the document, which may be a reference."""
+        found: Json = part
+        for word in part["$ref"].split("/")[1:] if "$ref" in part else ():
+            found = self.document if found is part else found
+            found = found[word]
+        return dict(found)
+
+    def show(self) -> Html:
+        """The operation, folded."""
+        head = (element("span", self.it.method, class_="method"), element("code", self.it.path))
+        summary = element("summary", *head, " ", element("span", self.it.words["summary"], class_="quiet"))
+        answers = element("details", element("summary", "Answers"), *self.answers())
+        return element("details", summary, self.form(), answers, class_="operation", id=self.it.words["operationId"])
+
+    def form(self) -> Html:
+        """Its parameters and body, the request as `curl`, and the answer when it is sent."""
+        given = [self.whole(part) for part in self.it.words["parameters"]]
+        many = [it for it in given if "__" in it["name"]]
+        few = [control for it in given if it not in many for control in self.controls(it)]
+        more = [control for it in many for control in self.controls(it)]
+        return element(
+            "form",
+            element("div", *few, class_="filters"),
+            element("details", element("summary", "More filters"), element("div", *more, class_="filters"))
+            if more
+            else None,
+            self.body(),
+            element("pre", self.curl(), class_="curl"),
+            element("button", "Send", class_="main send", disabled=True),
+            element("noscript", element("p", "Sending needs JavaScript; the command above does not.", class_="quiet")),
+            element("pre", class_="answer", hidden=True, aria_live="polite"),
+            class_="try",
+            data_method=self.it.method,
+            data_path=self.it.path,
+            data_user=self.user,
+        )
+
+    def controls(self, given: Mapping[str, Json]) -> Iterator[Html]:
+        """The control of a parameter; of one with brackets one for each key."""
+        schema = given.get("schema", {"type": "string"})
+        if given.get("style") == "deepObject" and "properties" in schema:
+            for key, inner in schema["properties"].items():
+                yield self.control({**given, "name": f"{given['name']}[{key}]"}, inner)
+        else:
+            yield self.control(given, schema)
+
+    def control(self, given: Mapping[str, Json], schema: Mapping[str, Json]) -> Html:
+        """One control with its label and what it means."""
+        words: dict[str, str | bool] = {
+            "id": f"field-{self.it.words['operationId']}-{given['name']}",
+            "name": given["name"],
+            "data_in": given["in"],
+            "required": bool(given.get("required")),
+        }
+        choices = ["true", "false"] if schema.get("type") == "boolean" else schema.get("enum")
+        if choices:
+            options = (element("option", plain_choice(it), value=plain_choice(it)) for it in ("", *choices))
+            control = element("select", *options, **words)
+        else:
+            kind = schema.get("format") or (schema.get("type") if isinstance(schema.get("type"), str) else "")
+            control = element("input", placeholder=kind, **words)
+        label = element("label", given["name"], for_=words["id"])
+        return element("div", label, control, element("small", given["description"], class_="quiet"), class_="field")
+
+    @property
+    def media(self) -> Mapping[str, Json] | None:
+        """The body in JSON, if the operation has one."""
+        found: Mapping[str, Json] | None = (
+            self.it.words.get("requestBody", {}).get("content", {}).get("application/json")
+        )
+        return found
+
+    def body(self) -> Html | None:
+        """The control of the body, with an example, and its schema."""
+        if self.media is None:
+            return None
+        name = f"field-{self.it.words['operationId']}-body"
+        text = element("textarea", pretty(self.media.get("example", {})), id=name, name="body", data_in="body")
+        schema = element("details", element("summary", "Its schema"), element("pre", pretty(self.media["schema"])))
+        return element("div", element("label", "Body", for_=name), text, schema, class_="field")
+
+    def curl(self) -> str:
+        """The request as a command, for who has no script."""
+        method = "" if self.it.method == "GET" else f" -X {self.it.method}"
+        body = "" if self.media is None else f" -d {shlex.quote(dump_json(self.media.get('example', {})))}"
+        header = " -H 'Content-Type: application/json'" if body else ""
+        return f"curl -g{self.user}{method}{header}{body} {shlex.quote(self.it.path)}"
+
+    def answers(self) -> Iterator[Html]:
+        """What can come back: each status with its schema."""
+        for status, part in self.it.words["responses"].items():
+            found = self.whole(part)
+            yield element("h3", f"{status} {found['description']}")
+            for kind, media in found.get("content", {}).items():
+                schema = self.whole(media["schema"])
+                yield fragment(element("p", kind, class_="quiet"), element("pre", pretty(schema)))
+
+
+def plain_choice(value: Json) -> str:
+    """One of the values of a parameter, as it is sent."""
+    return value if isinstance(value, str) else dump_json(value)
+
+
+# ---- questions ----
+
+
+def record_question(table: Table, number: int, key: Json) -> dict[str, str]:
+    """The addresses of one record."""
+    name = quote(table.name, safe="")
+    return {
+        "limbas": f"/{_segment(table)}/{number}",
+        "nocobase": f"/api/{name}:get?" + urlencode({"filterByTk": key}),
+        "coredata": f"{COREDATA_BASE}/{name}/{record_uuid(table.tag, 0, number)}/",
+        "platform": f"/api/v1/{name}/{object_id(table.tag, number)}",
+        "qore": f"{QORE_BASE}/{name}/{quote(str(key), safe='')}",
+    }
+
+
+Words: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Parameters by dialect."""
+
+
+def list_question(table: Table, words: Words) -> dict[str, str]:
+    """The addresses of a short page of a table, with more parameters."""
+    name, size = quote(table.name, safe=""), str(QUESTION_SIZE)
+    lists = {
+        "limbas": (f"/{_segment(table)}", "$page[count]"),
+        "nocobase": (f"/api/{name}:list", "pageSize"),
+        "coredata": (f"{COREDATA_BASE}/{name}/", "limit"),
+        "platform": (f"/api/v1/{name}", "limit"),
+        "qore": (f"{QORE_BASE}/{name}/table/{name}", "per_page"),
+    }
+    asked = {dialect: {**words.get(dialect, {}), limit: size} for dialect, (_, limit) in lists.items()}
+    return {dialect: f"{at}?{urlencode(asked[dialect], safe='$[],')}" for dialect, (at, _) in lists.items()}
+
+
+def filter_words(name: str, value: str) -> Words:
+    """One field has a value; in Qore it contains it."""
+    return {
+        "limbas": {f"{name.lower()}[eq]": value},
+        "nocobase": {"filter": dump_json({name: value})},
+        "coredata": {name: value},
+        "platform": {f"where.{name}": dump_json(value)},
+        "qore": {f"search_columns[{name}]": value},
+    }
+
+
+def order_words(name: str) -> Words:
+    """By one field, downwards."""
+    return {
+        "limbas": {"$sort": f"-{name.lower()}"},
+        "nocobase": {"sort": f"-{name}"},
+        "coredata": {"order_by": f"-{name}"},
+        "platform": {"sortBy": f"-{name}"},
+        "qore": {"sort_column": name, "sort_direction": "descending"},
+    }
+
+
+def link_words(name: str) -> Words:
+    """With what a link leads to; CoreData and Qore show it anyway."""
+    return {"limbas": {"$fields": name.lower()}, "nocobase": {"appends": name}, "platform": {"only": name}}
 
 
 # ======================================================================================================================
@@ -16203,7 +17947,8 @@ class Application:
             services.hub,
         )
         self.dialects = [DIALECTS[name](services) for name in dialects]
-        self.pages = [Overview(services, self.dialects), *(part(services) for part in PAGES)]
+        whole = [part(services, self.dialects) for part in (Overview, Docs)]
+        self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping = False
         self.router, self.own_router = self.make_routers()
 
@@ -16211,17 +17956,11 @@ class Application:
         """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
         import bottle
 
-        router = bottle.Bottle()
-        router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
-        routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
-        for route in routes:  # most specific first
-            for method in route.methods:
-                router.route(route.rule, method, route.handler, public=route.public)
-        return bottle.Bottle(), router
+        return bottle.Bottle(), make_router(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -16270,15 +18009,7 @@ class Application:
 
     def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
-        import bottle
-
-        try:
-            found: tuple[Any, dict[str, str]] = router.match(
-                {"REQUEST_METHOD": method or request.method, "PATH_INFO": request.path}
-            )
-        except bottle.HTTPError:
-            return None
-        return found
+        return match_route(router, method or request.method, request.path)
 
     def no_route(self, request: Request) -> ApiError:
         """The error for an address that there is not, or not for this method."""

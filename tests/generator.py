@@ -370,6 +370,15 @@ def qore_query(kind: str) -> Callable[[Luck], Pairs]:
     return query
 
 
+PAGE_WORDS: Mapping[str, Sequence[str]] = {
+    "dialect": tuple(minirest.DIALECTS),
+    "group": TABLES,
+    "table": TABLES,
+    "question": ("one record", "a page", "one value", "in order", "with links"),
+}
+"""What a parameter of the pages can be."""
+
+
 def page_query(*words: str) -> Callable[[Luck], Pairs]:
     """Parameters of a page."""
 
@@ -386,7 +395,9 @@ def page_query(*words: str) -> Callable[[Luck], Pairs]:
                 field = luck.field()
                 pairs.append((field, luck.text_for(field)))
             else:
-                known = ("1", "2", "no", "only", "trash", "all", "today", "saved", "created", "/browse/items")
+                known = PAGE_WORDS.get(
+                    word, ("1", "2", "no", "only", "trash", "all", "today", "saved", "/browse/items")
+                )
                 pairs.append((word, luck.some(known, TEXTS)))
         return pairs
 
@@ -556,6 +567,9 @@ ROUTES: Mapping[str, Way] = {
     "/browse/<table>/new": Way(page_query("field"), page_values("field", "_clear")),
     "/browse/<table>/<key>/edit": Way(page_query(), page_values("field", "_version", "_clear")),
     "/browse/<rest:path>": Way(only=NEVER | {303}),
+    "/docs": Way(page_query("dialect", "dialect", "group")),
+    "/docs/compare": Way(page_query("table", "question")),
+    "/openapi.json": Way(page_query("dialect")),
     # Limbas; its other bases lead to the same
     "/main_rest.php": Way(only=frozenset({400, 401, 404, 405})),
     "/<table>": OF_RECORDS,

@@ -19,6 +19,7 @@ Need = tuple[str, str]
 LINKED = "list parts, list uses, list tags, list makers, list remarks, list cards"
 KEY = "list makers"
 COUNTED = ", ".join(f"list {name}" for name in TABLES)
+EVERYTHING = ", ".join(f"{verb} {name}" for verb in minirest.VERBS for name in TABLES)
 HTML = (("HTTP_ACCEPT", "text/html"),)
 FORM = "application/x-www-form-urlencoded"
 
@@ -51,6 +52,11 @@ class Case:
     def name(self) -> str:
         """What the row is called."""
         return f"{self.dialect}: {self.method} {self.address} {self.body or ''}"
+
+    @property
+    def describes(self) -> bool:
+        """Whether the answer describes what one may do; strangers are told there how to say who they are."""
+        return self.address.startswith(("/docs", "/openapi.json"))
 
     @property
     def table(self) -> str:
@@ -593,11 +599,13 @@ def qore() -> Iterator[Case]:
     yield row("PUT /items/1/inline/card", "update items, link items, link cards", "get items", {"card": 3})
 
 
+def page(call: str, asks: str = "", sees: str = "", **words: Any) -> Case:
+    """A row of a page."""
+    return case("pages", call, None, asks, sees, environ=HTML, **words)
+
+
 def pages() -> Iterator[Case]:
     """The rows of the pages and of downloads."""
-
-    def page(call: str, asks: str = "", sees: str = "", **words: Any) -> Case:
-        return case("pages", call, None, asks, sees, environ=HTML, **words)
 
     def form(call: str, text: str, asks: str = "", sees: str = "", renames: str = "", **words: Any) -> Case:
         body = f"{text}&_token={{token}}".encode()
@@ -689,6 +697,17 @@ def imports() -> Iterator[Case]:
     yield case("pages", "POST /browse/items/import", upload, "create items", kind=kind, environ=HTML)
 
 
+def documents() -> Iterator[Case]:
+    """The rows of the documents and their pages, which tell of every right."""
+    yield page("GET /docs/compare")
+    yield page("GET /docs", sees=EVERYTHING, shows=EVERYTHING)
+    for dialect in minirest.DIALECTS:
+        address = f"/openapi.json?dialect={dialect}"
+        yield case("pages", f"GET {address}", None, "", EVERYTHING, shows=EVERYTHING)
+        yield page(f"GET /docs?dialect={dialect}&group=items", "", EVERYTHING, shows=EVERYTHING)
+        yield page(f"GET /docs?dialect={dialect}&group=uses", "", EVERYTHING, shows=EVERYTHING)
+
+
 def bare(rows: list[Case]) -> Iterator[Case]:
     """The rows of NocoBase's addresses that name no action: the method says which is meant."""
     kinds = {"parts": "belongsToMany", "remarks": "hasMany", "maker": "belongsTo", "card": "hasOne"}
@@ -712,7 +731,7 @@ def case_of(row: Case, method: str, address: str) -> Case:
 def all_rows() -> list[Case]:
     """The whole table."""
     noco = [*nocobase(), *associations()]
-    return [*limbas(), *limbas_links(), *noco, *bare(noco), *coredata(), *platform(), *qore(), *pages()]
+    return [*limbas(), *limbas_links(), *noco, *bare(noco), *coredata(), *platform(), *qore(), *pages(), *documents()]
 
 
 ROWS = all_rows()

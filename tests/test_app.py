@@ -453,7 +453,7 @@ def test_overview_as_page() -> None:
     assert [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "style")] == []
     tables = [f"/browse/{name}" for name in ("kunden", "leer")]
     addresses = [value for name, value in page.attributes if name == "href"]
-    assert addresses == ["data:,", "#content", "/", "/api_tokens", *tables, *tables]
+    assert addresses == ["data:,", "#content", "/", "/api_tokens", *tables, *tables, "/docs"]
     addresses = [f"http://example.org:81{path}" for path in FIRST_PATHS]
     commands = [shlex.split(command) for command in filter(None, page.commands)]
     assert commands == [["curl", "-g", "-u", "o'neil & <b>", address] for address in addresses]

@@ -8,4 +8,4 @@ from tests.generator import ask_all
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("owner", ["platform", "pages"])
 def test_requests(owner: str, strict: bool) -> None:
-    ask_all([owner], 73, 90, strict=strict)
+    ask_all([owner], 74, 90, strict=strict)

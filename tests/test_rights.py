@@ -248,6 +248,8 @@ def test_every_row(verb: str, name: str, form: str, who: str) -> None:
             or (who == "stranger" and row.own)
         ):
             continue
+        if who == "stranger" and row.describes:
+            continue
         outcome = outcome_for(who, row, need, form)
         told = {need} if who != "none" else {(word, name) for word in VERBS}
         if told & row.shows and outcome in ("absent", "empty"):
@@ -290,7 +292,8 @@ def test_hidden_fields_are_unknown(part: int) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_locked_fields_are_read_only(part: int) -> None:
     """With locked fields and links every answer is that of a server whose schema file says read only."""
-    rows = (row for row in ROWS[part::4] if row.table != "makers")  # from there a read-only link can be set
+    ends = ("update", "makers")  # from there a read-only link can be set
+    rows = (row for row in ROWS[part::4] if row.table != "makers" and ends not in row.shows)
     faults = [unlike(row, in_all({}, "readonly", LOCKED), locked=True) for row in rows]
     assert not any(faults), "\n".join(filter(None, faults))
 

@@ -73,7 +73,8 @@ SCHEMA: dict[str, Any] = {
 }
 EVERY_PAGE = (
     "/ /api_tokens /logout /browse/books /browse/books?archived=all&filter[title]=e /browse/books/new /browse/books/1 "
-    "/browse/books/1/edit /browse/books/3 /browse/books/3/edit /browse/books/1/links/subjects"
+    "/browse/books/1/edit /browse/books/3 /browse/books/3/edit /browse/books/1/links/subjects /docs "
+    "/docs?dialect=limbas&group=books"
 ).split()
 
 
@@ -313,3 +314,32 @@ def test_without_script(chromium: "Browser") -> None:
         assert person.notes() == ["The record is deleted."]
         person.context.close()
     assert person.trouble == []
+
+
+def test_requests(visitor: Visitor) -> None:
+    """Read an operation, fill its parameters in, see the command change, send it with the session, see the answer."""
+    page = visitor.sign_in()
+    visitor.follow(page.get_by_role("link", name="All requests"))
+    visitor.follow(page.locator('a[href="/docs?dialect=limbas&group=books"]'))
+    page.locator("#create_books > summary").click()
+    form = page.locator("#create_books form")
+    form.get_by_label("Body").fill('{"data": {"title": "It\'s new"}}')
+    command = form.locator(".curl").inner_text()
+    assert command == (
+        "curl -g -u admin -X POST -H 'Content-Type: application/json' "
+        f"""-d '{{"data": {{"title": "It'\\''s new"}}}}' '{visitor.address}books'"""
+    )
+    form.get_by_role("button", name="Send").click()
+    answer = form.locator(".answer")
+    answer.get_by_text("201 Created").wait_for()
+    status, *headers = answer.inner_text().partition("\n\n")[0].split("\n")
+    assert re.fullmatch(r"201 Created, [\d.]+ ms", status)
+    assert "location: /books/4" in headers
+    assert json.loads(answer.inner_text().partition("\n\n")[2])["data"]["attributes"]["title"] == "It's new"
+    page.locator("#get_books > summary").click()
+    form = page.locator("#get_books form")
+    form.get_by_label("id", exact=True).fill("4")
+    form.get_by_label("$fields").fill("title")
+    assert form.locator(".curl").inner_text() == f"curl -g -u admin '{visitor.address}books/4?%24fields=title'"
+    form.get_by_role("button", name="Send").click()
+    form.locator(".answer").get_by_text("200 OK").wait_for()
