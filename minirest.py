@@ -845,7 +845,10 @@ TRASH: Status = 2
 
 @dataclass(eq=False, slots=True)
 class Field:
-    """One column. `items` is the kind of a list's elements, `target` the table that a column of ids points to."""
+    """One column. `items` is the kind of a list's elements, `target` the table that a key points to.
+
+    What a key holds is the target's id, or, in databases of others, what the target has in the column `reference`.
+    """
 
     name: str
     kind: Kind
@@ -858,6 +861,18 @@ class Field:
     items: Kind | None = None
     is_system: bool = False
     target: Table | None = None
+    reference: Field | None = None
+
+    @property
+    def referenced(self) -> Field:
+        """The column of the target whose value this key holds."""
+        assert self.target
+        return self.reference or self.target.id
+
+    @property
+    def holds_id(self) -> bool:
+        """Whether this key holds ids."""
+        return self.reference is None
 
     @property
     def choices(self) -> Sequence[Json]:
@@ -2475,6 +2490,27 @@ class Batch:
 Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
 
 
+# ---- what has changed ----
+
+Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
+
+
+class Event(NamedTuple):
+    """One record that a committed transaction changed, by which dialect, and when (stored form).
+
+    `record` has its columns after the change, of a deleted one those that it had; `number` is the newest row of its
+    history.
+    """
+
+    action: Action
+    table: Table
+    key: int
+    dialect: str
+    moment: str = ""
+    number: int = 0
+    record: Mapping[Field, SqlValue] = MappingProxyType({})
+
+
 # ======================================================================================================================
 # 6  Names
 #
@@ -3256,7 +3292,7 @@ def true_on_nulls(where: Filter) -> bool | None:
 class Frame(NamedTuple):
     """One record in a statement: its table and alias, and the alias of the row of the link that led to it.
 
-    `only_id` stands for the id where the table itself is not part of the statement.
+    `only_id` stands for the id where the table itself is not part of the statement; other columns are looked up by it.
     """
 
     table: Table
@@ -3269,10 +3305,13 @@ class Frame(NamedTuple):
         """A column of this record or of its link's row."""
         if column.table is self.row and column.table is not self.table:
             return Sql(f"{self.row_alias}.{quoted(column.column).text}")
-        if self.only_id and column is self.table.id:
-            return self.only_id
         assert column.table is self.table, f"{column} is not in {self.table}"
-        return Sql(f"{self.alias}.{quoted(column.column).text}")
+        if not self.only_id:
+            return Sql(f"{self.alias}.{quoted(column.column).text}")
+        if column is self.table.id:
+            return self.only_id
+        names = (quoted(it) for it in (column.column, self.table.name, self.table.id.column))
+        return sql("(select {} from {} where {}={})", *names, self.only_id)
 
     @property
     def id(self) -> Sql:
@@ -3351,12 +3390,12 @@ class Compiler:
             parts.append(sql("case when {} then {} end", rule, inner))
         return join(" and ", parts)
 
-    def seen_id(self, table: Table, key: Sql) -> Sql:
-        """The id of a record that is seen; null for any other."""
-        frame = self.frame(table)
-        return sql(
-            "(select {0} from {1} where {2})", frame.id, _table(frame), self.seen(frame, sql("{}={}", frame.id, key))
-        )
+    def seen_key(self, column: Field, key: Sql) -> Sql:
+        """The value of a key that leads to a record that is seen; null for any other."""
+        assert column.target
+        frame = self.frame(column.target)
+        found = frame.column(column.referenced)
+        return sql("(select {0} from {1} where {2})", found, _table(frame), self.seen(frame, sql("{}={}", found, key)))
 
     # -- filters --
 
@@ -3396,7 +3435,7 @@ class Compiler:
         column = frame.column(path.field)
         target = path.field.target
         if target and target in self.sight.rules and path.field is not target.id:
-            column = self.seen_id(target, column)
+            column = self.seen_key(path.field, column)
         if not path.within:
             return column, path.field.kind
         if path.field.kind.is_date:
@@ -3426,14 +3465,16 @@ class Compiler:
         inner = self.frame(link.target, link.through)
         joined: dict[tuple[Link, ...], Frame] = {(link,): inner}
         if link.key:
-            mine, theirs, tables = frame.column(link.key), inner.id, _table(inner)
+            mine, theirs, tables = frame.column(link.key), inner.column(link.key.referenced), _table(inner)
         elif link.back:
             assert link.back.key
-            mine, theirs, tables = frame.column(link.source.id), inner.column(link.back.key), _table(inner)
+            back = link.back.key
+            mine, theirs, tables = frame.column(back.referenced), inner.column(back), _table(inner)
         else:
             assert link.near and link.far
-            mine, theirs = frame.column(link.source.id), inner.column(link.near)
-            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
+            mine, theirs = frame.column(link.near.referenced), inner.column(link.near)
+            far = (inner.column(link.far.referenced), inner.column(link.far))
+            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), *far)
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
         condition = self.behind(self.rule(inner), where, frame, joined)
         found = sql("select {0} from {1} where {2} and {0} is not null", theirs, tables, condition)
@@ -3453,16 +3494,18 @@ class Compiler:
     def left_join(self, link: Link, near: Frame, far: Frame) -> Sql:
         """The join along one link. A record that is not seen is no row at all, not one of nulls beside others."""
         if link.key:
-            return sql("left join {} on {}", _table(far), self.seen(far, sql("{}={}", far.id, near.column(link.key))))
+            own = sql("{}={}", far.column(link.key.referenced), near.column(link.key))
+            return sql("left join {} on {}", _table(far), self.seen(far, own))
         if link.back:
             assert link.back.key
-            back = sql("{}={}", far.column(link.back.key), near.column(link.source.id))
+            back = sql("{}={}", far.column(link.back.key), near.column(link.back.key.referenced))
             return sql("left join {} on {}", _table(far), self.seen(far, back))
         assert link.near and link.far and far.row
-        row = self.seen(Frame(far.row, far.row_alias), sql("{}={}", far.column(link.near), near.column(link.source.id)))
+        mine = sql("{}={}", far.column(link.near), near.column(link.near.referenced))
+        row = self.seen(Frame(far.row, far.row_alias), mine)
         if link.target in self.sight.rules:
-            row = sql("{} and {} is not null", row, self.seen_id(link.target, far.column(link.far)))
-        table = sql("{} on {}={}", _table(far), far.id, far.column(link.far))
+            row = sql("{} and {} is not null", row, self.seen_key(link.far, far.column(link.far)))
+        table = sql("{} on {}={}", _table(far), far.column(link.far.referenced), far.column(link.far))
         return sql("left join {} on {} left join {}", _row_table(far), row, table)
 
     # -- shapes --
@@ -3522,7 +3565,7 @@ class Compiler:
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
         link, all_seen = sub.link, sub.link.target not in self.sight.rules
-        if link.key and all_seen and _shows_only_ids(sub.shape, link):
+        if link.key and link.key.holds_id and all_seen and _shows_only_ids(sub.shape, link):
             key = frame.column(link.key)
             item = self.shape(sub.shape, Frame(link.target, "", only_id=key))
             template = (
@@ -3550,19 +3593,21 @@ class Compiler:
         """The records that a link leads to from one record."""
         inner = self.frame(link.target, link.through)
         if link.key:
-            where = self.seen(inner, sql("{}={}", inner.id, frame.column(link.key)))
+            where = self.seen(inner, sql("{}={}", inner.column(link.key.referenced), frame.column(link.key)))
             return Source(inner, _table(inner), where, inner.id)
         if link.back:
             assert link.back.key
-            where = self.seen(inner, sql("{}={}", inner.column(link.back.key), frame.column(link.source.id)))
+            back = link.back.key
+            where = self.seen(inner, sql("{}={}", inner.column(back), frame.column(back.referenced)))
             return Source(inner, _table(inner), where, inner.id)
         assert link.near and link.far and link.through
-        where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.source.id)))
-        if only_ids:
+        where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.near.referenced)))
+        if only_ids and link.far.holds_id:
             inner = inner._replace(only_id=inner.column(link.far))
             tables = _row_table(inner)
         else:
-            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
+            far = (inner.column(link.far.referenced), inner.column(link.far))
+            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), *far)
         return Source(inner, tables, where, inner.column(link.through.id) if link.forward else inner.id)
 
     # -- statements --
@@ -3631,7 +3676,8 @@ class Compiler:
         tables = _table(frame)
         if link and link.through:
             assert link.far
-            tables = sql("{} join {} on {}={}", tables, _row_table(frame), frame.id, frame.column(link.far))
+            far = (frame.column(link.far.referenced), frame.column(link.far))
+            tables = sql("{} join {} on {}={}", tables, _row_table(frame), *far)
         parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
         rule = self.rule(frame, op.single)
         parts.append(self.behind(rule, op.where, frame) if op.where != TRUE else rule)
@@ -3641,15 +3687,12 @@ class Compiler:
         """The condition that a record is linked to the Select's parent."""
         if not op.parent:
             return None
-        link, key = op.parent.link, self.key(op.parent)
+        link, parent = op.parent.link, Frame(op.parent.link.source, "", only_id=self.key(op.parent))
         if link.key:
-            column = quoted(link.key.column)
-            return sql("{}=(select {} from {} where id={})", frame.id, column, quoted(link.source.name), key)
-        if link.back:
-            assert link.back.key
-            return sql("{}={}", frame.column(link.back.key), key)
-        assert link.near
-        return sql("{}={}", frame.column(link.near), key)
+            return sql("{}={}", frame.column(link.key.referenced), parent.column(link.key))
+        column = link.back.key if link.back else link.near
+        assert column
+        return sql("{}={}", frame.column(column), parent.column(column.referenced))
 
     def key(self, parent: Parent) -> Sql:
         """The id of a Select's parent; null when it is not seen."""
@@ -4408,6 +4451,26 @@ class Database:
             self.writer.close()
 
 
+def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
+    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
+    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
+    if not rows and op.parent:
+        found = Compiler(sight).find(op.parent.link.source, op.parent.key)
+        if connection.execute(*found).fetchone() is None:
+            raise fail("not_found")
+    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
+    return Outcome(rows, total)
+
+
+def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
+    """The violation behind SQLite's complaint about a unique index."""
+    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
+    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names |= {column.column: column.name for column in table.fields.values()}
+    found = [names.get(column, column) for column in columns] or ["id"]
+    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+
+
 # ======================================================================================================================
 # 10  Writes
 #
@@ -4415,25 +4478,6 @@ class Database:
 # is done here, with history and versions; foreign keys only stand behind it. To add a write operation: a `case` in
 # `Writer.run` and its method.
 # ======================================================================================================================
-
-
-Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
-
-
-class Event(NamedTuple):
-    """One record that a committed transaction changed, by which dialect, and when (stored form).
-
-    `record` has its columns after the change, of a deleted one those that it had; `number` is the newest row of its
-    history.
-    """
-
-    action: Action
-    table: Table
-    key: int
-    dialect: str
-    moment: str = ""
-    number: int = 0
-    record: Mapping[Field, SqlValue] = MappingProxyType({})
 
 
 Stored: TypeAlias = dict[Field, SqlValue]
@@ -4679,7 +4723,7 @@ class Writer:
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
         columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where id={}", columns, quoted(table.name), bind(key))).fetchone()
+        row = self.execute(sql("select {} from {} where {}", columns, quoted(table.name), _of(table, key))).fetchone()
         if row is None:
             raise fail("not_found")
         return dict(zip(table.columns, row, strict=True))
@@ -4715,7 +4759,7 @@ class Writer:
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
-                stored[link.key] = self.only_target(link, change, (*trail, link.name))
+                stored[link.key] = self.key_value(link.key, self.only_target(link, change, (*trail, link.name)))
         stored |= self.system_values(table, stored)
         version = self.first_version(spot)
         if version > 1:
@@ -4754,14 +4798,15 @@ class Writer:
     def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
         for link in spot.table.links.values():
-            target = values.get(link.key) if link.key else None
-            if self.trusting or not link.key or not isinstance(target, int) or not target:
+            value = values.get(link.key) if link.key else None
+            if self.trusting or not link.key or not value:
                 continue
-            if before and before[link.key] == target and link.target not in self.origin.sight.single:
+            if before and before[link.key] == value and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
-            if link.is_file or self.find(link.target, Key(link.target.id, target)) is None:  # no file of another
-                self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+            target = self.find(link.target, Key(link.key.referenced, value))
+            if link.is_file or target is None:  # no file of another
+                self.faults.append(Violation(trail, "link_missing", {"value": value, "table": link.target.name}))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
 
@@ -4817,7 +4862,8 @@ class Writer:
         self.check_keys(spot, wanted, before)
         for link, change in links.items():
             if link.key:
-                wanted[link.key] = self.only_target(link, change, (*spot.trail, link.name), before)
+                target = self.only_target(link, change, (*spot.trail, link.name), before)
+                wanted[link.key] = self.key_value(link.key, target)
         changes = {column: value for column, value in wanted.items() if before[column] != value}
         if changes.keys() & set(spot.table.keys):
             self.permit("link", spot.table, spot.key, later=True)
@@ -4845,7 +4891,7 @@ class Writer:
         if table.tracked and (table, key) not in self.touched:
             parts.append(Sql("_version=_version+1"))
             version = sql(" and _version={}", bind(spot.expect)) if spot.expect is not None else version
-        statement = sql("update {} set {} where id={}{}", quoted(table.name), join(", ", parts), bind(key), version)
+        statement = sql("update {} set {} where {}{}", quoted(table.name), join(", ", parts), _of(table, key), version)
         try:
             cursor = self.execute(statement)
         except sqlite3.IntegrityError as error:
@@ -4876,7 +4922,7 @@ class Writer:
         for link in table.incoming:
             self.release(link, key)
         self.touch_targets(table, before)
-        self.execute(sql("delete from {} where id={}", quoted(table.name), bind(key)))
+        self.execute(sql("delete from {} where {}", quoted(table.name), _of(table, key)))
         if table.tracked:
             version = int(before[table.system["_version"]] or 0) + rise
             self.note(Spot(table, key), version, Note("deleted", before=described))
@@ -4896,8 +4942,27 @@ class Writer:
     def holders(self, link: Link, target: int) -> list[int]:
         """The ids of the records whose own link leads to a record."""
         assert link.key
-        table, column = quoted(link.source.name), quoted(link.key.column)
-        return self.ids(sql("select id from {} where {}={} order by id", table, column, bind(target)))
+        names = (quoted(it) for it in (link.source.id.column, link.source.name, link.key.column))
+        value = bind(self.key_value(link.key, target))
+        return self.ids(sql("select {0} from {1} where {2}={3} order by {0}", *names, value))
+
+    # -- keys: the ids of records, and what columns hold for them --
+
+    def key_value(self, column: Field, key: int | None) -> SqlValue:
+        """What a key column holds when it leads to the record with that id; null for none."""
+        if column.holds_id or key is None:
+            return key
+        assert column.target
+        return self.record(column.target, key)[column.referenced]
+
+    def held(self, column: Field, stored: Mapping[Field, SqlValue]) -> int | None:
+        """The id of the record that a key column leads to."""
+        value = stored[column]
+        if not column.holds_id and value is not None:
+            assert column.target
+            names = (quoted(it) for it in (column.target.id.column, column.target.name, column.referenced.column))
+            value = next(iter(self.ids(sql("select {} from {} where {}={}", *names, bind(value)))), None)
+        return value if isinstance(value, int) else None
 
     # -- links --
 
@@ -4930,11 +4995,11 @@ class Writer:
         """Change a link that is a column of the record itself."""
         assert link.key
         before = self.record(link.source, source)
-        key = self.only_target(link, change, trail, before)
-        if key == before[link.key]:
+        value = self.key_value(link.key, self.only_target(link, change, trail, before))
+        if value == before[link.key]:
             return 0
-        self.set(Spot(link.source, source, trail), before, {link.key: key})
-        return (key is not None) + (before[link.key] is not None)
+        self.set(Spot(link.source, source, trail), before, {link.key: value})
+        return (value is not None) + (before[link.key] is not None)
 
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
@@ -4949,9 +5014,9 @@ class Writer:
 
     def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
         """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
-        if link.key:
-            table, column = quoted(link.source.name), quoted(link.key.column)
-            return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
+        if link.key and link.key.holds_id:
+            table, column, this = quoted(link.source.name), quoted(link.key.column), _of(link.source, source)
+            return self.ids(sql("select {0} from {1} where {2} and {0} is not null", column, table, this))
         near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
         it = Compiler(sight).source(link, near, only_ids)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
@@ -4968,7 +5033,7 @@ class Writer:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = {link.key: link for link in table.links.values() if link.key}
         cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
-        unseen = {column for column in cleared if not self.sees(links[column].target, int(before[column] or 0))}
+        unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -4994,7 +5059,7 @@ class Writer:
         """A new record for a link; where the link is a column of the new record, it belongs to `source` at once."""
         values = dict(item.values)
         if link.back and link.back.key:
-            values[link.back.key] = source
+            values[link.back.key] = self.key_value(link.back.key, source)
             if not link.many:
                 for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
@@ -5003,8 +5068,7 @@ class Writer:
     def only_target(self, link: Link, change: Change, trail: Trail, before: Stored | None = None) -> int | None:
         """The id that an own link gets by a change, None when it is cleared."""
         assert link.key
-        held = before[link.key] if before else None
-        held = held if isinstance(held, int) else None
+        held = self.held(link.key, before) if before else None
         found = [
             self.resolve_file(link, held, item, trail) if link.is_file else self.resolve(link, 0, item, trail)
             for item in change.items or ()
@@ -5027,9 +5091,9 @@ class Writer:
         """Clear the own link of another record to a target that only one may have; an unseen one keeps it."""
         assert link.key
         source = before[link.source.id] if before else 0
-        table, column = quoted(link.source.name), quoted(link.key.column)
-        statement = sql("select id from {} where {}={} and id<>{}", table, column, bind(target), bind(source))
-        for holder in self.ids(statement):
+        for holder in self.holders(link, target):
+            if holder == source:
+                continue
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
             elif self.sees(link.source, holder):
@@ -5039,14 +5103,19 @@ class Writer:
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
         """Link a record that is not linked yet."""
         if link.back and link.back.key:
-            child = self.record(link.target, it.key)
-            if child[link.back.key] not in (None, source) and taken == "refuse":
+            child, value = self.record(link.target, it.key), self.key_value(link.back.key, source)
+            if child[link.back.key] not in (None, value) and taken == "refuse":
                 self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
-            elif child[link.back.key] != source:
+            elif child[link.back.key] != value:
                 self.permit("link", link.target, it.key, later=True)
-                self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
-        elif link.through and link.near and link.far:
-            self.insert(Spot(link.through, 0, it.trail), {link.near: source, link.far: it.key, **it.row}, {})
+                self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: value})
+        elif link.through:
+            self.insert(Spot(link.through, 0, it.trail), {**self.ends(link, source, it.key), **it.row}, {})
+
+    def ends(self, link: Link, source: int, target: int) -> dict[Field, SqlValue]:
+        """What the row of a link between two records holds in its two keys."""
+        assert link.near and link.far
+        return {link.near: self.key_value(link.near, source), link.far: self.key_value(link.far, target)}
 
     def disconnect(self, link: Link, source: int, target: int, trail: Trail) -> None:
         """Unlink a record."""
@@ -5062,12 +5131,11 @@ class Writer:
 
     def row_id(self, link: Link, source: int, target: int) -> int:
         """The id of the link row between two records."""
-        assert link.through and link.near and link.far
-        near, far = quoted(link.near.column), quoted(link.far.column)
-        statement = sql(
-            "select id from {} where {}={} and {}={}", quoted(link.through.name), near, bind(source), far, bind(target)
-        )
-        return self.ids(statement)[0]
+        assert link.through
+        ends = self.ends(link, source, target).items()
+        where = join(" and ", (sql("{}={}", quoted(column.column), bind(value)) for column, value in ends))
+        row, table = quoted(link.through.id.column), quoted(link.through.name)
+        return self.ids(sql("select {} from {} where {}", row, table, where))[0]
 
     def change_row(self, link: Link, source: int, it: Linked) -> int:
         """Change the values of a link's row."""
@@ -5124,8 +5192,8 @@ class Writer:
         name = quoted(table.name)
         if (table, key) not in self.touched:
             self.touched.add((table, key))
-            self.execute(sql("update {} set _version=_version+1 where id={}", name, bind(key)))
-        return next(iter(self.ids(sql("select _version from {} where id={}", name, bind(key)))), 0)
+            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
+        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
 
     def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
         """Raise the versions of the records that own links lead to, or led to before the changes."""
@@ -5274,32 +5342,17 @@ class Writer:
         )
 
 
+def _of(table: Table, key: int) -> Sql:
+    """The condition that a row is that of the record with an id."""
+    return sql("{}={}", quoted(table.id.column), bind(key))
+
+
 def _shown(column: Field, value: SqlValue) -> Json:
     return None if value is None else column.kind.to_json(value)
 
 
 def _narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Select:
     return dataclasses.replace(op, where=Compare(Path((), table.id), "in", tuple(keys)))
-
-
-def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
-    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
-    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
-    if not rows and op.parent:
-        found = Compiler(sight).find(op.parent.link.source, op.parent.key)
-        if connection.execute(*found).fetchone() is None:
-            raise fail("not_found")
-    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
-    return Outcome(rows, total)
-
-
-def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
-    """The violation behind SQLite's complaint about a unique index."""
-    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {link.key.column: link.name for link in table.links.values() if link.key}
-    names |= {column.column: column.name for column in table.fields.values()}
-    found = [names.get(column, column) for column in columns] or ["id"]
-    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
 
 
 # ======================================================================================================================
