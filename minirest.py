@@ -260,6 +260,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "forged": ErrorRule(403, "The form does not belong to this session; open its page again"),
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
+    "read_only_table": ErrorRule(403, "Table {table!r} can only be read: {reason}"),
     "method": ErrorRule(405, "Method {method} is not allowed here; allowed are {allowed}"),
     "range": ErrorRule(416, "The file has {size} bytes; {value!r} asks for none of them"),
     "precondition": ErrorRule(412, "The record has changed since: its version is not the one in If-Match"),
@@ -742,6 +743,75 @@ KINDS = _kinds(
 )
 
 
+class DateForm(NamedTuple):
+    """How a database of others stores dates: how SQL reads `{}`, and from and to what is stored."""
+
+    template: str
+    load: Callable[[SqlValue], SqlValue]
+    store: Callable[[SqlValue], SqlValue]
+
+
+def _load_text(value: SqlValue) -> SqlValue:
+    with contextlib.suppress(ValueError):
+        return parse_span(value).start if isinstance(value, str) else value
+    return value
+
+
+def _text_form(between: str) -> DateForm:
+    def store(value: SqlValue) -> SqlValue:
+        text = str(value)[:23].replace("T", between).removesuffix(".000")
+        return None if value is None else text
+
+    return DateForm("strftime('%Y-%m-%dT%H:%M:%fZ',{})", _load_text, store)
+
+
+def _number_form(width: int, per_second: int) -> DateForm:
+    """Dates as numbers since 1970; `width` is the length of the text that stands for them."""
+
+    def load(value: SqlValue) -> SqlValue:
+        with contextlib.suppress(OverflowError):
+            if isinstance(value, int | float):
+                return moment_text(EPOCH + timedelta(seconds=value / per_second))[:width]
+        return value
+
+    def store(value: SqlValue) -> SqlValue:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(str(value)[:23]).replace(tzinfo=UTC)
+        return (moment - EPOCH) // timedelta(milliseconds=1000 // per_second)
+
+    wanted = "%Y-%m-%dT%H:%M:%fZ" if width > 10 else "%Y-%m-%d"
+    number = "{}" if per_second == 1 else f"{{}}/{per_second}.0"
+    return DateForm(f"strftime('{wanted}',{number},'unixepoch')", load, store)
+
+
+STORED_FORMS: Mapping[tuple[str, str], DateForm] = MappingProxyType(
+    {
+        ("moment", "text"): _text_form(" "),
+        ("moment", "iso"): _text_form("T"),
+        ("moment", "seconds"): _number_form(24, 1),
+        ("moment", "milliseconds"): _number_form(24, 1000),
+        ("date", "seconds"): _number_form(10, 1),
+        ("date", "milliseconds"): _number_form(10, 1000),
+    }
+)
+"""The forms of `x-stored`, for each kind of date; without one it is stored as our own are."""
+
+FITTING: Mapping[str, str] = {
+    **dict.fromkeys(("id", "integer"), "typeof({0})='integer'"),
+    "number": "typeof({0}) in ('integer','real')",
+    "boolean": "{0} in (0,1)",
+    "moment": "length({0})=24",
+    "json": "json_valid({0})",
+}
+"""Whether a value is one of its kind, in columns that may hold anything; a kind that is not here is text."""
+LOOSE = (
+    "case typeof({0}) when 'real' then " + NUMBER + " when 'blob' then"
+    " case when length({0})<=65536 then hex({0}) else printf('%d bytes',length({0})) end else {0} end"
+)
+"""Any value at all as JSON: a BLOB in hexadecimal, a long one as its length."""
+
+
 @dataclass(frozen=True, eq=False)
 class Style:
     """How a dialect spells values: the templates of the kinds that it does not spell in the plain way."""
@@ -835,6 +905,7 @@ def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int]) -> bytes:
 # ======================================================================================================================
 
 Status = Literal[0, 1, 2]
+ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 RULES_OF_TABLES = frozenset(
     "allOf if then else oneOf anyOf not dependentRequired dependentSchemas minProperties maxProperties".split()
 )
@@ -862,6 +933,7 @@ class Field:
     is_system: bool = False
     target: Table | None = None
     reference: Field | None = None
+    form: DateForm | None = None
 
     @property
     def referenced(self) -> Field:
@@ -891,7 +963,25 @@ class Field:
             return None
         if self.items and isinstance(value, list):
             value = [self.items.to_json(self.items.parse_json(item)) if item is not None else None for item in value]
-        return self.kind.parse_json(value)
+        return self.stored(self.kind.parse_json(value))
+
+    def parse_text(self, text: str) -> SqlValue:
+        """What is stored for a text of a form. `BadValue` when the kind cannot read it."""
+        return self.stored(self.kind.parse_text(text))
+
+    def stored(self, value: SqlValue) -> SqlValue:
+        """A value of the kind in the form in which this column stores it."""
+        return self.form.store(value) if self.form else value
+
+    def to_json(self, value: SqlValue) -> Json:
+        """A stored value as JSON; what is none of the kind, in a table of others, as it is."""
+        if value is None or isinstance(value, bytes):
+            return value.hex().upper() if value else None
+        value = self.form.load(value) if self.form else value
+        try:
+            return self.kind.to_json(value)
+        except (TypeError, ValueError):
+            return value
 
     def __repr__(self) -> str:
         return f"<Field {self.table.name}.{self.name}>"
@@ -931,6 +1021,11 @@ class Link:
         return str(self.schema.get("title") or self.name)
 
     @property
+    def is_ordered(self) -> bool:
+        """Whether the rows of its table keep the order in which they were added."""
+        return self.through is not None and self.forward and not self.through.is_numbered
+
+    @property
     def is_file(self) -> bool:
         """Whether it is a file field: what it leads to belongs to this record alone, and goes with it."""
         return self.target.name == "_files"
@@ -947,6 +1042,11 @@ class Link:
         return f"<Link {self.source.name}.{self.name} -> {self.target.name}>"
 
 
+def folded(name: str) -> str:
+    """A name as SQLite compares it: the letters of ASCII in lower case."""
+    return name.translate(ASCII_LOWER)
+
+
 def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
     """What is remembered, emptied when it is full."""
     if len(remembered) >= MAX_REMEMBERED:
@@ -961,11 +1061,25 @@ class SortRule(NamedTuple):
     scope: Field | None
 
 
+class Adopted(NamedTuple):
+    """What only a table has that somebody else made.
+
+    `id` is the column of its ids, which SQLite counts on by itself where it is `counted`; without one (a view, a table
+    WITHOUT ROWID) its rows are numbered while they are read. `reason` says why it can only be read; "" when it can be
+    written.
+    """
+
+    id: str = ""
+    counted: bool = False
+    reason: str = ""
+
+
 @dataclass(eq=False)
 class Table:
     """A table with its fields and links, in the order of the schema file (`members` has both).
 
-    `path` is the JSON path of its schema, which `allOf` has been merged into. `system` holds the columns that every
+    `path` is the JSON path of its schema, which `allOf` has been merged into. `id_name` is the name under which the id
+    is shown where the table `shows_id`. `system` holds the columns that every
     tracked table has beside the user's, `system_links` the links made of them. Junctions of plain many links are tables
     too, without system columns. `expressions` remembers compiled shapes.
     """
@@ -978,7 +1092,9 @@ class Table:
     system_links: dict[str, Link] = field(default_factory=dict)
     tag: int = 0
     tracked: bool = True
+    adopted: Adopted | None = None
     shows_id: bool = False
+    id_name: str = "id"
     archive: bool = False
     access: bool = False
     validity: tuple[Field, Field] | None = None
@@ -1000,6 +1116,11 @@ class Table:
     def address(self) -> Field:
         """The column whose value names a record in addresses and bodies: the table's key, else the id."""
         return self.key or self.id
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its rows have no id but their number."""
+        return self.adopted is not None and not self.adopted.id
 
     @functools.cached_property
     def fields(self) -> dict[str, Field]:
@@ -1113,6 +1234,16 @@ class Schema:
         """The tables whose records are not for everybody."""
         return tuple(table for table in self.tables.values() if table.access)
 
+    @property
+    def own_tables(self) -> Iterator[Table]:
+        """The tables that we make, and keep as the schema file says."""
+        return (table for table in self.all_tables.values() if not table.adopted)
+
+    @functools.cached_property
+    def adopts(self) -> bool:
+        """Whether some of the tables are in a database that somebody else made."""
+        return any(table.adopted for table in self.tables.values())
+
     @functools.cached_property
     def restricted(self) -> tuple[Table, ...]:
         """The tables in which not everybody may do everything."""
@@ -1211,10 +1342,11 @@ STANDARD_WORDS = ANNOTATIONS | frozenset(
 )
 TABLE_WORDS = frozenset(
     """x-archive x-validity x-sort x-label x-key x-alias x-columns x-tabs x-options x-access x-rights
-    x-unique x-index""".split()
+    x-unique x-index x-adopted""".split()
 )
-FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete".split())
-OWN_LINK_WORDS = frozenset({"x-column", "x-delete"})
+FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete x-references x-stored".split())
+OWN_LINK_WORDS = frozenset({"x-column", "x-delete", "x-references"})
+LINK_WORDS = FIELD_WORDS - {"x-unique", "x-index", "x-column", "x-stored"}
 ROOT_WORDS = frozenset({"x-limbas-nulls"})
 SCHEMA_MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"})
 SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -1374,6 +1506,9 @@ class _Loader:
         for step in (self.add_members, self.add_system_columns):
             for table in tables:
                 step(table)
+        for table in tables:
+            for link in table.links.values():
+                self.add_reference(link)
         self.add_inverse_links()
         for table in tables:
             self.add_table_words(table)
@@ -1502,19 +1637,21 @@ class _Loader:
     # -- tables and their members --
 
     def add_table(self, name: str, path: str, definition: Mapping[str, Json]) -> None:
-        if name not in SYSTEM_SCHEMA:
+        adopted = read_adopted(definition, path)
+        if name not in SYSTEM_SCHEMA and not adopted:
             check_name(name, path, "table")
             if name.lower() in RESERVED_TABLES or name.lower().startswith("sqlite_"):
                 raise SchemaError(path, f"the table name {name!r} is reserved; choose another")
-        if name.lower() in self.schema.all_tables:
+        if name.lower() in self.schema.all_tables or (adopted and name.lower() in SYSTEM_SCHEMA):
             raise SchemaError(path, f"two tables have the name {name!r}, which is compared without case")
-        table = Table(name, merge_all_of(definition, self.resolve), path)
+        table = Table(name, merge_all_of(definition, self.resolve), path, adopted=adopted, tracked=not adopted)
         self.schema.all_tables[name.lower()] = table
         if name not in SYSTEM_SCHEMA:
             self.schema.tables[name.lower()] = table
 
     def add_members(self, table: Table) -> None:
-        table.system["id"] = Field("id", KINDS["id"], table, "id", read_only=True, is_system=True, target=table)
+        column = (table.adopted.id or "rowid") if table.adopted else "id"
+        table.system["id"] = Field("id", KINDS["id"], table, column, read_only=True, is_system=True, target=table)
         properties = table.schema.get("properties", {})
         required = table.schema.get("required", [])
         if sum(name.lower() == "id" for name in properties) > 1:
@@ -1530,7 +1667,8 @@ class _Loader:
                 raise SchemaError(f"{table.path}/required", f"{name!r} is not a property")
 
     def check_member_name(self, table: Table, name: str, path: str) -> None:
-        check_name(name, path, "field")
+        if not table.adopted:
+            check_name(name, path, "field")
         if name.lower() in RESERVED_FIELDS:
             raise SchemaError(path, f"the field name {name!r} is reserved; choose another")
         if any(name.lower() == other.lower() for other in table.members):
@@ -1558,7 +1696,7 @@ class _Loader:
         items = it.schema.get("items")
         many = _types(it.schema) == ["array"] and isinstance(items, Mapping)
         element = self.flatten(items, f"{it.path}/items") if many and items else {}
-        if it.name.lower() == "id":
+        if it.name.lower() == "id" or (it.table.adopted and it.name == it.table.adopted.id):
             self.add_id(it)
         elif "$ref" in it.schema:
             self.add_link(it)
@@ -1581,19 +1719,24 @@ class _Loader:
 
     def add_id(self, it: Declared) -> None:
         if _types(it.schema) == ["integer"]:
-            it.table.shows_id = True
+            it.table.shows_id, it.table.id_name = True, it.name if it.table.adopted else "id"
         elif _types(it.schema) == ["string"]:
-            key = Field("id", self.kind_of(it.schema, it.path), it.table, "_key", it.schema, required=True)
+            column = it.name if it.table.adopted else "_key"
+            key = Field("id", self.kind_of(it.schema, it.path), it.table, column, it.schema, required=True)
             it.table.members["id"] = it.table.key = key
             it.table.unique.append((key,))
         else:
             raise SchemaError(it.path, "the field 'id' must be an integer (the record's own id) or a string (its key)")
 
     def add_field(self, it: Declared) -> None:
-        refuse_words(it.schema, FIELD_WORDS - {"x-unique", "x-index"}, it.path, "is for links")
+        refuse_words(it.schema, LINK_WORDS, it.path, "is for links")
+        if not it.table.adopted:
+            refuse_words(it.schema, frozenset({"x-column", "x-stored"}), it.path, "is for adopted tables and links")
         kind = self.kind_of(it.schema, it.path)
         items = it.schema.get("items") if kind.name in ("list", "choices") else None
-        column = Field(it.name, kind, it.table, it.name, it.schema, it.required, bool(it.schema.get("readOnly")))
+        name = str(it.schema.get("x-column", it.name))
+        column = Field(it.name, kind, it.table, name, it.schema, it.required, bool(it.schema.get("readOnly")))
+        column.form = date_form(it.schema, kind, it.path)
         column.write_only = bool(it.schema.get("writeOnly")) or kind.name == "password"
         column.items = self.kind_of(items, it.path) if isinstance(items, Mapping) else None
         it.table.members[it.name] = column
@@ -1648,7 +1791,7 @@ class _Loader:
         refuse_words(it.schema, frozenset({"x-inverse"}), it.path, "is not for files")
         link = Link(it.name, it.table, target, many=False, schema=it.schema, required=it.required)
         column = it.schema.get("x-column", f"{it.name}_id")
-        if "x-column" in it.schema:
+        if "x-column" in it.schema and not it.table.adopted:
             check_name(column, f"{it.path}/x-column", "column")
         link.key = Field(column, KINDS["id"], it.table, column, required=it.required, target=target)
         link.read_only = bool(it.schema.get("readOnly"))
@@ -1659,6 +1802,19 @@ class _Loader:
             reason = "must be clear, cascade or restrict; a required link cannot be cleared"
             raise SchemaError(f"{it.path}/x-delete", reason)
         return link
+
+    def add_reference(self, link: Link) -> None:
+        """The column of an adopted target that a link's own column refers to, where it is not the id."""
+        name, path = link.schema.get("x-references"), f"{link.source.path}/properties/{link.name}/x-references"
+        if link.key is None or name is None or name == link.target.id.column:
+            return
+        if not link.source.adopted:
+            raise SchemaError(path, "is for adopted tables")
+        columns = {column.column: column for column in (*link.target.fields.values(), *link.target.keys)}
+        if name not in columns:
+            raise SchemaError(path, f"{name!r} is no column of {link.target.name!r}")
+        link.key.reference = columns[name]
+        link.key.kind = KINDS["integer"] if columns[name].kind.name == "id" else columns[name].kind
 
     def add_inverse_links(self) -> None:
         """Second pass over the links that need to know other links: first the junctions, then their other sides."""
@@ -1727,7 +1883,7 @@ class _Loader:
                 raise SchemaError(
                     path, f"table {name!r} must have one unique link to {target.name!r}; name it as {end!r}"
                 )
-            found[0].on_delete = "cascade"
+            found[0].on_delete = found[0].on_delete if table.adopted else "cascade"
             ends.append(found[0].key)
         assert ends[0] and ends[1]
         if ends[0] is ends[1]:
@@ -1743,6 +1899,8 @@ class _Loader:
 
     def add_table_words(self, table: Table) -> None:
         path, words = table.path, table.schema
+        if table.adopted:
+            refuse_words(words, frozenset({"x-archive", "x-access"}), path, "needs columns that adopted tables lack")
         table.archive = _flag(words, "x-archive", path)
         table.access = _flag(words, "x-access", path)
         if table.archive:
@@ -1756,7 +1914,7 @@ class _Loader:
         check_table_words(table, path)
 
     def extra_field(self, table: Table, name: str, kind: str) -> Field:
-        if name not in table.members:
+        if name not in table.members and not table.adopted:
             self.check_member_name(table, name, f"{table.path}/properties/{name}")
             table.members[name] = Field(name, KINDS[kind], table, name, dict(KINDS[kind].schema))
             table.__dict__.pop("fields", None)
@@ -1860,7 +2018,7 @@ class _Loader:
             table.__dict__.pop(name, None)
         seen: set[str] = set()
         for column in table.columns:
-            if column.column.lower() in seen:
+            if column.column.lower() in seen and not table.adopted:
                 raise SchemaError(table.path, f"two columns have the name {column.column!r}; set x-column")
             seen.add(column.column.lower())
         for link in table.links.values():
@@ -1877,6 +2035,29 @@ class _Loader:
             table.validator  # noqa: B018 - made now, so that a wrong schema is refused at load
         except ValueError as error:
             raise SchemaError(table.path, f"not a valid JSON Schema: {str(error).splitlines()[0]}") from None
+
+
+def read_adopted(definition: Mapping[str, Json], path: str) -> Adopted | None:
+    """What `x-adopted` says of a table that somebody else made; None for our own. SchemaError."""
+    words = definition.get("x-adopted")
+    if words is None:
+        return None
+    kinds = {"id": str, "counted": bool, "reason": str}
+    if not isinstance(words, Mapping) or any(not isinstance(words[name], kinds.get(name, ())) for name in words):
+        raise SchemaError(f"{path}/x-adopted", 'must be {"id": column, "counted": true or false, "reason": text}')
+    found = Adopted(**words)
+    return found if found.id else found._replace(reason=found.reason or "its rows have no key")
+
+
+def date_form(schema: Mapping[str, Json], kind: Kind, path: str) -> DateForm | None:
+    """The form in which `x-stored` says that dates are stored. SchemaError."""
+    name = schema.get("x-stored")
+    if name is None:
+        return None
+    known = {form: found for (of, form), found in STORED_FORMS.items() if of == kind.name}
+    if name not in known:
+        raise SchemaError(f"{path}/x-stored", f"{name!r} is no form of a {kind.name}; there are {', '.join(known)}")
+    return known[name]
 
 
 def check_name(name: Json, path: str, what: str) -> None:
@@ -1973,6 +2154,8 @@ def _only_shown(schema: Json) -> bool:
 
 
 def _keys_schema(link: Link) -> dict[str, Json]:
+    if link.key and not link.key.holds_id:
+        return {}
     if not link.many:
         return {"type": "integer"}
     limits = {word: link.schema[word] for word in ("minItems", "maxItems") if word in link.schema}
@@ -2592,7 +2775,7 @@ class Names:
             return self.table.members[self.table.aliases(self.manner.name)[word]]
         if word == self.manner.id_word or (self.manner.fold_names and word.lower() == self.manner.id_word):
             return self.table.id
-        if word == "id" and self.table.shows_id:
+        if word == self.table.id_name and self.table.shows_id:
             return self.table.id
         if self.manner.shows_keys:
             links = (link for link in self.table.links.values() if link not in self.hidden)
@@ -2640,7 +2823,7 @@ class Names:
     def known(self) -> list[str]:
         """The names that this actor may see."""
         aliases = self.table.aliases(self.manner.name)
-        words = (*self.table.members, *self.manner.words, *aliases, self.manner.id_word, "id")
+        words = (*self.table.members, *self.manner.words, *aliases, self.manner.id_word, self.table.id_name)
         return [name for name in dict.fromkeys(words) if self.find(name)]
 
     def refuse(self, word: str) -> Names:
@@ -3055,7 +3238,7 @@ def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -
 def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
     try:
         if text and isinstance(value, str):
-            result.fields[member] = None if value == "" and not member.kind.is_text else member.kind.parse_text(value)
+            result.fields[member] = None if value == "" and not member.kind.is_text else member.parse_text(value)
         elif text and isinstance(value, list) and member.items:
             result.fields[member] = dump_json(
                 [member.items.to_json(member.items.parse_text(str(item))) for item in value]
@@ -3140,8 +3323,6 @@ def join(separator: str, parts: Iterable[Sql], empty: str = "") -> Sql:
 
 
 # ---- operators ----
-
-ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class Comparison(NamedTuple):
@@ -3302,7 +3483,12 @@ class Frame(NamedTuple):
     only_id: Sql | None = None
 
     def column(self, column: Field) -> Sql:
-        """A column of this record or of its link's row."""
+        """A column of this record or of its link's row, as a value of its kind."""
+        found = self.stored(column)
+        return sql(column.form.template, found) if column.form else found
+
+    def stored(self, column: Field) -> Sql:
+        """A column of this record or of its link's row, as it is stored."""
         if column.table is self.row and column.table is not self.table:
             return Sql(f"{self.row_alias}.{quoted(column.column).text}")
         assert column.table is self.table, f"{column} is not in {self.table}"
@@ -3310,7 +3496,7 @@ class Frame(NamedTuple):
             return Sql(f"{self.alias}.{quoted(column.column).text}")
         if column is self.table.id:
             return self.only_id
-        names = (quoted(it) for it in (column.column, self.table.name, self.table.id.column))
+        names = (quoted(column.column), _rows(self.table), quoted(self.table.id.column))
         return sql("(select {} from {} where {}={})", *names, self.only_id)
 
     @property
@@ -3545,7 +3731,11 @@ class Compiler:
                 path.links, frame, lambda inner: self.col(Path((), path.field, path.within), style, inner)
             )
         column, kind = self.value(path, frame)
-        return sql(style.template(kind), column, _extra(path.field))
+        shown = sql(style.template(kind), column, _extra(path.field))
+        if not path.field.table.adopted or path.field.is_system:
+            return shown
+        fits = sql(FITTING.get(kind.name, "typeof({0})='text'"), column)
+        return sql("case when {} then {} else {} end", fits, shown, sql(LOOSE, frame.stored(path.field)))
 
     def through(self, links: tuple[Link, ...], frame: Frame, render: Callable[[Frame], Sql]) -> Sql:
         """A scalar sub-select along links; of several linked records the first."""
@@ -3608,7 +3798,7 @@ class Compiler:
         else:
             far = (inner.column(link.far.referenced), inner.column(link.far))
             tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), *far)
-        return Source(inner, tables, where, inner.column(link.through.id) if link.forward else inner.id)
+        return Source(inner, tables, where, inner.column(link.through.id) if link.is_ordered else inner.id)
 
     # -- statements --
 
@@ -3728,7 +3918,7 @@ class Compiler:
     def order(self, op: Select, frame: Frame) -> Sql:
         """`order by`: what is asked for, else the link's order, the manual order, and always the id."""
         terms = [self.sort(term, frame) for term in op.sort]
-        if not terms and op.parent and op.parent.link.through and op.parent.link.forward:
+        if not terms and op.parent and op.parent.link.through and op.parent.link.is_ordered:
             terms.append(frame.column(op.parent.link.through.id))
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
@@ -3763,7 +3953,7 @@ def _first_row(link: Link, source: Source, order: Sql) -> Sql:
     """The condition that leaves one linked record. A sorter around its item would lose the JSON subtype."""
     if not link.many:
         return source.where
-    row = source.frame.column(link.through.id) if link.through else source.frame.id
+    row = source.frame.column(link.through.id) if link.through and link.is_ordered else source.frame.id
     first = sql("select {} from {} where {} order by {} limit 1", row, source.tables, source.where, order)
     return sql("{} and {}=({})", source.where, row, first)
 
@@ -3782,7 +3972,15 @@ def _extra(column: Field) -> Sql:
 
 
 def _table(frame: Frame) -> Sql:
-    return sql("{} {}", quoted(frame.table.name), Sql(frame.alias))
+    return sql("{} {}", _rows(frame.table), Sql(frame.alias))
+
+
+def _rows(table: Table) -> Sql:
+    """What stands for a table behind `from`."""
+    name = quoted(table.name)
+    if not table.is_numbered:
+        return name
+    return sql("(select row_number() over () as {},* from {})", quoted(table.id.column), name)
 
 
 def _row_table(frame: Frame) -> Sql:
@@ -4000,7 +4198,8 @@ class Rights:
 
     def allows(self, table: Table, *verbs: Verb) -> bool:
         """Whether one of the verbs may be done to any record of a table."""
-        return any(self.rule(table, verb) != FALSE for verb in verbs)
+        locked = table.adopted is not None and table.adopted.reason
+        return any(self.rule(table, verb) != FALSE for verb in verbs if not locked or verb in READING)
 
     @functools.cached_property
     def variables(self) -> frozenset[str]:
@@ -4240,8 +4439,16 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
 def check_verb(op: Select | Create | Update | Delete | Archive | Relink | Move, actor: Actor, rights: Rights) -> None:
     """ApiError `forbidden`, or `unauthenticated` for strangers, when the rights allow an operation on no record."""
     table = op.parent.link.source if isinstance(op, Relink) else op.table
+    if verb_of(op) not in READING:
+        check_writable(table)
     if not rights.allows(table, verb_of(op)):
         raise refusal(actor)
+
+
+def check_writable(table: Table) -> None:
+    """ApiError `read_only_table` for a table that can only be read, whoever asks."""
+    if table.adopted and table.adopted.reason:
+        raise fail("read_only_table", table=table.name, reason=table.adopted.reason)
 
 
 def verb_of(op: Select | Create | Update | Delete | Archive | Relink | Move) -> Verb:
@@ -4315,6 +4522,11 @@ def is_write(op: Operation) -> bool:
 # ======================================================================================================================
 
 
+def lenient_text(data: bytes) -> str:
+    """A stored text, with what is no UTF-8 replaced: in databases of others texts may be of any encoding."""
+    return data.decode("utf-8", "replace")
+
+
 def _fold(text: SqlValue) -> SqlValue:
     return text.lower() if isinstance(text, str) else text
 
@@ -4341,15 +4553,27 @@ def storage_error(error: sqlite3.Error) -> ApiError:
     raise error
 
 
+def attach(connection: sqlite3.Connection, path: str) -> None:
+    """Put the tables of a file of others beside those of a connection; where the file is read-only, to read them."""
+    address, can_write = f"file:{quote(path)}", os.access(path, os.W_OK)
+    connection.execute("attach ? as others", (f"{address}?mode={'rw' if can_write else 'ro'}",))
+    try:
+        connection.execute("select count(*) from others.sqlite_master")
+    except sqlite3.OperationalError:  # a WAL file, in a folder where nothing can be written
+        connection.execute("detach others")
+        connection.execute("attach ? as others", (f"{address}?immutable=1",))
+
+
 class Database:
     """The connections to one database.
 
     A file has one connection for writing and as many for reading as there are readers at a time; a database in memory
-    (":memory:") is a single connection, shared by all under a lock.
+    (":memory:") is a single connection, shared by all under a lock. So is one in memory `beside` a file of others, in
+    which our tables find no place.
     """
 
-    def __init__(self, path: str) -> None:
-        self.in_memory = path == ":memory:"
+    def __init__(self, path: str, lenient: bool = False, beside: str = "") -> None:
+        self.in_memory, self.lenient, self.beside = path == ":memory:", lenient, beside
         self.path = path if self.in_memory else str(FilePath(path).absolute())  # so that "file:x" is no URI
         self.write_lock = threading.RLock()
         self.idle: list[sqlite3.Connection] = []
@@ -4364,8 +4588,14 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,
+            uri=bool(self.beside),
         )
         try:
+            if self.lenient:
+                connection.text_factory = lenient_text
+            if self.beside:
+                attach(connection, self.beside)
+
             connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, MAX_EXPRESSION_DEPTH)
             connection.execute("pragma foreign_keys=on")
             connection.execute("pragma trusted_schema=off")
@@ -4462,13 +4692,18 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
     return Outcome(rows, total)
 
 
-def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
-    """The violation behind SQLite's complaint about a unique index."""
+def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
+    """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
     columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
     names = {link.key.column: link.name for link in table.links.values() if link.key}
     names |= {column.column: column.name for column in table.fields.values()}
     found = [names.get(column, column) for column in columns] or ["id"]
-    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+    code = getattr(error, "sqlite_errorname", "")
+    if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"):
+        return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+    if code == "SQLITE_CONSTRAINT_NOTNULL":
+        return Violation((*path, found[0]), "required")
+    return Violation(path, "refused", {"text": f"A rule of the table {table.name!r} forbids this: {error}"})
 
 
 # ======================================================================================================================
@@ -4751,6 +4986,7 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
+        check_writable(table)
         if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
@@ -4764,8 +5000,10 @@ class Writer:
         version = self.first_version(spot)
         if version > 1:
             stored[table.system["_version"]] = version
-        plain = self.hashed({column: value for column, value in stored.items() if value is not None})
-        number = self.insert_row(table, plain | ({table.id: spot.key} if spot.key else {}), trail)
+        given = values if table.adopted else EMPTY  # there null and nothing may differ: SQLite puts defaults in
+        plain = self.hashed({column: it for column, it in stored.items() if it is not None or column in given})
+        number = spot.key or self.next_id(table)
+        number = self.insert_row(table, plain | ({table.id: number} if number else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
         if not number:
             found = {link: self.wanted(link, 0, change, (*trail, link.name)) for link, change in others.items()}
@@ -4818,9 +5056,15 @@ class Writer:
         try:
             cursor = self.execute(statement if values else sql("insert into {} default values", quoted(table.name)))
         except sqlite3.IntegrityError as error:
-            self.faults.append(unique_violation(table, error, trail))
+            self.faults.append(broken_rule(table, error, trail))
             return 0
-        return int(cursor.lastrowid or 0)
+        return int(values.get(table.id) or cursor.lastrowid or 0)
+
+    def next_id(self, table: Table) -> int:
+        """The id of the next record in a table whose ids SQLite does not count; 0 in any other."""
+        if table.adopted is None or table.adopted.counted:
+            return 0
+        return self.ids(sql("select coalesce(max({}),0)+1 from {}", quoted(table.id.column), quoted(table.name)))[0]
 
     def system_values(self, table: Table, stored: Stored) -> Stored:
         """What the server itself puts into a new record."""
@@ -4883,6 +5127,7 @@ class Writer:
         if not changes:
             return
         table, key = spot.table, spot.key
+        check_writable(table)
         parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
         version = Sql("")
         links = set(table.keys) - {link.key for link in table.files}
@@ -4895,7 +5140,7 @@ class Writer:
         try:
             cursor = self.execute(statement)
         except sqlite3.IntegrityError as error:
-            self.faults.append(unique_violation(table, error, spot.trail))
+            self.faults.append(broken_rule(table, error, spot.trail))
             return
         if not cursor.rowcount:
             raise fail("precondition")
@@ -4915,6 +5160,7 @@ class Writer:
         """Delete a record and do to its links what the schema asks for."""
         if (table, key) in self.removed:
             return
+        check_writable(table)
         rise = int((table, key) not in self.touched)
         before = self.removed[table, key] = self.record(table, key)
         self.expect(table, before, expect)
@@ -4922,10 +5168,13 @@ class Writer:
         for link in table.incoming:
             self.release(link, key)
         self.touch_targets(table, before)
-        self.execute(sql("delete from {} where {}", quoted(table.name), _of(table, key)))
-        if table.tracked:
-            version = int(before[table.system["_version"]] or 0) + rise
-            self.note(Spot(table, key), version, Note("deleted", before=described))
+        try:
+            self.execute(sql("delete from {} where {}", quoted(table.name), _of(table, key)))
+        except sqlite3.IntegrityError as error:  # a foreign key that is no link of ours, or a trigger
+            self.faults.append(broken_rule(table, error, ()))
+            return
+        version = int(before[table.system["_version"]] or 0) + rise if table.tracked else 0
+        self.note(Spot(table, key), version, Note("deleted", before=described))
         self.drop_files(table, before)
 
     def release(self, link: Link, target: int) -> None:
@@ -5181,14 +5430,16 @@ class Writer:
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
         """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
         if not link or not link.is_file or not isinstance(value, int):
-            return None if column.write_only else _shown(column, value)
+            return None if column.write_only else column.to_json(value)
         file = self.record(link.target, value)
         return {name: file[link.target.fields[name]] for name in ("name", "size")}
 
     # -- versions, history, events --
 
     def touch(self, table: Table, key: int) -> int:
-        """Raise a record's version, once in a transaction; gives the version it has then."""
+        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
+        if not table.tracked:
+            return 0
         name = quoted(table.name)
         if (table, key) not in self.touched:
             self.touched.add((table, key))
@@ -5206,6 +5457,7 @@ class Writer:
     def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
         """One row of history for each changed column."""
         if not spot.table.tracked:
+            self.note(spot, 0, Note(action))
             return
         version = self.touch(spot.table, spot.key)
         links = {link.key: link for link in spot.table.links.values()}
@@ -5215,7 +5467,9 @@ class Writer:
             self.note(spot, version, Note(action, (link or column).name, old, new))
 
     def note(self, spot: Spot, version: int, note: Note) -> None:
-        """One row of history, and an event."""
+        """One row of history, and an event; tables of others have no history."""
+        if spot.table.adopted:
+            self.changes[note.action, spot.table, spot.key] = 0
         if not spot.table.tracked:
             return
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
@@ -5251,7 +5505,7 @@ class Writer:
             if link.through and link.forward
         }
         values = {
-            column.name: _shown(column, stored.get(column)) for column in table.fields.values() if not column.write_only
+            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
         }
         return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
 
@@ -5266,17 +5520,17 @@ class Writer:
         many links where the record itself is not in the file.
         """
         table, key = spot.table, stored.get(spot.table.id)
-        if not table.tracked or self.trusting:
+        if not (table.tracked or table.adopted) or self.trusting:
             return
-        record = {name: _shown(column, stored.get(column)) for name, column in table.fields.items()}
+        record = {name: column.to_json(stored.get(column)) for name, column in table.fields.items()}
         record |= {link.name: stored.get(link.key) for link in table.links.values() if link.key}
         for link in table.restrained_links:
             found = self.linked(link, int(key)) if key else lists.get(link.name, [])
             record[link.name] = (found if link.many else found[0]) if found else None
         record = {name: value for name, value in record.items() if value is not None}
         if not table.validator.is_valid(record):
-            passwords = (column for column in table.fields.values() if column.kind.name == "password")
-            kept = {column.name for column in passwords if before and before[column] == stored.get(column)}
+            kept = {column.name for column in table.fields.values() if before and before[column] == stored.get(column)}
+            kept = {name for name in kept if table.adopted or table.fields[name].kind.name == "password"}
             known = {fault.path for fault in self.faults}
             self.faults += schema_violations(table, record, spot.trail, (kept, known))
 
@@ -5345,10 +5599,6 @@ class Writer:
 def _of(table: Table, key: int) -> Sql:
     """The condition that a row is that of the record with an id."""
     return sql("{}={}", quoted(table.id.column), bind(key))
-
-
-def _shown(column: Field, value: SqlValue) -> Json:
-    return None if value is None else column.kind.to_json(value)
 
 
 def _narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Select:
@@ -5431,6 +5681,7 @@ def layout_of(schema: Schema) -> Layout:
             "indexes": {name: statement.text for name, statement in indexes_of(table).items()},
         }
         for table in schema.all_tables.values()
+        if not table.adopted
     }
 
 
@@ -5453,12 +5704,29 @@ def set_meta(connection: sqlite3.Connection, key: str, value: Json) -> None:
     )
 
 
+def has_our_tables(connection: sqlite3.Connection) -> bool:
+    """Whether the database has our tables, whoever made the others."""
+    names = {row[0] for row in connection.execute("select name from sqlite_master")}
+    return {"_meta", "_history"} <= names
+
+
+def open_others(path: str) -> Database:
+    """A file of others: with our tables in it where they find a place, else beside them in memory."""
+    database = Database(path, lenient=True)
+    names = {row[0].lower() for row in database.writer.execute("select name from sqlite_master")}
+    taken = names & set(SYSTEM_SCHEMA) and not has_our_tables(database.writer)
+    if os.access(path, os.W_OK) and not taken:
+        return database
+    database.close()
+    return Database(":memory:", lenient=True, beside=str(FilePath(path).absolute()))
+
+
 def check_ours(connection: sqlite3.Connection) -> bool:
     """Whether the database is one of ours; False for an empty one. NotOurs for any other."""
     names = {row[0] for row in connection.execute("select name from sqlite_master")}
     if not names:
         return False
-    if "_meta" not in names or "_history" not in names:
+    if not has_our_tables(connection):
         raise NotOurs("it was not made by minirest")
     if int(get_meta(connection, "version") or 0) > META_VERSION:
         raise NotOurs("it was made by a later version of minirest")
@@ -5649,7 +5917,7 @@ class _Planner:
                     yield Step(f"drop index {name}", _runner(sql("drop index {}", quoted(name))))
 
     def add_indexes(self) -> Iterator[Step]:
-        for table in self.schema.all_tables.values():
+        for table in self.schema.own_tables:
             have = self.old.get(table.name, {}).get("indexes", {})
             unique = {index_name("unique", table, columns): columns for columns in table.unique}
             for name, statement in indexes_of(table).items():
@@ -5758,12 +6026,13 @@ class Store:
     def __init__(self, schema: Schema, path: str, clock: Callable[[], datetime], examples: bool = True) -> None:
         self.schema, self.clock = schema, clock
         new_file = path != ":memory:" and not FilePath(path).exists()
-        self.database = Database(path)
+        self.database = open_others(path) if schema.adopts else Database(path)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
-            check_ours(self.database.writer)
-            self.database.use_wal()
+            if not schema.adopts:
+                check_ours(self.database.writer)
+                self.database.use_wal()
             self.is_new = self.open(examples)
         except BaseException:
             self.close()
@@ -5775,10 +6044,10 @@ class Store:
     def open(self, examples: bool) -> bool:
         """Make the tables or check those that are there; True when the database is new."""
         with self.database.writing() as connection:
-            if not check_ours(connection):
+            if not (has_our_tables(connection) if self.schema.adopts else check_ours(connection)):
                 self.make_tables(connection)
                 if examples:
-                    self.insert_examples(connection, list(self.schema.tables.values()))
+                    self.insert_examples(connection, [it for it in self.schema.tables.values() if not it.adopted])
                 return True
             upgrade(connection)
             take_tags(connection, self.schema)
@@ -5800,10 +6069,12 @@ class Store:
             connection.execute(statement)
         set_meta(connection, "version", META_VERSION)
         take_tags(connection, self.schema)
-        for table in self.schema.all_tables.values():
+        for table in self.schema.own_tables:
             for step in (create_table(table), *indexes_of(table).values()):
                 connection.execute(*step)
         set_meta(connection, "layout", layout_of(self.schema))
+        if self.schema.adopts:
+            set_meta(connection, "adopted", True)
 
     def insert_examples(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
         """Insert the `examples` of the tables: first records with their own links, then the other links."""
@@ -5947,12 +6218,17 @@ class Store:
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
         with self.database.write_lock:
-            with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
-                writer = self.writer(connection, origin)
-                writer.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
-                outcome = work(writer)
-                writer.finish()
-                events = writer.events() if self.listeners else []
+            try:
+                with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
+                    writer = self.writer(connection, origin)
+                    writer.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
+                    outcome = work(writer)
+                    writer.finish()
+                    events = writer.events() if self.listeners else []
+            except sqlite3.IntegrityError as error:
+                if not self.schema.adopts:
+                    raise
+                raise fail("refused", text=f"A rule of the database forbids this: {error}") from None
             for listener in list(self.listeners):
                 try:
                     listener(events)
@@ -6014,6 +6290,477 @@ def copy_database(source: str, target: str) -> None:
 # What others have made, as a schema document that the loader reads: the tables of an existing SQLite file, the records
 # of JSON and CSV files. Nothing is guessed silently: what cannot be served is listed.
 # ======================================================================================================================
+
+SAMPLE_ROWS = 500
+DECLARED_KINDS = (("BOOL", "boolean"), ("TIMESTAMP", "moment"), ("DATETIME", "moment"), ("DATE", "date"))
+"""Parts of declared types that say more than SQLite's affinity does, the longer ones first."""
+AFFINITIES = (
+    (("INT",), "integer"),
+    (("CHAR", "CLOB", "TEXT"), "text"),
+    (("REAL", "FLOA", "DOUB", "NUM", "DEC", "MONEY"), "number"),
+)
+ON_DELETE = {"CASCADE": "cascade", "SET NULL": "clear"}
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
+OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
+STORED_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
+STORED_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+SECONDS_OF_OUR_TIME = range(100_000_000, 100_000_000_000)
+"""Numbers that are dates in seconds: 1973 to 5138. A thousand times as many are milliseconds."""
+
+
+class Adoption(NamedTuple):
+    """The schema document for a database, the lines about what cannot be served, and those that are good to know."""
+
+    document: dict[str, Json]
+    left_out: list[str]
+    notes: list[str]
+
+
+class Column(NamedTuple):
+    """One column as SQLite declares it. `place` is its place in the primary key, 0 outside; `default` is SQL."""
+
+    name: str
+    declared: str
+    required: bool
+    default: str | None
+    place: int
+    generated: bool
+
+
+class Reference(NamedTuple):
+    """A foreign key of one column."""
+
+    column: str
+    table: str
+    target: str
+    on_delete: str
+
+
+@dataclass(eq=False)
+class Found:
+    """One table or view of a database of others, with some of its records."""
+
+    name: str
+    is_table: bool
+    has_rowid: bool
+    text: str
+    columns: dict[str, Column]
+    unique: list[tuple[str, ...]]
+    references: list[Reference] = field(default_factory=list)
+    sample: dict[str, list[SqlValue]] = field(default_factory=dict)
+    id: str = ""
+    counted: bool = False
+    properties: dict[str, dict[str, Json]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> list[str]:
+        """The columns of the primary key."""
+        return [column.name for column in sorted(self.columns.values(), key=lambda it: it.place) if column.place]
+
+    @property
+    def is_junction(self) -> bool:
+        """Whether its key is made of two foreign keys and nothing else."""
+        keys = [reference.column for reference in self.references]
+        return len(keys) == 2 and set(keys) in (set(self.key), *(set(columns) for columns in self.unique))
+
+
+def adopt(connection: sqlite3.Connection) -> Adoption:
+    """Read the tables of a database that somebody else made."""
+    return _Adopter(connection).adopt()
+
+
+class _Adopter:
+    """Reads one database: first every table alone, then the links between them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.tables: dict[str, Found] = {}
+        self.left_out: list[str] = []
+        self.notes: list[str] = []
+
+    def adopt(self) -> Adoption:
+        for name, kind, without_rowid in self.names():
+            try:
+                self.tables[folded(name)] = self.read(name, kind, without_rowid)
+            except sqlite3.Error as error:
+                self.left_out.append(f"{name!r} cannot be read: {error}")
+        for table in self.tables.values():
+            table.references = [it for it in self.references(table) if self.is_possible(table, it)]
+        for step in (self.choose_id, self.describe, self.add_links):
+            for table in self.tables.values():
+                step(table)
+        for table in self.tables.values():
+            self.add_other_sides(table)
+        definitions = {table.name: self.definition(table) for table in self.tables.values()}
+        document = {"$schema": META_SCHEMA, "$defs": definitions}
+        return Adoption(document, self.left_out, self.notes)
+
+    # -- one table --
+
+    def names(self) -> Iterator[tuple[str, str, bool]]:
+        """Every table and view: its name, what it is, and whether it has no rowid."""
+        everything = self.connection.execute("pragma main.table_list").fetchall()
+        ours = OUR_TABLES if {"_meta", "_history"} <= {row[1] for row in everything} else frozenset[str]()
+        order = {row[0]: number for number, row in enumerate(self.connection.execute("select name from sqlite_master"))}
+        for _, name, kind, _, without_rowid, _ in sorted(everything, key=lambda row: order.get(row[1], -1)):
+            if name.startswith("sqlite_") or name in ours:
+                continue
+            if kind == "shadow":
+                self.left_out.append(f"{name!r} is a part of a virtual table")
+            elif name.lower() in SYSTEM_SCHEMA:
+                self.left_out.append(f"{name!r} has the name of a table of ours")
+            else:
+                yield name, kind, bool(without_rowid)
+
+    def read(self, name: str, kind: str, without_rowid: bool) -> Found:
+        """One table with its columns and a sample. sqlite3.Error when it cannot be read."""
+        rows = self.connection.execute(*sql("select * from pragma_table_xinfo({})", bind(name))).fetchall()
+        columns = {
+            row[1]: Column(row[1], (row[2] or "").upper(), bool(row[3]), row[4], row[5], row[6] in (2, 3))
+            for row in rows
+            if row[6] != 1
+        }
+        has_rowid = kind == "table" and not without_rowid
+        text = self.connection.execute("select sql from sqlite_master where name=?", (name,)).fetchone()
+        found = Found(name, kind == "table", has_rowid, str(text[0] or "") if text else "", columns, self.unique(name))
+        found.sample = self.sample(found)
+        return found
+
+    def sample(self, table: Found) -> dict[str, list[SqlValue]]:
+        """The first records, column by column, without nulls; of texts the beginning, of a BLOB that it is one."""
+        short = "case typeof({0}) when 'blob' then x'' when 'text' then substr({0},1,2000) else {0} end"
+        columns = join(",", (sql(short, quoted(name)) for name in table.columns))
+        statement = sql("select {} from {} limit {}", columns, quoted(table.name), bind(SAMPLE_ROWS))
+        rows = self.connection.execute(*statement).fetchall()
+        return {
+            name: [row[number] for row in rows if row[number] is not None] for number, name in enumerate(table.columns)
+        }
+
+    def unique(self, table: str) -> list[tuple[str, ...]]:
+        """The columns of its unique indexes, also that of a primary key; expressions and partial ones are left out."""
+        found = []
+        indexes = self.connection.execute(*sql("select * from pragma_index_list({})", bind(table))).fetchall()
+        for _, name, is_unique, _, partial in indexes:
+            rows = self.connection.execute(*sql("select name from pragma_index_info({})", bind(name))).fetchall()
+            if is_unique and not partial and all(row[0] for row in rows):
+                found.append(tuple(row[0] for row in rows))
+        return found
+
+    def references(self, table: Found) -> list[Reference]:
+        """Its foreign keys of one column; one without a target column means the target's primary key."""
+        rows = self.connection.execute(*sql("select * from pragma_foreign_key_list({})", bind(table.name))).fetchall()
+        sizes = {row[0]: sum(other[0] == row[0] for other in rows) for row in rows}
+        found = []
+        for number, _, target, source, to, _, on_delete, _ in reversed(rows):
+            if sizes[number] > 1:
+                continue
+            other = self.tables.get(folded(target))
+            key = other.key if other else []
+            column = _spelt(table.columns, source)
+            aim = _spelt(other.columns, to) if other and to else key[0] if len(key) == 1 else ""
+            if other and column and aim:
+                found.append(Reference(column, other.name, aim, on_delete))
+        return found
+
+    def is_possible(self, table: Found, it: Reference) -> bool:
+        """Whether a foreign key can be a link: it leads to one record, and no other foreign key has its column."""
+        other = self.tables[folded(it.table)]
+        is_unique = (it.target,) in other.unique or other.key == [it.target]
+        if not is_unique:
+            self.notes.append(f"{table.name}.{it.column} is no link: {it.table}.{it.target} is not unique")
+        return is_unique
+
+    def choose_id(self, table: Found) -> None:
+        """Its integer key, else another unique integer, else the rowid; a table without one of them is only read."""
+        keys = {reference.column for reference in table.references}
+        for columns in ([tuple(table.key)] if len(table.key) == 1 else []) + table.unique:
+            if len(columns) == 1 and columns[0] not in keys and self.is_id(table, columns[0]):
+                table.id, table.counted = columns[0], table.has_rowid and self.is_rowid(table, columns[0])
+                return
+        if not table.is_table:
+            table.id = self.id_of_view(table)
+        elif table.has_rowid:
+            table.id = next((name for name in ROWID_NAMES if not _spelt(table.columns, name)), "")
+            table.counted = True
+
+    def id_of_view(self, table: Found) -> str:
+        """Its column `id`, where this names every row."""
+        name = _spelt(table.columns, "id")
+        if not name or not all(isinstance(value, int) for value in table.sample[name]):
+            return ""
+        statement = sql(
+            "select count(*)=count(distinct {0}) and min(typeof({0})='integer') from {1}",
+            *map(quoted, (name, table.name)),
+        )
+        return name if self.connection.execute(*statement).fetchone()[0] else ""
+
+    def is_rowid(self, table: Found, name: str) -> bool:
+        """Whether a column is another name of the rowid, so that SQLite counts it."""
+        column = table.columns[name]
+        return table.key == [name] and column.declared == "INTEGER" and (name,) not in table.unique
+
+    def is_id(self, table: Found, name: str) -> bool:
+        """Whether every record has a whole number in a column that is unique."""
+        if not table.is_table or "INT" not in table.columns[name].declared:
+            return False
+        if table.has_rowid and self.is_rowid(table, name):
+            return True
+        wrong = sql("select 1 from {} where typeof({})<>'integer' limit 1", quoted(table.name), quoted(name))
+        is_required = table.columns[name].required or name in table.key
+        return is_required and self.connection.execute(*wrong).fetchone() is None
+
+    # -- fields --
+
+    def describe(self, table: Found) -> None:
+        """Its properties; columns of foreign keys become links later."""
+        keys = {reference.column for reference in table.references}
+        for column in table.columns.values():
+            if column.name not in keys:
+                is_key = column.name in (table.id, text_key(table))
+                name = free_name(column.name, table, RESERVED_FIELDS if is_key else {"id", *RESERVED_FIELDS})
+                table.properties[name] = self.property(table, column)
+                if name != column.name:
+                    table.properties[name]["x-column"] = column.name
+                    self.notes.append(f"{table.name}.{column.name} is shown as {name}")
+
+    def property(self, table: Found, column: Column) -> dict[str, Json]:
+        """One field: what is declared, as far as the records agree."""
+        if column.name == table.id:
+            return {"type": "integer", "readOnly": True}
+        values = table.sample[column.name]
+        words = words_of_kind(column, values)
+        if column.generated or words.get("readOnly"):
+            words["readOnly"] = True
+        if (column.name,) in table.unique:
+            words["x-unique"] = True
+        choices = allowed_values(table.text, column.name)
+        if choices and all(value in choices for value in values):
+            words["enum"] = [*choices] if column.required else [*choices, None]
+        with contextlib.suppress(ValueError):
+            default = literal(column.default)
+            if fits(words, default):
+                words["default"] = bool(default) if words["type"] == "boolean" else default
+        return words
+
+    # -- links --
+
+    def add_links(self, table: Found) -> None:
+        """The links that its foreign keys are, named by their columns without `_id`."""
+        for it in table.references:
+            short = re.sub(r"(?<=.)(_id|Id|ID|_ID)$", "", it.column).rstrip("_ ")
+            other = self.tables[folded(it.table)]
+            name = free_name(short or it.column, table, {"id", *RESERVED_FIELDS})
+            words: dict[str, Json] = {"$ref": f"#/$defs/{it.table}", "x-column": it.column}
+            if it.target != other.id:
+                words["x-references"] = it.target
+            if (it.column,) in table.unique or table.key == [it.column]:
+                words["x-unique"] = True
+            required = table.columns[it.column].required or it.column in table.key
+            wanted = ON_DELETE.get(it.on_delete, "restrict")
+            words["x-delete"] = "restrict" if required and wanted == "clear" else wanted
+            table.properties[name] = words
+            table.links[it.column] = name
+
+    def add_other_sides(self, table: Found) -> None:
+        """What its links are from the other side; the rows of a junction are many links of both tables."""
+        if table.is_junction:
+            self.add_junction(table)
+            return
+        for it in table.references:
+            other, own = self.tables[folded(it.table)], table.links[it.column]
+            several = sum(reference.table == it.table for reference in table.references) > 1 or other is table
+            name = free_name(f"{table.name}_{own}" if several else table.name, other)
+            words: dict[str, Json] = {"$ref": f"#/$defs/{table.name}"}
+            words = {"type": "array", "items": words} if not table.properties[own].get("x-unique") else words
+            other.properties[name] = {**words, "x-inverse": own}
+
+    def add_junction(self, table: Found) -> None:
+        """One many link for each end of a junction."""
+        first, second = table.references
+        near, far = (self.tables[folded(it.table)] for it in table.references)
+        ends = {"source": table.links[first.column], "target": table.links[second.column]}
+        name = free_name(far.name if far is not near else f"{table.name}_{ends['target']}", near)
+        items = {"type": "array", "items": {"$ref": f"#/$defs/{far.name}"}}
+        near.properties[name] = {**items, "x-through": {"table": table.name, **ends}}
+        back = free_name(near.name if far is not near else f"{table.name}_{ends['source']}", far)
+        far.properties[back] = {"type": "array", "items": {"$ref": f"#/$defs/{near.name}"}, "x-inverse": name}
+
+    # -- the document --
+
+    def definition(self, table: Found) -> dict[str, Json]:
+        """A table of the document."""
+        required = [name for name, words in table.properties.items() if self.is_required(table, name, words)]
+        words: dict[str, Json] = {"type": "object", "properties": table.properties}
+        if required:
+            words["required"] = required
+        several = [list(columns) for columns in table.unique if len(columns) > 1]
+        named = {words.get("x-column", name): name for name, words in table.properties.items()}
+        if several:
+            words["x-unique"] = [[named[column] for column in columns] for columns in several]
+        key = text_key(table)
+        if key and named[key].lower() != "id" and named[key] in required:
+            words["x-key"] = named[key]
+        marker: dict[str, Json] = {"id": table.id} if table.id else {}
+        if table.id and table.counted:
+            marker["counted"] = True
+        if not table.is_table:
+            marker["reason"] = "it is a view"
+        elif not table.id:
+            marker["reason"] = "its rows have no id that is a whole number"
+        return {**words, "x-adopted": marker}
+
+    def is_required(self, table: Found, name: str, words: Mapping[str, Json]) -> bool:
+        """Whether a new record must have the field."""
+        column = table.columns.get(str(words.get("x-column", name)))
+        if column is None or "x-inverse" in words or "x-through" in words or name == table.id:
+            return False
+        needed = column.required or (bool(column.place) and (not table.has_rowid or text_key(table) == column.name))
+        return needed and column.default is None and not words.get("readOnly")
+
+
+def text_key(table: Found) -> str:
+    """The one text column that its primary key is; "" for any other key."""
+    key = table.key
+    is_text = len(key) == 1 and key[0] != table.id and not any("INT" in table.columns[name].declared for name in key)
+    return key[0] if is_text and all(isinstance(value, str) for value in table.sample[key[0]]) else ""
+
+
+def free_name(name: str, table: Found, taken: Collection[str] = ()) -> str:
+    """A name that no member of a table has yet; columns keep theirs."""
+    names = {folded(other) for other in (*table.properties, *taken)}
+    while folded(name) in names:
+        name += "_"
+    return name
+
+
+def _spelt(columns: Iterable[str], name: str) -> str:
+    return next((column for column in columns if folded(column) == folded(name)), "")
+
+
+def words_of_kind(column: Column, values: Sequence[SqlValue]) -> dict[str, Json]:
+    """The words for the kind of a column: the declared one where the values are of it, else what they are."""
+    if any(isinstance(value, bytes) for value in values) or ("BLOB" in column.declared and not values):
+        return {"type": "string", "readOnly": True, "description": "BLOB, in hexadecimal"}
+    for part, kind in DECLARED_KINDS:
+        if part in column.declared:
+            return words_of_dates(kind, values) or words_of_values(values)
+    for parts, kind in AFFINITIES:
+        if any(part in column.declared for part in parts):
+            found = {"type": {"text": "string"}.get(kind, kind)}
+            return found if all(fits(found, value) for value in values) else words_of_values(values)
+    if column.declared == "JSON" and all(is_json_text(value) for value in values):
+        return {"type": ["object", "array"]}
+    return words_of_values(values)
+
+
+def words_of_values(values: Sequence[SqlValue]) -> dict[str, Json]:
+    """The narrowest type that all values have: whole numbers, numbers, texts."""
+    for kind in ("integer", "number") if values else ():
+        if all(fits({"type": kind}, value) for value in values):
+            return {"type": kind}
+    return {"type": "string"}
+
+
+def words_of_dates(kind: str, values: Sequence[SqlValue]) -> dict[str, Json] | None:
+    """The words of a column that is declared as a date or a boolean; None when the values are something else."""
+    if kind == "boolean":
+        return {"type": "boolean"} if all(value in (0, 1) for value in values) else None
+    form = "date" if kind == "date" else "date-time"
+    if all(isinstance(value, str) for value in values):
+        texts = [str(value) for value in values]
+        if kind == "date" and all(STORED_DATE.fullmatch(text) for text in texts):
+            return {"type": "string", "format": "date"}
+        matches = [STORED_MOMENT.fullmatch(text.removesuffix("Z")) for text in texts]
+        if all(matches):
+            iso = any(match and match[1] == "T" for match in matches)
+            ours = texts and all(len(text) == 24 for text in texts)
+            stored = {} if ours else {"x-stored": "iso" if iso else "text"}
+            return {"type": "string", "format": "date-time", **stored}
+        return None
+    for name, factor in (("seconds", 1), ("milliseconds", 1000)):
+        if all(isinstance(value, int | float) and int(value / factor) in SECONDS_OF_OUR_TIME for value in values):
+            return {"type": "string", "format": form, "x-stored": name}
+    return None
+
+
+def fits(words: Mapping[str, Json], value: SqlValue) -> bool:
+    """Whether a stored value is of a type."""
+    match words.get("type"):
+        case "integer":
+            return isinstance(value, int)
+        case "number":
+            return isinstance(value, int | float)
+        case "boolean":
+            return value in (0, 1)
+        case "string":
+            return isinstance(value, str) and "format" not in words
+        case _:
+            return False
+
+
+def is_json_text(value: SqlValue) -> bool:
+    """Whether a value is the text of a JSON object or array."""
+    with contextlib.suppress(ValueError):
+        return isinstance(value, str) and isinstance(json.loads(value), dict | list)
+    return False
+
+
+LITERAL = re.compile(r"'((?:[^']|'')*)'|([+-]?\d+)|([+-]?\d*\.\d+(?:e[+-]?\d+)?)", re.IGNORECASE)
+
+
+def literal(text: str | None) -> SqlValue:
+    """The value of a constant of SQL. ValueError for any other expression.
+
+    >>> literal("'it''s'")
+    "it's"
+    """
+    match = LITERAL.fullmatch((text or "").strip())
+    if not match:
+        raise ValueError("not a constant")
+    if match[1] is not None:
+        return match[1].replace("''", "'")
+    return int(match[2]) if match[2] else float(match[3])
+
+
+def allowed_values(text: str, column: str) -> list[SqlValue]:
+    """The values of `check (column in (...))` in the text of a table, when there is just this in the check.
+
+    >>> allowed_values("create table t (a text check (a in ('x', 'y')), b int)", "a")
+    ['x', 'y']
+    """
+    name = rf'(?:"{re.escape(column)}"|\[{re.escape(column)}\]|`{re.escape(column)}`|\b{re.escape(column)})'
+    match = re.search(rf"check\s*\(\s*{name}\s+in\s*\(([^()]*)\)\s*\)", text, re.IGNORECASE)
+    if not match:
+        return []
+    with contextlib.suppress(ValueError):
+        return [literal(part) for part in re.findall(r"'(?:[^']|'')*'|[^,\s][^,]*", match[1])]
+    return []
+
+
+@contextlib.contextmanager
+def only_reading(path: str) -> Iterator[sqlite3.Connection]:
+    """A connection that changes no byte of the file and leaves none beside it (as `mode=ro` would, of a WAL file)."""
+    mode = "rw" if os.access(path, os.W_OK) else "ro"
+    address = f"file:{quote(str(FilePath(path).absolute()))}?mode={mode}"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+        connection.text_factory = lenient_text
+        connection.execute("pragma query_only=on")
+        yield connection
+
+
+def is_of_others(connection: sqlite3.Connection) -> bool:
+    """Whether somebody else made tables of the database. sqlite3.Error when it is none."""
+    names = {row[0] for row in connection.execute("select name from sqlite_master where type in ('table', 'view')")}
+    if {"_meta", "_history"} <= names:
+        return bool(get_meta(connection, "adopted"))
+    return any(not name.startswith("sqlite_") for name in names)
+
+
+def adopt_file(path: str) -> Adoption:
+    """Read the tables of a file. sqlite3.Error when it is no database."""
+    with only_reading(path) as connection:
+        return adopt(connection)
 
 
 # ======================================================================================================================
@@ -8136,7 +8883,7 @@ class _LimbasFields:
 
     def all(self) -> list[tuple[str, Field | Link]]:
         table = self.names.table
-        shown: list[tuple[str, Field | Link]] = [("id", table.id)] if table.shows_id else []
+        shown: list[tuple[str, Field | Link]] = [(table.id_name, table.id)] if table.shows_id else []
         return shown + [(name, member) for name, member in table.members.items() if self.names.find(name)]
 
     def of_parameter(self, parameter: Parameter) -> Iterator[tuple[str, Field | Link]]:
@@ -8811,7 +9558,7 @@ class NocoBase(Dialect):
         """All visible columns: the id (unless a key takes its place), fields, keys of associations, times."""
         table = names.table
         if table.key is None:
-            yield "id", table.id
+            yield table.id_name, table.id
         for name, column in table.fields.items():
             if names.find(name):
                 yield name, column
@@ -8836,7 +9583,10 @@ class NocoBase(Dialect):
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="values are an object")
         allowed, blocked = call.words("whitelist"), call.words("blacklist") or []
-        beside = {call.link.through.name if call.link and call.link.through else None, None if call.table.key else "id"}
+        beside = {
+            call.link.through.name if call.link and call.link.through else None,
+            None if call.table.key else call.table.id_name,
+        }
         kept = _restricted({name: value for name, value in body.items() if name not in beside}, allowed, blocked)
         updating = call.given.get("updateAssociationValues", [])
         names = call.words("updateAssociationValues") if isinstance(updating, list) else [str(updating)]
@@ -8871,7 +9621,7 @@ class NocoBase(Dialect):
 
     def create_operation(self, call: Call, body: Json) -> Create:
         """One new record."""
-        key = body.get("id") if call.table.key is None and isinstance(body, Mapping) else None
+        key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
         values = self.values(call, body)
         faults = tuple(values.faults)
         if key is not None and (isinstance(key, bool) or not isinstance(key, int) or not 0 < key <= MAX_ID):
@@ -9131,7 +9881,7 @@ class _LinkValues:
         inner = _LinkValues(self.dialect, self.updating, f"{name}.")
         names = self.dialect.names(link.target, link)
         through = link.through.name if link.through else None
-        beside = {through, None if link.target.key else "id"}
+        beside = {through, None if link.target.key else link.target.id_name}
         columns = {word: part for word, part in value.items() if word not in beside}
         values = read_values(names, columns, inner.read).check()
         row = (
@@ -9139,7 +9889,7 @@ class _LinkValues:
             if link.through and value.get(str(through)) is not None
             else {}
         )
-        given = value.get("id", value.get(key.name))
+        given = value.get(link.target.id_name, value.get(key.name))
         return Item(
             None if given is None else self.key(key, given),
             values.fields,
@@ -10249,7 +10999,7 @@ class Platform(Dialect):
         names = self.names(table)
         pairs: list[tuple[str, Shape]] = [("_id", Col(Path((), table.id), PLATFORM))]
         if table.shows_id:
-            pairs.append(("id", Col(Path((), table.id))))
+            pairs.append((table.id_name, Col(Path((), table.id))))
         pairs += [(name, self.shape_of(member)) for name, member in table.members.items() if names.find(name)]
         for word in self.manner.words:
             column = names.find(word)
@@ -10540,13 +11290,20 @@ class _PlatformQuery:
 
     def interval(self) -> Iterator[Filter]:
         """`from` and `to`, or `begin` and `end`: instants of creation, both ends included."""
-        created = Path((), self.names.table.system["_created"])
         bounds: tuple[tuple[Operator, str, str], ...] = (("gte", "from", "begin"), ("lte", "to", "end"))
         for op, word, alias in bounds:
             instants = [self.instant(name) for name in (word, alias) if name in self.given]
             if len(instants) > 1:
                 self.dialect.refuse_if_strict(alias, self.given[alias], f"{word} says the same")
-            yield from (Compare(created, op, instant) for instant in instants[:1])
+            yield from (Compare(self.created(word), op, instant) for instant in instants[:1])
+
+    def created(self, word: str) -> Path:
+        """The time of creation. ApiError where a table of others has none."""
+        column = self.names.table.system.get("_created")
+        if column is None:
+            reason = f"the table {self.names.table.name!r} keeps no time of creation"
+            raise fail("bad_parameter", name=word, value=self.given.get(word, ""), reason=reason)
+        return Path((), column)
 
     def instant(self, name: str) -> str:
         """A parameter that is a time point."""
@@ -14701,15 +15458,6 @@ def check_sample(sample: FilePath, database: str | None) -> None:
             held = get_meta(connection, "layout") or {}
         if not set(json.loads(sample.read_text("utf-8"))["$defs"]) & set(held):
             raise UsageError(f"{database!r} needs the schema file that it was made for: give it as SCHEMA")
-
-
-@contextlib.contextmanager
-def only_reading(path: str) -> Iterator[sqlite3.Connection]:
-    """A connection that changes no byte of the file and leaves none beside it (as `mode=ro` would, of a WAL file)."""
-    address = f"file:{quote(str(FilePath(path).absolute()))}?mode=rw"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-        connection.execute("pragma query_only=on")
-        yield connection
 
 
 def check_file(path: str) -> None:
