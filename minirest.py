@@ -1151,7 +1151,7 @@ class Table:
     @functools.cached_property
     def by_fold(self) -> dict[str, Field | Link]:
         """Fields and links by name in lower case."""
-        return {name.lower(): member for name, member in self.members.items()}
+        return {folded(name): member for name, member in self.members.items()}
 
     def aliases(self, dialect: str) -> Mapping[str, str]:
         """The second names that one dialect has for fields and links."""
@@ -1251,7 +1251,7 @@ class Schema:
 
     def find(self, name: str, known: Iterable[Table] | None = None) -> Table:
         """The user's table of that name, in any case. ApiError `unknown_table`, which hints at the `known` ones."""
-        table = self.tables.get(name.lower())
+        table = self.tables.get(folded(name))
         if table is None:
             names = (table.name for table in known or self.tables.values())
             raise fail("unknown_table", name=name, hint=did_you_mean(name, names))
@@ -1269,7 +1269,7 @@ def derive_tags(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int
     """A tag of 32 bits for each table: the one it has, else the first of SHA-256 of its name that is free."""
     tags = dict(known)
     for name in names:
-        tag = int.from_bytes(hashlib.sha256(name.lower().encode()).digest()[:4], "big")
+        tag = int.from_bytes(hashlib.sha256(folded(name).encode()).digest()[:4], "big")
         while name not in tags and tag in tags.values():
             tag = (tag + 1) % 2**32
         tags.setdefault(name, tag)
@@ -1642,12 +1642,12 @@ class _Loader:
             check_name(name, path, "table")
             if name.lower() in RESERVED_TABLES or name.lower().startswith("sqlite_"):
                 raise SchemaError(path, f"the table name {name!r} is reserved; choose another")
-        if name.lower() in self.schema.all_tables or (adopted and name.lower() in SYSTEM_SCHEMA):
+        if folded(name) in self.schema.all_tables or (adopted and folded(name) in SYSTEM_SCHEMA):
             raise SchemaError(path, f"two tables have the name {name!r}, which is compared without case")
         table = Table(name, merge_all_of(definition, self.resolve), path, adopted=adopted, tracked=not adopted)
-        self.schema.all_tables[name.lower()] = table
+        self.schema.all_tables[folded(name)] = table
         if name not in SYSTEM_SCHEMA:
-            self.schema.tables[name.lower()] = table
+            self.schema.tables[folded(name)] = table
 
     def add_members(self, table: Table) -> None:
         column = (table.adopted.id or "rowid") if table.adopted else "id"
@@ -1671,7 +1671,7 @@ class _Loader:
             check_name(name, path, "field")
         if name.lower() in RESERVED_FIELDS:
             raise SchemaError(path, f"the field name {name!r} is reserved; choose another")
-        if any(name.lower() == other.lower() for other in table.members):
+        if any(folded(name) == folded(other) for other in table.members):
             raise SchemaError(path, f"two fields have the name {name!r}, which is compared without case")
 
     def flatten(self, schema: Json, path: str) -> Mapping[str, Json]:
@@ -1850,7 +1850,7 @@ class _Loader:
             self.add_through(link, f"{path}/x-through")
             return
         name = f"{link.source.name}_{link.name}"
-        if name.lower() in self.schema.all_tables:
+        if folded(name) in self.schema.all_tables:
             raise SchemaError(path, f"its junction table {name!r} has the name of another table")
         table = Table(name, {"title": f"{link.source.title}: {link.title}"}, tracked=False)
         table.system["id"] = Field("id", KINDS["id"], table, "id", read_only=True, is_system=True, target=table)
@@ -1860,7 +1860,7 @@ class _Loader:
             own.key = Field(f"{end}_id", KINDS["id"], table, f"{end}_id", required=True, target=target)
             table.members[end] = own
             ends.append(own.key)
-        self.schema.all_tables[name.lower()] = table
+        self.schema.all_tables[folded(name)] = table
         self.join(link, table, *ends)
 
     def add_through(self, link: Link, path: str) -> None:
@@ -1868,7 +1868,7 @@ class _Loader:
         name = words.get("table") if isinstance(words, Mapping) else words
         if isinstance(words, Mapping) and not set(words) <= {"table", "source", "target"}:
             raise SchemaError(path, 'must be a table or {"table": table, "source": link, "target": link}')
-        table = self.schema.tables.get(str(name).lower())
+        table = self.schema.tables.get(folded(str(name)))
         if table is None:
             raise SchemaError(path, f"{name!r} is not a table")
         if table in (link.source, link.target):
@@ -2761,7 +2761,7 @@ class Names:
         """The field or link of that name. Fields that are never shown are found for writing only."""
         member = self.table.members.get(word)
         if member is None and self.manner.fold_names:
-            member = self.table.by_fold.get(word.lower())
+            member = self.table.by_fold.get(folded(word))
         if member is None:
             member = self._other(word)
         if member is None or member in self.hidden or (member.write_only and not writing):
@@ -4320,7 +4320,7 @@ def common(grants: list[Grant], word: Literal["hidden", "locked"]) -> frozenset[
 
 def outside(schema: Schema, scopes: tuple[str, ...]) -> dict[tuple[Table, Verb], Filter]:
     """What the scopes of a token forbid: `read` all that writes, `table:` and a name all in other tables."""
-    names = {scope.removeprefix("table:").lower() for scope in scopes if scope.startswith("table:")}
+    names = {folded(scope.removeprefix("table:")) for scope in scopes if scope.startswith("table:")}
     return {
         (table, verb): FALSE
         for name, table in schema.tables.items()
@@ -5710,6 +5710,11 @@ def has_our_tables(connection: sqlite3.Connection) -> bool:
     return {"_meta", "_history"} <= names
 
 
+def is_adopted(connection: sqlite3.Connection) -> bool:
+    """Whether our tables were made in a database of others."""
+    return has_our_tables(connection) and bool(get_meta(connection, "adopted"))
+
+
 def open_others(path: str) -> Database:
     """A file of others: with our tables in it where they find a place, else beside them in memory."""
     database = Database(path, lenient=True)
@@ -5836,7 +5841,7 @@ class _Planner:
     # -- tables and columns --
 
     def add_table(self, name: str) -> Iterator[Step]:
-        yield Step(f"add table {name}", _runner(create_table(self.schema.all_tables[name.lower()])))
+        yield Step(f"add table {name}", _runner(create_table(self.schema.all_tables[folded(name)])))
 
     def drop_table(self, name: str) -> Step:
         records = self.count("select count(*) from {}", self.present(name))
@@ -5844,7 +5849,7 @@ class _Planner:
 
     def alter_table(self, name: str) -> Iterator[Step]:
         old, new = self.old[name]["columns"], self.new[name]["columns"]
-        table = self.schema.all_tables[name.lower()]
+        table = self.schema.all_tables[folded(name)]
         columns = {column.column: column for column in table.columns}
         for column in new:
             if column not in old:
@@ -5983,11 +5988,11 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 
 def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str] | None = None) -> None:
     """Give each table the tag that the file keeps for it, or a new one."""
-    spelt = {table.name.lower(): table.name for table in schema.all_tables.values()}
+    spelt = {folded(table.name): table.name for table in schema.all_tables.values()}
     kept = ((renames or {}).get(name, name) for name in get_meta(connection, "tags") or {})
     known = dict(
         zip(
-            (spelt.get(name.lower(), name) for name in kept), (get_meta(connection, "tags") or {}).values(), strict=True
+            (spelt.get(folded(name), name) for name in kept), (get_meta(connection, "tags") or {}).values(), strict=True
         )
     )
     tags = derive_tags((table.name for table in schema.all_tables.values()), known)
@@ -6032,6 +6037,7 @@ class Store:
         try:
             if not schema.adopts:
                 check_ours(self.database.writer)
+            if not (schema.adopts or is_adopted(self.database.writer)):
                 self.database.use_wal()
             self.is_new = self.open(examples)
         except BaseException:
@@ -6050,9 +6056,11 @@ class Store:
                     self.insert_examples(connection, [it for it in self.schema.tables.values() if not it.adopted])
                 return True
             upgrade(connection)
-            take_tags(connection, self.schema)
             if not self.schema.tables:
                 return False
+            if is_adopted(connection) and not self.schema.adopts:
+                raise NotOurs("somebody else made its tables, which this schema file does not speak of")
+            take_tags(connection, self.schema)
             steps = make_plan(connection, self.schema)
             if any(not step.safe for step in steps):
                 raise MigrationNeeded(steps)
@@ -6743,7 +6751,7 @@ def only_reading(path: str) -> Iterator[sqlite3.Connection]:
     """A connection that changes no byte of the file and leaves none beside it (as `mode=ro` would, of a WAL file)."""
     mode = "rw" if os.access(path, os.W_OK) else "ro"
     address = f"file:{quote(str(FilePath(path).absolute()))}?mode={mode}"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
         connection.text_factory = lenient_text
         connection.execute("pragma query_only=on")
         yield connection
@@ -6751,9 +6759,9 @@ def only_reading(path: str) -> Iterator[sqlite3.Connection]:
 
 def is_of_others(connection: sqlite3.Connection) -> bool:
     """Whether somebody else made tables of the database. sqlite3.Error when it is none."""
-    names = {row[0] for row in connection.execute("select name from sqlite_master where type in ('table', 'view')")}
-    if {"_meta", "_history"} <= names:
-        return bool(get_meta(connection, "adopted"))
+    if has_our_tables(connection):
+        return is_adopted(connection)
+    names = (row[0] for row in connection.execute("select name from sqlite_master where type in ('table', 'view')"))
     return any(not name.startswith("sqlite_") for name in names)
 
 
@@ -7332,8 +7340,8 @@ class Downloads:
 
     def find(self, request: Request, table: str, key: str, name: str) -> str:
         """The description of a file, as JSON."""
-        found = self.store.schema.tables.get(table.lower())
-        link = found.by_fold.get(name.lower()) if found else None
+        found = self.store.schema.tables.get(folded(table))
+        link = found.by_fold.get(folded(name)) if found else None
         if not found or not isinstance(link, Link) or not link.is_file or not re.fullmatch(r"\d{1,16}", key, re.ASCII):
             raise fail("not_found")
         columns = (link.target.id, *link.target.fields.values(), link.target.system["_created"])
@@ -8225,7 +8233,7 @@ class Hub:
     def frame(self, event: Event, actor: Actor) -> bytes:
         """An event as an actor sees it; empty for one that it does not."""
         table = event.table
-        body = self.render(event, actor) if self.store.schema.tables.get(table.name.lower()) is table else None
+        body = self.render(event, actor) if self.store.schema.tables.get(folded(table.name)) is table else None
         name = dump_json(f"{table.name}-{EVENT_WORDS[event.action]}")
         return text_frame(f"42[{name},{body}]") if body is not None else b""
 
@@ -8663,7 +8671,7 @@ class Limbas(Dialect):
         """A record with its attributes."""
         here = f"/{_segment(table)}/"
         number = Col(Path((), table.id), LIMBAS)
-        attributes = tuple((name.lower(), self.attribute(table, member)) for name, member in members)
+        attributes = tuple((folded(name), self.attribute(table, member)) for name, member in members)
         links = Obj((("self", Text((here, number))),))
         return Obj((("links", links), ("id", number), ("attributes", Obj(attributes))))
 
@@ -8865,7 +8873,7 @@ class LimbasError(ApiError):
 
 
 def _segment(named: Table | Link | Field) -> str:
-    return quote(named.name.lower(), safe="")
+    return quote(folded(named.name), safe="")
 
 
 class _LimbasFields:
@@ -11754,7 +11762,7 @@ class Qore(Dialect):
 
     def table(self, request: Request, resource: str) -> Table:
         """The table of a resource."""
-        found = self.schema.tables.get(resource.lower())
+        found = self.schema.tables.get(folded(resource))
         if found is None:
             raise self.nowhere(request)
         return found
@@ -14850,7 +14858,7 @@ class Application:
         answer's message. An `ApiError` that it raises is answered as one. ValueError for a table that there is not and
         for a name that is taken.
         """
-        found = self.schema.tables.get(table.lower())
+        found = self.schema.tables.get(folded(table))
         if found is None:
             raise ValueError(f"there is no table {table!r}")
         if not NAME.fullmatch(name) or name in QORE_ACTIONS or (found, name) in self.services.actions:
@@ -14880,10 +14888,13 @@ def utc_now() -> datetime:
 
 def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
     """Load a schema from a mapping or a file. SchemaError says where it is wrong, OSError that it is not there."""
-    if isinstance(source, Mapping):
-        return load_schema(source)
+    return load_schema(source if isinstance(source, Mapping) else read_document(source))
+
+
+def read_document(path: str | os.PathLike[str]) -> Json:
+    """The schema document in a file. SchemaError when it is no JSON, OSError when it is not there."""
     try:
-        return load_schema(read_json(FilePath(source).read_bytes()))
+        return read_json(FilePath(path).read_bytes())
     except ApiError as error:
         raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
 
@@ -14935,27 +14946,29 @@ class Settings:
 
 
 def make_app(
-    schema: Mapping[str, Json] | str | os.PathLike[str],
+    schema: Mapping[str, Json] | str | os.PathLike[str] | None = None,
     db: str | os.PathLike[str] = ":memory:",
     users: Mapping[str, str] | None = None,
     **settings: Unpack[SettingsWords],
 ) -> Application:
     """Make a WSGI application that serves the tables of a schema.
 
-    `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". `users` maps names to
-    passwords; they are made, or given these passwords. The other arguments: `auth` (True: every
-    request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may
-    make themselves users, where a dialect has a way), `dialects` (names; None: all),
-    `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered; None: all), `examples`
-    (insert the schema's examples into new tables), `clock` (gives the time with a zone), `ping_interval` and
-    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
-    `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
+    `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". Without a schema the
+    tables are those that somebody else made in the file, as they are. `users` maps names to passwords; they are made,
+    or given these passwords. The other arguments: `auth` (True: every request needs credentials), `strict` (True:
+    refuse what the original servers ignore), `sign_up` (True: strangers may make themselves users, where a dialect has
+    a way), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
+    that are answered; None: all), `examples` (insert the schema's examples into new tables), `clock` (gives the time
+    with a zone), `ping_interval` and `ping_timeout` (seconds: how often clients of a socket give a sign of life, and
+    how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its
+    files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
     sqlite3.Error when it cannot be opened. It prints nothing.
     """
-    app = open_app(read_schema(schema), os.fspath(db), Settings(**settings))
+    found = load_schema(adopt_file(os.fspath(db)).document) if schema is None else read_schema(schema)
+    app = open_app(found, os.fspath(db), Settings(**settings))
     try:
         for name, password in (users or {}).items():
             if app.accounts.verify(name, password) is None:
@@ -15341,6 +15354,8 @@ def explain(error: Exception) -> tuple[str | None, int]:
             return f"the package {error.name!r} is missing; run: python3 -m pip install {PACKAGES}", 1
         case ApiError():
             return str(error), 1
+        case sqlite3.Error() if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            return "the database is locked by another program; end it, or try again", 1
         case sqlite3.Error():
             return f"the database cannot be opened: {error}; is the file whole, and may you write there?", 1
         case OSError():
@@ -15424,17 +15439,25 @@ def server_parser() -> argparse.ArgumentParser:
 
 
 class Places(NamedTuple):
-    """Which schema file and which database are meant, and whether it is the sample."""
+    """Which schema file and which database are meant, whether it is the sample, and what else the file tells."""
 
     schema: FilePath
     database: str
     is_sample: bool = False
+    adoption: Adoption | None = None
+
+    def read(self) -> Schema:
+        """The schema. SchemaError says where it is wrong, OSError that it is not there."""
+        return load_schema(self.adoption.document) if self.adoption else read_schema(self.schema)
 
 
 def find_places(schema: str | None, database: str | None) -> Places:
     """Decide on the schema file and the database. UsageError when there is none."""
     if schema is None and database and FilePath(database).exists():
         check_file(database)
+        with only_reading(database) as connection:
+            if is_of_others(connection):
+                return Places(FilePath(database), database, adoption=adopt_tables(connection, database))
     sample = FilePath(__file__).with_name("sample_schema.json")
     found = (
         FilePath(schema)
@@ -15455,25 +15478,51 @@ def check_sample(sample: FilePath, database: str | None) -> None:
     """UsageError when the database is one that was not made for the sample."""
     if database and FilePath(database).exists():
         with only_reading(database) as connection:
+            if not check_ours(connection):
+                raise UsageError(f"{database!r} is empty: give the schema file for its tables as SCHEMA", 1)
             held = get_meta(connection, "layout") or {}
         if not set(json.loads(sample.read_text("utf-8"))["$defs"]) & set(held):
             raise UsageError(f"{database!r} needs the schema file that it was made for: give it as SCHEMA")
 
 
 def check_file(path: str) -> None:
-    """UsageError when a file is no database of ours. Nothing is written."""
+    """UsageError when a file was made by a later version. Nothing is written."""
     with only_reading(path) as connection:
         try:
-            check_ours(connection)
-        except NotOurs:
-            reason = f"{path!r} was not made by minirest; give a schema file as SCHEMA and another file as --db"
-            raise UsageError(reason) from None
+            if has_our_tables(connection):
+                check_ours(connection)
+        except NotOurs as error:
+            raise UsageError(f"{path!r} cannot be used: {error}") from None
+
+
+def adopt_tables(connection: sqlite3.Connection, path: str) -> Adoption:
+    """The tables of a database of others. UsageError when none can be served."""
+    adoption = adopt(connection)
+    if not adoption.document["$defs"]:
+        reasons = "; ".join(adoption.left_out)
+        raise UsageError(f"{path!r} has no table that can be served: {reasons}", 1)
+    return adoption
+
+
+def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[str]:
+    """What a person should know about the tables of a database of others."""
+    for line in adoption.left_out:
+        yield f"not served: {line}"
+    tables = [table for table in schema.tables.values() if table.adopted]
+    locked = [repr(table.name) for table in tables if table.adopted and table.adopted.reason]
+    reserved = [repr(table.name) for table in tables if table.name.lower() in RESERVED_TABLES]
+    if locked:
+        yield f"can only be read: {', '.join(locked)}"
+    if reserved:
+        yield f"reached below /main_rest.php/ and /api/v2/ only: {', '.join(reserved)}"
 
 
 def serve_command(arguments: Sequence[str]) -> int:
     """`minirest [SCHEMA]`."""
     options = server_parser().parse_args(arguments)
     port, places = port_of(options.port), find_places(options.schema, options.db)
+    if options.reload and places.adoption:
+        raise UsageError("--reload needs a schema file; see minirest schema")
     if options.reload:
         return reload_on_change(places.schema, arguments)
     app = make_app_for(options, places)
@@ -15525,7 +15574,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
         )
-        return open_app(read_schema(places.schema), places.database, settings)
+        return open_app(places.read(), places.database, settings)
     except SchemaError:
         raise
     except ValueError as error:
@@ -15561,8 +15610,11 @@ def announce(app: Application, places: Places, url: str) -> None:
     if places.is_sample:
         where = "in memory" if places.database == ":memory:" else f"in {places.database}"
         _complain(f"no schema file here, so this is the sample, {where}; give your own as SCHEMA")
+    if places.adoption:
+        announce_adoption(app, places.adoption, places.database)
     if secret:
-        address = f"{url}{tables[0].name.lower()}?$page[count]=2"
+        named = next((table for table in tables if table.name.lower() not in RESERVED_TABLES), tables[0])
+        address = f"{url}{quote(named.name.lower(), safe='')}?$page[count]=2"
         print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
     elif app.policy.auth and not app.accounts.any_user():
         _complain(f"every user is disabled; to let one in: minirest user enable NAME --db {places.database}")
@@ -15570,6 +15622,17 @@ def announce(app: Application, places: Places, url: str) -> None:
         describe(app)
         if app.policy.auth and not secret and places.database != ":memory:":
             _complain(f"to set a new password: minirest user password NAME --db {places.database}")
+
+
+def announce_adoption(app: Application, adoption: Adoption, path: str) -> None:
+    """Say where our own tables are, and what is special about those of others."""
+    beside = app.store.database.beside
+    where = (
+        "cannot be changed, so accounts are in memory" if beside else "also holds our tables now: _users, _history..."
+    )
+    _complain(f"{path} is served as it is; it {where}")
+    for line in adoption_lines(adoption, app.schema, path):
+        _complain(line)
 
 
 def describe(app: Application) -> None:
@@ -15754,8 +15817,11 @@ def check_command(arguments: Sequence[str]) -> int:
     _add_places(parser)
     options = parser.parse_args(arguments)
     places = find_places(options.schema, options.db)
-    schema = read_schema(places.schema)
+    schema = places.read()
     check_rules(schema)
+    if schema.adopts:
+        print(f"{places.schema}: {len(schema.tables)} tables, all right")
+        return 0
     Store(schema, ":memory:", utc_now).close()
     print(f"{places.schema}: {len(schema.tables)} tables, all right")
     if options.db or FilePath(places.database).is_file():
@@ -15806,11 +15872,30 @@ def migrate_command(arguments: Sequence[str]) -> int:
     return 0
 
 
+def schema_command(arguments: Sequence[str]) -> int:
+    """`minirest schema`."""
+    parser = _parser(f"{PROGRAM} schema", "Print the schema file that a database, or data, can be served with.")
+    _add_places(parser)
+    options = parser.parse_args(arguments)
+    places = find_places(options.schema, options.db)
+    schema = places.read()
+    print(
+        json.dumps(
+            places.adoption.document if places.adoption else read_document(places.schema), ensure_ascii=False, indent=2
+        )
+    )
+    if places.adoption:
+        for line in (*adoption_lines(places.adoption, schema, places.database), *places.adoption.notes):
+            _complain(line)
+    return 0
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "user": user_command,
     "token": token_command,
     "check": check_command,
     "migrate": migrate_command,
+    "schema": schema_command,
 }
 
 
