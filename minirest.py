@@ -244,6 +244,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "const": ErrorRule(400, "Field {field!r} must be {expected_value}"),
     "type": ErrorRule(400, "Field {field!r} must be of type {types}"),
     "contentMediaType": ErrorRule(400, "Field {field!r} must be a file of type {media_type}"),
+    "constraint": ErrorRule(400, "A rule of the table {table!r} forbids this: {reason}"),
     "schema": ErrorRule(400, "Field {field!r} breaks the rule {keyword!r} of the schema"),
     # links
     "link_missing": ErrorRule(400, "Field {field!r} links to a record that does not exist: {value}"),
@@ -1118,6 +1119,11 @@ class Table:
         return self.key or self.id
 
     @property
+    def segment(self) -> str:
+        """The name as a part of an address."""
+        return quote(self.name, safe="")
+
+    @property
     def is_numbered(self) -> bool:
         """Whether its rows have no id but their number."""
         return self.adopted is not None and not self.adopted.id
@@ -1793,7 +1799,8 @@ class _Loader:
         column = it.schema.get("x-column", f"{it.name}_id")
         if "x-column" in it.schema and not it.table.adopted:
             check_name(column, f"{it.path}/x-column", "column")
-        link.key = Field(column, KINDS["id"], it.table, column, required=it.required, target=target)
+        name = column if column != it.name else f"{it.name}_id"
+        link.key = Field(name, KINDS["id"], it.table, column, required=it.required, target=target)
         link.read_only = bool(it.schema.get("readOnly"))
         if _flag(it.schema, "x-unique", it.path):
             it.table.unique.append((link.key,))
@@ -4703,7 +4710,7 @@ def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Vio
         return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
     if code == "SQLITE_CONSTRAINT_NOTNULL":
         return Violation((*path, found[0]), "required")
-    return Violation(path, "refused", {"text": f"A rule of the table {table.name!r} forbids this: {error}"})
+    return Violation(path, "constraint", {"table": table.name, "reason": error})
 
 
 # ======================================================================================================================
@@ -4798,7 +4805,10 @@ class Writer:
     def refuse_faults(self) -> None:
         """Raise all violations found so far."""
         if self.faults:
-            faults = [self.told(fault) for fault in self.faults]
+            words = [
+                fault for fault in self.faults if fault.rule != "constraint"
+            ]  # what we found says more than SQLite
+            faults = [self.told(fault) for fault in words or self.faults]
             unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in faults}
             raise ApiError(faults[0].rule, *unique.values())
 
@@ -5144,6 +5154,14 @@ class Writer:
             return
         if not cursor.rowcount:
             raise fail("precondition")
+        if (
+            table.adopted
+            and table.keys
+            and not self.ids(sql("select 1 from {} where {}", quoted(table.name), _of(table, key)))
+        ):
+            reason = "it gives the record another id"
+            self.faults.append(Violation(spot.trail, "constraint", {"table": table.name, "reason": reason}))
+            return
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
         self.note_changes(spot, before, changes, action)
@@ -13282,7 +13300,7 @@ class Drawing:
             parts.append(
                 element("text", shortened(kind, 13), x=x + BOX_WIDTH - 10, y=base, text_anchor="end", class_="quiet")
             )
-        return element("a", *parts, href=f"/browse/{table.name}", aria_label=table.title, data_table=table.name)
+        return element("a", *parts, href=f"/browse/{table.segment}", aria_label=table.title, data_table=table.name)
 
     def line(self, line: Line, nodes: Sequence[Node]) -> Html:
         """One link: curves from gap to gap, straight where it passes a column, with its ends."""
@@ -13415,7 +13433,7 @@ class Overview(Pages):
 
     def row(self, table: Table, count: int) -> Html:
         """One table of the page."""
-        name = element("a", table.name, href=f"/browse/{table.name}")
+        name = element("a", table.name, href=f"/browse/{table.segment}")
         about = str(table.schema.get("description") or table.title)
         return element(
             "tr", element("td", name, class_="name"), element("td", about), element("td", f"{count:,}", class_="number")
@@ -13479,7 +13497,7 @@ def version_of(text: str) -> int:
 
 def record_address(table: Table, number: int) -> str:
     """The page of a record."""
-    return f"/browse/{table.name}/{number}"
+    return f"/browse/{table.segment}/{number}"
 
 
 def shape_of(member: Field | Link) -> Shape:
@@ -13820,7 +13838,7 @@ class Lists(Pages):
         """`/browse/<table>`: the records of a table."""
         self.reading(request)
         names = self.names(self.find_table(table))
-        address = f"/browse/{names.table.name}"
+        address = f"/browse/{names.table.segment}"
         about = names.table.schema.get("description")
         new = None
         if self.rights.allows(names.table, "create"):
@@ -14081,7 +14099,8 @@ class Records(Pages):
         pairs: list[tuple[str, Shape]] = [
             (word, Col(Path((), table.system[name]))) for word, name in moments.items() if name in table.system
         ]
-        links = {word: table.system_links[f"_{word}"] for word in ("created_by", "modified_by", "owner")}
+        words = ("created_by", "modified_by", "owner")
+        links = {word: table.system_links[f"_{word}"] for word in words if f"_{word}" in table.system_links}
         pairs += [(word, Sub(link, user_name(link.target), many=False)) for word, link in links.items()]
         values = tuple(
             (name, shape_of(member)) for name in table.members if (member := names.find(name)) and not is_many(member)
@@ -14103,7 +14122,7 @@ class Records(Pages):
         can_undo = may_undo and timeline.undo(entries) is not None
         undo = self.action(request, row, table, "undo", "Undo this change") if can_undo else None
         status = record.get("status") or 0
-        back = element("a", table.title, href=f"/browse/{table.name}")
+        back = element("a", table.title, href=f"/browse/{table.segment}")
         badge = element("span", STATUS_WORDS[status], class_="badge") if table.archive else None
         content = fragment(
             done_note(given),
@@ -14111,9 +14130,8 @@ class Records(Pages):
             self.actions(request, row, table, status),
             self.values(names, record, number),
             *self.linked(request, names, number),
-            element("h2", "History", id="history"),
-            self.origin(record),
-            timeline.show(entries, undo),
+            *((element("h2", "History", id="history"), self.origin(record)) if table.tracked else ()),
+            timeline.show(entries, undo) if table.tracked else None,
         )
         return self.show(request, label_of(record["record"]), content)
 
@@ -14157,7 +14175,7 @@ class Records(Pages):
             items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
             every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
             may_add = link.back and self.rights.allows(link.target, "create")
-            new = f"/browse/{link.target.name}/new?{link.back.name}={number}" if link.back and may_add else None
+            new = f"/browse/{link.target.segment}/new?{link.back.name}={number}" if link.back and may_add else None
             yield fragment(
                 element("h2", link.title),
                 element("ul", *items) if items else element("p", "None.", class_="quiet"),
@@ -14203,7 +14221,7 @@ class Records(Pages):
             raise fail("bad_parameter", name="_do", value=word[:100], reason="use a button of the page")
         if not self.run(request, Batch((found, op))).parts[0].rows:
             raise fail("not_found")
-        address = f"/browse/{table.name}" if word == "delete" else record_address(table, number)
+        address = f"/browse/{table.segment}" if word == "delete" else record_address(table, number)
         return redirect(f"{address}?done={word}")
 
     def undo(self, request: Request, table: Table, number: int, version: int) -> Operation:
@@ -14458,7 +14476,7 @@ class RecordForm:
             return choice(name, [("", ""), *pairs], entered, class_=style, **state)
         control = element("input", name=name, id=f"field-{name}", value=", ".join(entered), autocomplete="off", **state)
         labels = f" Now: {', '.join(linked.values())}." if linked else ""
-        table = element("a", link.target.title, href=f"/browse/{link.target.name}", target="_blank")
+        table = element("a", link.target.title, href=f"/browse/{link.target.segment}", target="_blank")
         hint = "Numbers of records of " if link.many else "The number of a record of "
         return fragment(control, element("span", hint, table, ".", labels, class_="quiet"))
 
@@ -14514,7 +14532,7 @@ class Editor(Pages):
     def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
         """The form for a new record."""
         table = form.names.table
-        return self.show_form(request, f"New record in {table.title}", form, f"/browse/{table.name}", status)
+        return self.show_form(request, f"New record in {table.title}", form, f"/browse/{table.segment}", status)
 
     def show_form(self, request: Request, title: str, form: RecordForm, back: str, status: int) -> Reply:
         """A form with its buttons."""
