@@ -73,6 +73,7 @@ import base64
 import binascii
 import contextlib
 import copy
+import csv
 import dataclasses
 import enum
 import errno
@@ -81,6 +82,7 @@ import getpass
 import hashlib
 import hmac
 import html
+import io
 import ipaddress
 import itertools
 import json
@@ -6787,6 +6789,255 @@ def adopt_file(path: str) -> Adoption:
     """Read the tables of a file. sqlite3.Error when it is no database."""
     with only_reading(path) as connection:
         return adopt(connection)
+
+
+# ---- records in JSON and CSV files ----
+
+SCHEMA_MARKS = frozenset({"$defs", "$schema", "openapi", "type", "properties", "allOf"})
+DELIMITERS = ",;\t|"
+CSV_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+CSV_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+MANY_ENDINGS = (("", ""), ("", "s"), ("", "es"), ("y", "ies"))
+RecordList: TypeAlias = list[dict[str, Json]]
+
+
+class Data(NamedTuple):
+    """RecordList of files as a schema document and, by the names of its tables, the records themselves.
+
+    `notes` are the lines about what is not served or has another name.
+    """
+
+    document: dict[str, Json]
+    records: dict[str, RecordList]
+    notes: list[str]
+
+
+def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | None:
+    """The records of a mapping, a JSON file, a CSV file or a folder of these; None for what may be a schema.
+
+    A mapping of names to lists of objects is data, as json-server takes it. SchemaError says what cannot be read.
+    """
+    if isinstance(source, Mapping):
+        return infer(source) if is_data(source) else None
+    path = FilePath(source)
+    if path.is_dir() or path.suffix.lower() == ".csv":
+        files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not files:
+            raise SchemaError(str(path), "the folder holds no CSV file")
+        return infer({file.stem: read_csv(file) for file in files})
+    document = read_document(path) if path.is_file() else None
+    return infer(document) if document is not None and is_data(document) else None
+
+
+def read_document(path: str | os.PathLike[str]) -> Json:
+    """What a JSON file holds. SchemaError when it is no JSON, OSError when it is not there."""
+    try:
+        return read_json(FilePath(path).read_bytes())
+    except ApiError as error:
+        raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
+
+
+def is_data(document: Json) -> bool:
+    """Whether a document holds lists of records and no word that only a schema has at its top."""
+    return (
+        isinstance(document, Mapping)
+        and not SCHEMA_MARKS & set(document)
+        and any(isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows) for rows in document.values())
+    )
+
+
+def read_csv(path: FilePath) -> RecordList:
+    """The records of a CSV file with a line of names; nothing is null. SchemaError names the line that is wrong."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SchemaError(str(path), f"it is not UTF-8 at byte {error.start}; write it anew in that encoding") from None
+    first = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True)
+    records: RecordList = []
+    try:
+        names = next(lines, [])
+        if len(set(names)) < len(names) or not all(names):
+            raise SchemaError(f"{path}:1", "a column has no name, or two have the same")
+        for cells in lines:
+            if len(cells) > len(names):
+                raise SchemaError(f"{path}:{lines.line_num}", f"{len(cells)} cells for {len(names)} columns")
+            if cells:
+                records.append({name: cell or None for name, cell in zip(names, cells, strict=False)})
+    except csv.Error as error:
+        raise SchemaError(f"{path}:{lines.line_num}", str(error)) from None
+    for name in names:
+        convert_cells(name, records)
+    return records
+
+
+def convert_cells(name: str, records: RecordList) -> None:
+    """Give the cells of a column the type that all of them have."""
+    cells = [record[name] for record in records if record.get(name) is not None]
+    readers: tuple[tuple[Callable[[str], object], Callable[[str], Json]], ...] = (
+        (CSV_INTEGER.fullmatch, int),
+        (CSV_NUMBER.fullmatch, float),
+        ({"true": True, "false": True}.get, {"true": True, "false": False}.get),
+    )
+    for is_one, read_cell in readers if cells else ():
+        if all(is_one(cell) for cell in cells):
+            for record in records:
+                record[name] = None if record.get(name) is None else read_cell(record[name])
+            return
+
+
+def infer(document: Mapping[str, Json]) -> Data:
+    """The schema of records: kinds, keys and links as the values show them."""
+    return _Inference(document).data()
+
+
+class _Inference:
+    """Infers the schema of some lists of records; first every table alone, then the links between them."""
+
+    def __init__(self, document: Mapping[str, Json]) -> None:
+        self.notes: list[str] = []
+        self.records: dict[str, RecordList] = {}
+        taken = set(RESERVED_TABLES)
+        for name, rows in document.items():
+            if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+                self.records[self.allowed(name, taken)] = [dict(row) for row in rows]
+            else:
+                self.notes.append(f"not served: {name!r} is no list of records")
+        self.properties: dict[str, dict[str, dict[str, Json]]] = {}
+
+    def data(self) -> Data:
+        for table, rows in self.records.items():
+            self.properties[table] = self.describe(rows)
+        for table in self.records:
+            for name in list(self.properties[table]):
+                self.link(table, name)
+        definitions = {
+            table: {"type": "object", "properties": properties} for table, properties in self.properties.items()
+        }
+        return Data({"$schema": META_SCHEMA, "$defs": definitions}, self.records, self.notes)
+
+    def allowed(self, name: str, taken: set[str]) -> str:
+        """A name that a schema file may have, like the given one, and that nothing else has yet."""
+        new = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[: MAX_NAME_LENGTH - 4]
+        new = new if NAME.fullmatch(new) and not new.lower().startswith("sqlite_") else f"x_{new}"
+        while new.lower() in taken:
+            new += "_"
+        taken.add(new.lower())
+        if new != name:
+            self.notes.append(f"{name!r} is called {new!r}")
+        return new
+
+    def describe(self, rows: RecordList) -> dict[str, dict[str, Json]]:
+        """The fields of some records, whose names are made such as a schema file may have."""
+        taken, properties = set(RESERVED_FIELDS), dict[str, dict[str, Json]]()
+        for given in dict.fromkeys(name for row in rows for name in row):
+            values = [row[given] for row in rows if row.get(given) is not None]
+            is_key = given == "id" and len(values) == len(rows)
+            name, words = self.allowed(given, taken if is_key else taken | {"id"}), words_of_json(values)
+            taken.add(name.lower())
+            if is_key and not can_be_key(values, words):
+                name = self.allowed("id", taken)
+            properties[name] = words
+            for row in rows if name != given else ():
+                if given in row:
+                    row[name] = row.pop(given)
+        return properties
+
+    def link(self, table: str, name: str) -> None:
+        """Make a link of a field that is named after another table and holds ids of its records."""
+        short = re.sub(r"(?<=.)(_id|Id|ID)$", "", name)
+        target = self.target(short) if name not in (short, "id") else None
+        values = [row[name] for row in self.records[table] if row.get(name) is not None]
+        if target is None or folded(short) in map(folded, self.properties[table]):
+            return
+        known = {row.get("id") for row in self.records[target]} if "id" in self.properties[target] else set()
+        if not values or any(isinstance(value, list | dict) or value not in known for value in values):
+            return
+        words = {"$ref": f"#/$defs/{target}", "x-column": name}
+        self.properties[table] = {
+            short if other == name else other: words if other == name else it
+            for other, it in self.properties[table].items()
+        }
+        if folded(table) not in map(folded, self.properties[target]):
+            items = {"$ref": f"#/$defs/{table}"}
+            self.properties[target][table] = {"type": "array", "items": items, "x-inverse": short}
+
+    def target(self, short: str) -> str | None:
+        """The table that a word names, in the singular or the plural."""
+        tables = {folded(table): table for table in self.records}
+        words = (
+            folded(short).removesuffix(end) + ending for end, ending in MANY_ENDINGS if folded(short).endswith(end)
+        )
+        return next((tables[word] for word in words if word in tables), None)
+
+
+def can_be_key(values: Sequence[Json], words: Mapping[str, Json]) -> bool:
+    """Whether some ids can stay what they are: different whole numbers that ids may be, or different texts."""
+    if words.get("type") == "integer":
+        return len(set(values)) == len(values) and all(0 < value <= MAX_GIVEN_ID for value in values)
+    return words == {"type": "string"} and len(set(values)) == len(values)
+
+
+def words_of_json(values: Sequence[Json]) -> dict[str, Json]:
+    """The narrowest words for the kind of some values, of which none is null."""
+    types = {type(value) for value in values}
+    if types == {str}:
+        return words_of_texts(values)
+    names: Mapping[frozenset[type], str] = {
+        frozenset({bool}): "boolean",
+        frozenset({int}): "integer",
+        frozenset({float}): "number",
+        frozenset({int, float}): "number",
+    }
+    if frozenset(types) in names:
+        return {"type": names[frozenset(types)]}
+    if types == {list}:
+        inner = words_of_json([item for value in values for item in value])
+        plain = inner.get("type") in SCALAR_TYPES and not any(item is None for value in values for item in value)
+        return {"type": "array", "items": {"type": inner["type"]}} if plain else {"type": "array"}
+    return {"type": "string"} if not types else {}
+
+
+def words_of_texts(values: Sequence[str]) -> dict[str, Json]:
+    """The words for texts: dates, moments, or any."""
+    for form, kind in (("date", "date"), ("date-time", "moment")):
+        with contextlib.suppress(BadValue):
+            for value in values:
+                KINDS[kind].parse_json(value)
+            return {"type": "string", "format": form}
+    return {"type": "string"}
+
+
+def load_records(store: Store, data: Data) -> None:
+    """Put the records into the new tables of a store, under the ids that they have."""
+    numbers = {
+        table: {
+            row.get("id"): row["id"] if type(row.get("id")) is int else number for number, row in enumerate(rows, 1)
+        }
+        for table, rows in data.records.items()
+    }
+    with store.database.writing() as connection:
+        writer = store.writer(connection, Origin(NOBODY, "examples", store.moment()))
+        writer.trusting = True
+        for name, rows in data.records.items():
+            table = store.schema.tables[folded(name)]
+            for number, row in enumerate(rows, 1):
+                key = row["id"] if table.shows_id else number
+                writer.insert(Spot(table, key), stored_record(table, row, numbers), {})
+            writer.refuse_faults()
+
+
+def stored_record(table: Table, row: Mapping[str, Json], numbers: Mapping[str, Mapping[Json, int]]) -> Stored:
+    """A record of a file as it is stored; a link holds the number that its target has here."""
+    values: Stored = {}
+    for column in (*table.fields.values(), *table.keys):
+        value = row.get(column.name)
+        if value is not None:
+            is_key = column in table.keys
+            values[column] = (
+                numbers[column.target.name][value] if is_key and column.target else column.parse_json(value)
+            )
+    return values
 
 
 # ======================================================================================================================
@@ -14909,14 +15160,6 @@ def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
     return load_schema(source if isinstance(source, Mapping) else read_document(source))
 
 
-def read_document(path: str | os.PathLike[str]) -> Json:
-    """The schema document in a file. SchemaError when it is no JSON, OSError when it is not there."""
-    try:
-        return read_json(FilePath(path).read_bytes())
-    except ApiError as error:
-        raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
-
-
 def check_rules(schema: Schema) -> None:
     """Read the rules of all tables. SchemaError names the first one that cannot be read."""
     for table in schema.tables.values():
@@ -14971,28 +15214,43 @@ def make_app(
 ) -> Application:
     """Make a WSGI application that serves the tables of a schema.
 
-    `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". Without a schema the
-    tables are those that somebody else made in the file, as they are. `users` maps names to passwords; they are made,
-    or given these passwords. The other arguments: `auth` (True: every request needs credentials), `strict` (True:
-    refuse what the original servers ignore), `sign_up` (True: strangers may make themselves users, where a dialect has
-    a way), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
-    that are answered; None: all), `examples` (insert the schema's examples into new tables), `clock` (gives the time
-    with a zone), `ping_interval` and `ping_timeout` (seconds: how often clients of a socket give a sign of life, and
-    how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its
-    files).
+    `schema` is a document or the path of one, or else data: lists of records by the names of their tables, the path of
+    a JSON file with them, of a CSV file or of a folder of these. `db` is the path of an SQLite file or ":memory:".
+    Without a schema the tables are those that somebody else made in the file, as they are. `users` maps names to
+    passwords; they are made, or given these passwords. The other arguments: `auth` (True: every request needs
+    credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may make
+    themselves users, where a dialect has a way), `dialects` (names; None: all), `cors` (origins whose pages may call),
+    `hosts` (names in the Host header that are answered; None: all), `examples` (insert the schema's examples into new
+    tables), `clock` (gives the time with a zone), `ping_interval` and `ping_timeout` (seconds: how often clients of a
+    socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and forms,
+    and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
     sqlite3.Error when it cannot be opened. It prints nothing.
     """
-    found = load_schema(adopt_file(os.fspath(db)).document) if schema is None else read_schema(schema)
-    app = open_app(found, os.fspath(db), Settings(**settings))
+    data = None if schema is None else read_data(schema)
+    document = data.document if data else schema
+    found = load_schema(adopt_file(os.fspath(db)).document) if document is None else read_schema(document)
+    app = open_filled(found, os.fspath(db), Settings(**settings), data)
     try:
         for name, password in (users or {}).items():
             if app.accounts.verify(name, password) is None:
                 app.accounts.put_user(name, any_password=True, password=password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
+    except BaseException:
+        app.close()
+        raise
+    return app
+
+
+def open_filled(schema: Schema, db: str, settings: Settings, data: Data | None) -> Application:
+    """The application over a database; records of files go into a new one."""
+    app = open_app(schema, db, settings)
+    try:
+        if data and app.store.is_new:
+            load_records(app.store, data)
     except BaseException:
         app.close()
         raise
@@ -15463,10 +15721,16 @@ class Places(NamedTuple):
     database: str
     is_sample: bool = False
     adoption: Adoption | None = None
+    data: Data | None = None
+
+    def document(self) -> Json:
+        """The schema as a document. SchemaError when the file is no JSON, OSError when it is not there."""
+        found = self.adoption or self.data
+        return found.document if found else read_document(self.schema)
 
     def read(self) -> Schema:
-        """The schema. SchemaError says where it is wrong, OSError that it is not there."""
-        return load_schema(self.adoption.document) if self.adoption else read_schema(self.schema)
+        """The schema. SchemaError says where it is wrong."""
+        return load_schema(self.document())
 
 
 def find_places(schema: str | None, database: str | None) -> Places:
@@ -15487,9 +15751,10 @@ def find_places(schema: str | None, database: str | None) -> Places:
         return Places(sample, database or ":memory:", is_sample=True)
     if found is None:
         raise UsageError("nothing to serve: give a schema file as SCHEMA (and a database as --db FILE, if you like)")
-    if not found.is_file():
+    if not found.exists():
         raise UsageError(f"there is no schema file {str(found)!r}; give the path of a JSON Schema file")
-    return Places(found, database or f"{found.stem}.db")
+    data = read_data(found)
+    return Places(found, database or (":memory:" if data else f"{found.stem}.db"), data=data)
 
 
 def check_sample(sample: FilePath, database: str | None) -> None:
@@ -15592,7 +15857,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
         )
-        return open_app(places.read(), places.database, settings)
+        return open_filled(places.read(), places.database, settings, places.data)
     except SchemaError:
         raise
     except ValueError as error:
@@ -15628,6 +15893,8 @@ def announce(app: Application, places: Places, url: str) -> None:
     if places.is_sample:
         where = "in memory" if places.database == ":memory:" else f"in {places.database}"
         _complain(f"no schema file here, so this is the sample, {where}; give your own as SCHEMA")
+    for line in places.data.notes if places.data else ():
+        _complain(line)
     if places.adoption:
         announce_adoption(app, places.adoption, places.database)
     if secret:
@@ -15897,14 +16164,12 @@ def schema_command(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     places = find_places(options.schema, options.db)
     schema = places.read()
-    print(
-        json.dumps(
-            places.adoption.document if places.adoption else read_document(places.schema), ensure_ascii=False, indent=2
-        )
-    )
+    print(json.dumps(places.document(), ensure_ascii=False, indent=2))
+    lines = places.data.notes if places.data else []
     if places.adoption:
-        for line in (*adoption_lines(places.adoption, schema, places.database), *places.adoption.notes):
-            _complain(line)
+        lines = [*adoption_lines(places.adoption, schema, places.database), *places.adoption.notes]
+    for line in lines:
+        _complain(line)
     return 0
 
 
