@@ -2703,6 +2703,15 @@ class Event(NamedTuple):
     record: Mapping[Field, SqlValue] = MappingProxyType({})
 
 
+class Note(NamedTuple):
+    """One row of history: a changed field with its values, or a whole record that was made or deleted."""
+
+    action: Action
+    field: str | None = None
+    before: Json = None
+    after: Json = None
+
+
 # ======================================================================================================================
 # 6  Names
 #
@@ -3505,7 +3514,7 @@ class Frame(NamedTuple):
             return Sql(f"{self.alias}.{quoted(column.column).text}")
         if column is self.table.id:
             return self.only_id
-        names = (quoted(column.column), _rows(self.table), quoted(self.table.id.column))
+        names = (quoted(column.column), stored_rows(self.table), quoted(self.table.id.column))
         return sql("(select {} from {} where {}={})", *names, self.only_id)
 
     @property
@@ -3981,10 +3990,10 @@ def _extra(column: Field) -> Sql:
 
 
 def _table(frame: Frame) -> Sql:
-    return sql("{} {}", _rows(frame.table), Sql(frame.alias))
+    return sql("{} {}", stored_rows(frame.table), Sql(frame.alias))
 
 
-def _rows(table: Table) -> Sql:
+def stored_rows(table: Table) -> Sql:
     """What stands for a table behind `from`."""
     name = quoted(table.name)
     if not table.is_numbered:
@@ -4744,15 +4753,6 @@ class Linked(NamedTuple):
     trail: Trail
 
 
-class Note(NamedTuple):
-    """One row of history: a changed field with its values, or a whole record that was made or deleted."""
-
-    action: Action
-    field: str | None = None
-    before: Json = None
-    after: Json = None
-
-
 class Writer:
     """The writes of one open transaction. Nothing here commits."""
 
@@ -4970,7 +4970,7 @@ class Writer:
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
         columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where {}", columns, quoted(table.name), _of(table, key))).fetchone()
+        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
         if row is None:
             raise fail("not_found")
         return dict(zip(table.columns, row, strict=True))
@@ -5229,8 +5229,9 @@ class Writer:
         value = stored[column]
         if not column.holds_id and value is not None:
             assert column.target
-            names = (quoted(it) for it in (column.target.id.column, column.target.name, column.referenced.column))
-            value = next(iter(self.ids(sql("select {} from {} where {}={}", *names, bind(value)))), None)
+            key, found = quoted(column.target.id.column), quoted(column.referenced.column)
+            statement = sql("select {} from {} where {}={}", key, stored_rows(column.target), found, bind(value))
+            value = next(iter(self.ids(statement)), None)
         return value if isinstance(value, int) else None
 
     # -- links --
@@ -5735,6 +5736,13 @@ def is_adopted(connection: sqlite3.Connection) -> bool:
     return has_our_tables(connection) and bool(get_meta(connection, "adopted"))
 
 
+def lock(tables: Iterable[Table]) -> None:
+    """Let tables of others only be read, because their file is."""
+    for table in tables:
+        if table.adopted:
+            table.adopted = table.adopted._replace(reason=table.adopted.reason or "the file is read-only")
+
+
 def open_others(path: str) -> Database:
     """A file of others: with our tables in it where they find a place, else beside them in memory."""
     database = Database(path, lenient=True)
@@ -6060,6 +6068,8 @@ class Store:
             if not (schema.adopts or is_adopted(self.database.writer)):
                 self.database.use_wal()
             self.is_new = self.open(examples)
+            if self.database.beside and not os.access(self.database.beside, os.W_OK):
+                lock(schema.tables.values())
         except BaseException:
             self.close()
             if new_file:
@@ -9849,6 +9859,8 @@ class NocoBase(Dialect):
 
     def word_of(self, column: Field) -> str:
         """The name of a column in this dialect."""
+        if column is column.table.id:
+            return column.table.id_name
         return next(
             (word for word, name in self.manner.words.items() if column.is_system and name == column.name), column.name
         )
@@ -10900,6 +10912,9 @@ class _CoreDataQuery:
         known = (*names.known(), "id", *COREDATA_DERIVED)
         word = max((word for word in known if f"{name}__".startswith(f"{word}__")), key=len, default=None)
         if word is None:
+            lacking = [it for it in names.manner.words if names.table.adopted and f"{name}__".startswith(f"{it}__")]
+            if lacking:
+                raise fail("refused", text=f"The table {names.table.name!r} keeps no '{lacking[0]}'.")
             return None
         member, rest = names.table.id if word == "id" else names.find(word), name[len(word) :]
         if isinstance(member, Link) and rest:
