@@ -1024,6 +1024,11 @@ class Link:
         return str(self.schema.get("title") or self.name)
 
     @property
+    def aim(self) -> Field:
+        """The column of the target whose value the link's own column holds."""
+        return (self.key and self.key.reference) or self.target.id
+
+    @property
     def is_ordered(self) -> bool:
         """Whether the rows of its table keep the order in which they were added."""
         return self.through is not None and self.forward and not self.through.is_numbered
@@ -2712,6 +2717,14 @@ class Note(NamedTuple):
     after: Json = None
 
 
+class Linked(NamedTuple):
+    """A record that is to be linked, the values for the link's row, and where the body speaks of it."""
+
+    key: int
+    row: Mapping[Field, SqlValue]
+    trail: Trail
+
+
 # ======================================================================================================================
 # 6  Names
 #
@@ -3669,11 +3682,10 @@ class Compiler:
         inner = self.frame(link.target, link.through)
         joined: dict[tuple[Link, ...], Frame] = {(link,): inner}
         if link.key:
-            mine, theirs, tables = frame.column(link.key), inner.column(link.key.referenced), _table(inner)
+            mine, theirs, tables = frame.column(link.key), inner.column(link.aim), _table(inner)
         elif link.back:
             assert link.back.key
-            back = link.back.key
-            mine, theirs, tables = frame.column(back.referenced), inner.column(back), _table(inner)
+            mine, theirs, tables = frame.column(link.back.aim), inner.column(link.back.key), _table(inner)
         else:
             assert link.near and link.far
             mine, theirs = frame.column(link.near.referenced), inner.column(link.near)
@@ -3698,11 +3710,11 @@ class Compiler:
     def left_join(self, link: Link, near: Frame, far: Frame) -> Sql:
         """The join along one link. A record that is not seen is no row at all, not one of nulls beside others."""
         if link.key:
-            own = sql("{}={}", far.column(link.key.referenced), near.column(link.key))
+            own = sql("{}={}", far.column(link.aim), near.column(link.key))
             return sql("left join {} on {}", _table(far), self.seen(far, own))
         if link.back:
             assert link.back.key
-            back = sql("{}={}", far.column(link.back.key), near.column(link.back.key.referenced))
+            back = sql("{}={}", far.column(link.back.key), near.column(link.back.aim))
             return sql("left join {} on {}", _table(far), self.seen(far, back))
         assert link.near and link.far and far.row
         mine = sql("{}={}", far.column(link.near), near.column(link.near.referenced))
@@ -3801,12 +3813,11 @@ class Compiler:
         """The records that a link leads to from one record."""
         inner = self.frame(link.target, link.through)
         if link.key:
-            where = self.seen(inner, sql("{}={}", inner.column(link.key.referenced), frame.column(link.key)))
+            where = self.seen(inner, sql("{}={}", inner.column(link.aim), frame.column(link.key)))
             return Source(inner, _table(inner), where, inner.id)
         if link.back:
             assert link.back.key
-            back = link.back.key
-            where = self.seen(inner, sql("{}={}", inner.column(back), frame.column(back.referenced)))
+            where = self.seen(inner, sql("{}={}", inner.column(link.back.key), frame.column(link.back.aim)))
             return Source(inner, _table(inner), where, inner.id)
         assert link.near and link.far and link.through
         where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.near.referenced)))
@@ -3897,10 +3908,12 @@ class Compiler:
             return None
         link, parent = op.parent.link, Frame(op.parent.link.source, "", only_id=self.key(op.parent))
         if link.key:
-            return sql("{}={}", frame.column(link.key.referenced), parent.column(link.key))
-        column = link.back.key if link.back else link.near
-        assert column
-        return sql("{}={}", frame.column(column), parent.column(column.referenced))
+            return sql("{}={}", frame.column(link.aim), parent.column(link.key))
+        if link.back:
+            assert link.back.key
+            return sql("{}={}", frame.column(link.back.key), parent.column(link.back.aim))
+        assert link.near
+        return sql("{}={}", frame.column(link.near), parent.column(link.near.referenced))
 
     def key(self, parent: Parent) -> Sql:
         """The id of a Select's parent; null when it is not seen."""
@@ -4745,14 +4758,6 @@ class Spot(NamedTuple):
     expect: int | None = None
 
 
-class Linked(NamedTuple):
-    """A record that is to be linked, the values for the link's row, and where the body speaks of it."""
-
-    key: int
-    row: Mapping[Field, SqlValue]
-    trail: Trail
-
-
 class Writer:
     """The writes of one open transaction. Nothing here commits."""
 
@@ -5054,7 +5059,7 @@ class Writer:
             if before and before[link.key] == value and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
-            target = self.find(link.target, Key(link.key.referenced, value))
+            target = self.find(link.target, Key(link.aim, value))
             if link.is_file or target is None:  # no file of another
                 self.faults.append(Violation(trail, "link_missing", {"value": value, "table": link.target.name}))
             elif link.exclusive:
@@ -15809,10 +15814,13 @@ def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[st
     tables = [table for table in schema.tables.values() if table.adopted]
     locked = [repr(table.name) for table in tables if table.adopted and table.adopted.reason]
     reserved = [repr(table.name) for table in tables if table.name.lower() in RESERVED_TABLES]
+    slashed = [repr(table.name) for table in tables if "/" in table.name]
     if locked:
         yield f"can only be read: {', '.join(locked)}"
     if reserved:
         yield f"reached below /main_rest.php/ and /api/v2/ only: {', '.join(reserved)}"
+    if slashed:
+        yield f"reached through links only, because of the slash: {', '.join(slashed)}"
 
 
 def serve_command(arguments: Sequence[str]) -> int:

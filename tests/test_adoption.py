@@ -635,13 +635,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """It prints the document, and on stderr what is good to know."""
-    make(shop, "create table docs (id integer primary key); create view broken as select missing(1);")
+    make(
+        shop,
+        'create table docs (id integer primary key); create table "a/b" (v); create view broken as select missing(1);',
+    )
     code, out, err = run(capsys, "schema", "--db", str(shop))
     assert (code, json.loads(out)) == (0, minirest.adopt_file(str(shop)).document)
     assert err.splitlines() == [
         "minirest: not served: 'broken' cannot be read: no such function: missing",
         "minirest: can only be read: 'words', 'tags', 'totals', 'big orders'",
         "minirest: reached below /main_rest.php/ and /api/v2/ only: 'docs'",
+        "minirest: reached through links only, because of the slash: 'a/b'",
     ]
 
 
