@@ -157,6 +157,9 @@ MAX_SORT_TERMS = 16
 MAX_SEARCH_LENGTH = 1000
 MAX_VIOLATIONS = 100
 MAX_EXPRESSION_DEPTH = 300
+MAX_VALUE_BYTES = 512 * 1024 * 1024
+MAX_STATEMENT_BYTES = 1024 * 1024
+MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
@@ -168,8 +171,17 @@ STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
 MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
+LINGER_SECONDS = 2.0
+ACCEPT_PAUSE_SECONDS = 1.0
 CREDENTIALS_CACHE_SIZE = 1024
 CREDENTIALS_CACHE_SECONDS = 300.0
+MINIMUM_PASSWORD_BYTES = 8
+MAX_PASSWORD_BYTES = 1024
+MAX_FAILURES = 10
+FAILURES_SECONDS = 300.0
+FAILURES_SIZE = 10_000
+MAX_CHECKS_AT_ONCE = 4
+MAX_RETRY_SECONDS = 900.0
 SESSION_HOURS = 24
 MAX_CONNECTIONS = 2000
 MAX_SOCKETS = 1000
@@ -183,6 +195,7 @@ SqlValue: TypeAlias = int | float | str | bytes | None
 """A value that SQLite stores."""
 
 log = logging.getLogger("minirest")
+request_log = logging.getLogger("minirest.requests")
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -210,6 +223,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "unknown_operator": ErrorRule(400, "Unknown operator {name!r} for field {field!r}; allowed are {allowed}"),
     "unknown_parameter": ErrorRule(400, "Unknown parameter {name!r}{hint}"),
     # the form of a request
+    "bad_request": ErrorRule(400, "The request is not valid HTTP: {reason}"),
     "bad_path": ErrorRule(400, "The path is not valid UTF-8 text"),
     "bad_query": ErrorRule(400, "The query string is not valid: {reason}"),
     "bad_brackets": ErrorRule(400, "Broken brackets in parameter {name!r}: write name, name[key] or name[key][key]"),
@@ -221,6 +235,10 @@ ERRORS: Mapping[str, ErrorRule] = {
     "bad_header": ErrorRule(400, "Invalid header {name!r}: {reason}"),
     "too_many_parameters": ErrorRule(400, "More than {limit} parameters"),
     "too_large": ErrorRule(413, "The body is larger than {limit} bytes"),
+    "headers_too_large": ErrorRule(431, "The headers are larger than {limit} bytes"),
+    "expectation": ErrorRule(417, "Nothing but 100-continue can be expected, not {value!r}"),
+    "transfer_coding": ErrorRule(501, "The body can come in chunks, and in no other transfer coding"),
+    "http_version": ErrorRule(505, "HTTP {version} is not spoken here; use 1.1 or 1.0"),
     "media_type": ErrorRule(415, "The content type {value!r} is not supported; send {allowed}"),
     "bad_filter": ErrorRule(400, "Invalid filter at {name!r}: {reason}"),
     "filter_too_large": ErrorRule(400, "The filter is too large: {reason}"),
@@ -270,6 +288,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "wrong_host": ErrorRule(
         421, "This server does not answer for the host {host!r}; start it with --allow-host {host}"
     ),
+    "too_many_failures": ErrorRule(429, "Too many wrong passwords; try again in {seconds} seconds"),
     "internal": ErrorRule(500, "Internal error; the log has the details under request {request}"),
     "no_socket": ErrorRule(
         501, "WebSocket needs the server that minirest brings: run python minirest.py, or call minirest.serve(app)"
@@ -880,22 +899,41 @@ SCRYPT_COST_IN_MEMORY = (2**4, 8, 1)
 """For a database that lives no longer than the process that was given the passwords in the clear."""
 
 
-def hash_password(password: str, cost: tuple[int, int, int]) -> str:
-    """`scrypt$n$r$p$salt$hash`, salted; the password is normalised to NFC first."""
-    salt = secrets.token_bytes(16)
-    return "$".join(["scrypt", *map(str, cost), salt.hex(), _scrypt(password, salt, cost).hex()])
+class PasswordHash(NamedTuple):
+    """What is kept of a password: `scrypt$n$r$p$salt$hash`, the last two in hexadecimal digits."""
+
+    cost: tuple[int, int, int]
+    salt: str
+    digest: str
+
+    @classmethod
+    def read(cls, text: str) -> PasswordHash:
+        """The parts of the text that is stored."""
+        _, n, r, p, salt, digest = text.split("$")
+        return cls((int(n), int(r), int(p)), salt, digest)
+
+
+def hash_password(password: str, cost: tuple[int, int, int], salt: str = "") -> str:
+    """`scrypt$n$r$p$salt$hash`, with a new salt unless one is given."""
+    salt = salt or secrets.token_hex(16)
+    return "$".join(["scrypt", *map(str, cost), salt, _scrypt(password, salt, cost)])
 
 
 def verify_password(password: str, stored: str) -> bool:
     """Whether the password gave this hash, compared in constant time."""
-    _, n, r, p, salt, expected = stored.split("$")
-    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt), (int(n), int(r), int(p))).hex(), expected)
+    cost, salt, digest = PasswordHash.read(stored)
+    return hmac.compare_digest(_scrypt(password, salt, cost), digest)
 
 
-def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int]) -> bytes:
+def password_bytes(password: str) -> bytes:
+    """What is hashed of a password: UTF-8, with composed letters (NFC), because keyboards differ."""
+    return unicodedata.normalize("NFC", password).encode()
+
+
+def _scrypt(password: str, salt: str, cost: tuple[int, int, int]) -> str:
     n, r, p = cost
-    text = unicodedata.normalize("NFC", password).encode()
-    return hashlib.scrypt(text, salt=salt, n=n, r=r, p=p, maxmem=256 * n * r + 2**20)
+    maxmem = 256 * n * r + 2**20
+    return hashlib.scrypt(password_bytes(password), salt=bytes.fromhex(salt), n=n, r=r, p=p, maxmem=maxmem).hex()
 
 
 # ======================================================================================================================
@@ -959,6 +997,15 @@ class Field:
     def title(self) -> str:
         """The name for people."""
         return str(self.schema.get("title") or self.name)
+
+    @property
+    def has_index(self) -> bool:
+        """Whether an index, of its own table, begins with it."""
+        table = self.table
+        indexes = (*table.unique, *table.indexes)
+        if table.adopted and (self.form or self in table.keys or table.is_numbered):
+            return False  # as far as we know
+        return self is table.id or self in table.keys or any(columns[0] is self for columns in indexes)
 
     def parse_json(self, value: Json) -> SqlValue:
         """What is stored for a JSON value; null is stored as it is. `BadValue` when the kind cannot read it."""
@@ -1226,6 +1273,20 @@ def schema_violations(
             params["types"] = " or ".join(params["types"])
         found.append(Violation(where, rule, params))
     return found
+
+
+def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
+    """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
+    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
+    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names |= {column.column: column.name for column in table.fields.values()}
+    found = [names.get(column, column) for column in columns] or ["id"]
+    code = getattr(error, "sqlite_errorname", "")
+    if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"):
+        return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+    if code == "SQLITE_CONSTRAINT_NOTNULL":
+        return Violation((*path, found[0]), "required")
+    return Violation(path, "constraint", {"table": table.name, "reason": error})
 
 
 @dataclass(eq=False)
@@ -1808,7 +1869,7 @@ class _Loader:
             check_name(column, f"{it.path}/x-column", "column")
         name = column if column != it.name else f"{it.name}_id"
         link.key = Field(name, KINDS["id"], it.table, column, required=it.required, target=target)
-        link.read_only = bool(it.schema.get("readOnly"))
+        link.read_only = link.key.read_only = bool(it.schema.get("readOnly"))
         if _flag(it.schema, "x-unique", it.path):
             it.table.unique.append((link.key,))
         link.on_delete = it.schema.get("x-delete", "restrict" if it.required else "clear")
@@ -2328,7 +2389,7 @@ TRUE: Filter = And()
 FALSE: Filter = Or()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Sight:
     """What an actor may see: of a table in `rules` the records for which its filter is true, of any other all.
 
@@ -2343,6 +2404,14 @@ class Sight:
         """The same, and the records with these ids when they are asked for by them."""
         found = Or((self.single.get(table, TRUE), Compare(Path((), table.id), "in", tuple(keys))))
         return Sight(self.rules, {**self.single, table: found})
+
+    def listed(self, table: Table) -> Sight:
+        """The same, where records of a table are asked for by a filter: they have to be in its lists too."""
+        rule, single = self.rules.get(table), self.single.get(table)
+        if rule in (None, single):
+            return self
+        both = rule if single is None else And((rule, single))
+        return Sight(self.rules, {**self.single, table: both})
 
 
 FULL_SIGHT = Sight()
@@ -2904,6 +2973,13 @@ def paths_of(where: Filter) -> Iterator[Path]:
             yield from paths_of(part)
         case _:
             assert_never(where)
+
+
+def by_key(table: Table, where: Filter) -> bool:
+    """Whether a filter names records by their keys, whatever else it asks for."""
+    parts = where.parts if isinstance(where, And) else (where,)
+    keys = (Path((), table.id), Path((), table.address))
+    return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
 
 
 def operands_of(where: Filter) -> Iterator[Operand]:
@@ -3536,6 +3612,8 @@ class Frame(NamedTuple):
         return self.column(self.table.id)
 
 
+QUICK = frozenset({"eq", "lt", "lte", "gt", "gte", "in", "null"})
+"""The operators that an index can answer."""
 Joined: TypeAlias = Mapping[tuple[Link, ...], Frame]
 """The records that one choice of linked rows has taken, by the links that led to them."""
 
@@ -3559,7 +3637,8 @@ class Compiler:
         self.sight = sight
         self.count = itertools.count()
         self.negations = 0
-        self.sees_all = True
+        self.by_row = False
+        self.asked: set[Table] = set()
 
     def frame(self, table: Table, row: Table | None = None) -> Frame:
         """A record of a table under a new alias."""
@@ -3568,44 +3647,73 @@ class Compiler:
 
     # -- what may be seen --
 
-    def rule(self, frame: Frame, single: bool = False) -> Sql | None:
-        """The condition that the record of a frame is seen, with the row of the link that led to it; None for always.
+    def hides(self, table: Table) -> bool:
+        """Whether not all records of a table are seen; `asked` remembers which tables the statement depends on."""
+        self.asked.add(table)
+        return table in self.sight.rules
 
-        `single` is a record that is asked for by its key.
-        """
+    def reads_null(self, column: Field) -> bool:
+        """Whether a column is null where it leads to a record that is not seen."""
+        return column.target is not None and column is not column.target.id and self.hides(column.target)
+
+    def rules(self, frame: Frame, single: bool = False) -> list[tuple[Filter, Frame]]:
+        """The rules for the record of a frame and the row of the link that led to it."""
         rules = self.sight.single if single else self.sight.rules
         frames = (frame, Frame(frame.row, frame.row_alias)) if frame.row else (frame,)
-        found = [(rules[it.table], it) for it in frames if it.table in rules]
+        self.asked.update(it.table for it in frames)
+        return [(rules[it.table], it) for it in frames if it.table in rules]
+
+    def rule(self, frame: Frame, single: bool = False, by_row: bool = True) -> Sql | None:
+        """The condition that the record of a frame is seen, with the row of the link that led to it; None for always.
+
+        `single` is a record that is asked for by its key. Where rules lead through links, `by_row` looks from each
+        record; without it SQLite can start from the other end, which takes a time that tells that there is a record.
+        """
+        found = self.rules(frame, single)
         if not found:
             return None
-        self.sees_all = False
-        sight, self.sight = self.sight, FULL_SIGHT  # a rule itself looks at everything
+        before = self.sight, self.by_row
+        self.sight, self.by_row = FULL_SIGHT, by_row  # a rule itself looks at everything
         try:
             return join(" and ", [self.filter(rule, it) for rule, it in found])
         finally:
-            self.sight = sight
+            self.sight, self.by_row = before
 
     def seen(self, frame: Frame, where: Sql, single: bool = False) -> Sql:
         """A condition, and that the record of a frame is seen, and the row of the link that led to it."""
         rule = self.rule(frame, single)
         return sql("{} and {}", where, rule) if rule else where
 
-    def behind(self, rule: Sql | None, where: Filter, frame: Frame, joined: Joined | None = None) -> Sql:
-        """A rule and a filter.
+    def choice(self, frame: Frame, where: Filter, joined: Joined | None = None, of: Select | None = None) -> Sql | None:
+        """A filter, and that the record of a frame is seen; None when both are always true. `of` is the statement.
 
-        Of a record that is not seen no more is computed than what takes the same time for every value, so that nobody
-        can tell by the time a request takes what a hidden record holds. An index is used as without a rule.
+        Nobody can tell by the time that a request takes what a hidden record holds: before its rule stands nothing but
+        what an index answers, and of what collects other values first only one, which SQLite then starts from.
         """
-        if rule is None:
-            return self.filter(where, frame, joined)
-        links = next(iter(joined)) if joined else ()
-        quick = [part for part in _conjuncts(where) if _is_quick(part, links)]
-        others = [part for part in _conjuncts(where) if not _is_quick(part, links)]
-        parts = [rule, *(self.filter(part, frame, joined) for part in quick)]
-        if others:
-            inner = join(" and ", [self.filter(part, frame, joined) for part in others])
-            parts.append(sql("case when {} then {} end", rule, inner))
-        return join(" and ", parts)
+        single = of is not None and of.single
+        if not (self.sight.rules or self.sight.single) or not self.rules(frame, single):
+            return None if where == TRUE else self.filter(where, frame, joined)
+        parts = list(_terms(where))
+        outside = self.indexed(parts, next(iter(joined)) if joined else ())
+        rule = self.rule(frame, single, by_row=bool(outside) or (of is not None and of.parent is not None))
+        assert rule
+        found = [rule, *(self.filter(part, frame, joined) for part in outside)]
+        inside = [self.filter(part, frame, joined) for part in parts if part not in outside]
+        if inside:
+            found.append(sql("case when {} then {} end", rule, join(" and ", inside)))
+        return join(" and ", found)
+
+    def indexed(self, parts: Sequence[Filter], links: tuple[Link, ...]) -> list[Filter]:
+        """Those parts of a filter on the record behind some links that an index answers: all that compare, or one."""
+        comparing, collecting = list[Filter](), list[Filter]()
+        for part in parts:
+            match part:
+                case Compare(Path(found, Field() as column, ()), op) if found == links and op in QUICK:
+                    if part.case != "fold" and column.has_index and not self.reads_null(column):
+                        (collecting if op == "in" else comparing).append(part)
+                case Some(inner) if _from_target(_first_links(inner), inner):
+                    collecting.append(part)
+        return comparing or collecting[:1]
 
     def seen_key(self, column: Field, key: Sql) -> Sql:
         """The value of a key that leads to a record that is seen; null for any other."""
@@ -3650,8 +3758,7 @@ class Compiler:
         """The plain value at the end of a path, its links aside, and its kind."""
         assert path.field
         column = frame.column(path.field)
-        target = path.field.target
-        if target and target in self.sight.rules and path.field is not target.id:
+        if self.reads_null(path.field):
             column = self.seen_key(path.field, column)
         if not path.within:
             return column, path.field.kind
@@ -3671,7 +3778,7 @@ class Compiler:
 
     def group(self, links: set[Link], where: Filter, frame: Frame) -> Sql:
         """One group: from the target's side where no record of nulls and no outer field can matter, else by joins."""
-        if _from_target(links, where):
+        if _from_target(links, where) and not self.by_row:
             return self.member(next(iter(links)), where, frame)
         joined: dict[tuple[Link, ...], Frame] = {}
         tables = sql("(select 1) {}", self.joins(where, frame, joined))
@@ -3692,7 +3799,7 @@ class Compiler:
             far = (inner.column(link.far.referenced), inner.column(link.far))
             tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), *far)
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
-        condition = self.behind(self.rule(inner), where, frame, joined)
+        condition = self.choice(inner, where, joined) or Sql("1")
         found = sql("select {0} from {1} where {2} and {0} is not null", theirs, tables, condition)
         return sql("({0} is not null and {0} in ({1}))", mine, found) if link.key else sql("{} in ({})", mine, found)
 
@@ -3719,7 +3826,7 @@ class Compiler:
         assert link.near and link.far and far.row
         mine = sql("{}={}", far.column(link.near), near.column(link.near.referenced))
         row = self.seen(Frame(far.row, far.row_alias), mine)
-        if link.target in self.sight.rules:
+        if self.hides(link.target):
             row = sql("{} and {} is not null", row, self.seen_key(link.far, far.column(link.far)))
         table = sql("{} on {}={}", _table(far), far.column(link.far.referenced), far.column(link.far))
         return sql("left join {} on {} left join {}", _row_table(far), row, table)
@@ -3784,7 +3891,7 @@ class Compiler:
 
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
-        link, all_seen = sub.link, sub.link.target not in self.sight.rules
+        link, all_seen = sub.link, not self.hides(sub.link.target)
         if link.key and link.key.holds_id and all_seen and _shows_only_ids(sub.shape, link):
             key = frame.column(link.key)
             item = self.shape(sub.shape, Frame(link.target, "", only_id=key))
@@ -3898,8 +4005,7 @@ class Compiler:
             far = (frame.column(link.far.referenced), frame.column(link.far))
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), *far)
         parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
-        rule = self.rule(frame, op.single)
-        parts.append(self.behind(rule, op.where, frame) if op.where != TRUE else rule)
+        parts.append(self.choice(frame, op.where, of=op))
         return frame, tables, join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
@@ -3968,15 +4074,24 @@ def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
 
 
 def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql:
-    """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before."""
+    """The JSON expression of a record, remembered with its table: most requests want a shape that was wanted before.
+
+    One in which nothing was hidden serves all who see every record of the tables that were asked about.
+    """
     remembered = bounded(frame.table.expressions).setdefault((shape, frame.row, frame.alias), {})
-    found: Sql | None = remembered.get(None) or remembered.get(sight)
+    asked, found = remembered.get(None, ((), None))
+    if found is None or (sight.rules and not sight.rules.keys().isdisjoint(asked)):
+        found = remembered.get(sight)
     if found is None:
         compiler = Compiler(sight)
         compiler.count = itertools.count(1)  # the record itself is number 0
         found = compiler.shape(shape, frame)
-        for_everybody = sight.rules and compiler.sees_all
-        bounded(remembered)[None if for_everybody else sight] = found
+        bounded(remembered)
+        if sight.rules.keys().isdisjoint(compiler.asked):
+            remembered[None] = compiler.asked, found
+        else:
+            remembered[sight] = found
+    assert isinstance(found, Sql)
     return found
 
 
@@ -4053,17 +4168,16 @@ def _has_some(where: Filter) -> bool:
             return isinstance(where, Some)
 
 
-def _is_quick(where: Filter, links: tuple[Link, ...] = ()) -> bool:
-    """Whether a filter on the record behind some links takes as long for every value; such ones may use an index."""
-    match where:
-        case Compare(path, op):
-            plain = op in ("eq", "lt", "lte", "gt", "gte", "in", "null") and where.case != "fold"
-            return plain and path.links == links and not path.within
-        case Some(part):
-            own = (not _first_links(inner) and not _is_quick(inner) for inner in _conjuncts(part))
-            return not any(own) and all(_from_target(links, And(tuple(parts))) for links, parts in _groups(part))
-        case _:
-            return False
+def _terms(where: Filter) -> Iterator[Filter]:
+    """The conjuncts of a filter, a `Some` of several cut into one for each group."""
+    for part in _conjuncts(where):
+        if isinstance(part, Some):
+            for own in _conjuncts(part.where):
+                if not _first_links(own):
+                    yield from _terms(own)
+            yield from (Some(_all(group)) for _, group in _groups(part.where))
+        else:
+            yield part
 
 
 def _from_target(links: set[Link], where: Filter) -> bool:
@@ -4215,12 +4329,13 @@ EVERYTHING = Grant(dict.fromkeys(VERBS, TRUE))
 class Rights:
     """What some roles may do: by table and verb the filter of the records concerned, where these are not all.
 
-    `shapes` remembers shapes without what is hidden.
+    `of_strangers` says that they are those of `ANONYMOUS`; `shapes` remembers shapes without what is hidden.
     """
 
     rules: Mapping[tuple[Table, Verb], Filter] = field(default_factory=dict)
     hidden: frozenset[Field | Link] = frozenset()
     locked: frozenset[Field | Link] = frozenset()
+    of_strangers: bool = False
     shapes: dict[Shape, Shape] = field(default_factory=dict)
 
     def rule(self, table: Table, verb: Verb) -> Filter:
@@ -4253,6 +4368,8 @@ class Rights:
 
 
 ALL_RIGHTS = Rights()
+UNSEEN_RULE = Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
+"""What is said instead of a violation that would tell the name of a hidden field or table."""
 
 
 def read_grants(table: Table) -> dict[str, Grant]:
@@ -4276,6 +4393,8 @@ def read_grant(table: Table, given: Json, path: str) -> Grant:
     for member in hidden:
         if member in (table.label, table.key):
             raise SchemaError(f"{path}/hide", f"{member.name!r} names the records; see x-label and x-key")
+        if member in (*(table.sort or ()), *(table.validity or ())):
+            raise SchemaError(f"{path}/hide", f"{member.name!r} shows in every list; see x-sort and x-validity")
     return Grant(rules, hidden, locked)
 
 
@@ -4290,14 +4409,15 @@ def read_rule(table: Table, given: Json, path: str) -> Filter:
 
 
 def read_members(table: Table, given: Json, path: str) -> frozenset[Field | Link]:
-    """Fields and links by name; with a link goes its column. SchemaError."""
+    """Fields and links by name; with a link go its column and its other end. SchemaError."""
     if not isinstance(given, list):
         raise SchemaError(path, "must be a list of fields")
     for name in given:
         if not isinstance(name, str) or name not in table.members:
             raise SchemaError(path, f"{name!r} is no field of {table.name!r}{did_you_mean(str(name), table.members)}")
     found = [table.members[name] for name in given]
-    return frozenset((*found, *(member.key for member in found if isinstance(member, Link) and member.key)))
+    links = {end for member in found if isinstance(member, Link) for end in (member, *member.opposites)}
+    return frozenset((*found, *links, *(link.key for link in links if link.key)))
 
 
 def rights_of(schema: Schema, actor: Actor) -> Rights:
@@ -4315,7 +4435,7 @@ def rights_of(schema: Schema, actor: Actor) -> Rights:
         locked = nothing.union(
             *(common(allowing(of, ("create", "update", "link")), "locked") for of in grants.values())
         )
-        found = bounded(schema.rights)[place] = Rights(rules, hidden, locked)
+        found = bounded(schema.rights)[place] = Rights(rules, hidden, locked, actor is ANONYMOUS)
     return found
 
 
@@ -4443,20 +4563,26 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
 
     ApiError `forbidden` for what its rights allow on no record, `filter_too_large` for an order of too many terms.
     """
-    if not isinstance(op, Upsert | Batch):
+    if not isinstance(op, Upsert | Batch) and (rights.rules or not isinstance(op, Select)):
         check_verb(op, actor, rights)
+    return bound(op, actor, moment, rights)
+
+
+def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation:
+    """An operation without variables, and without what is hidden in its shape."""
     match op:
         case Select(sort=sort) if len(sort) > MAX_SORT_TERMS:
             raise fail("filter_too_large", reason=f"more than {MAX_SORT_TERMS} terms in the order")
         case Select() | Update():
             where, shape = bind_variables(op.where, actor, moment), rights.shown(op.shape)
-            return dataclasses.replace(op, where=where, shape=shape)
+            is_same = where is op.where and shape is op.shape
+            return op if is_same else dataclasses.replace(op, where=where, shape=shape)
         case Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
         case Create() | Relink():
             return dataclasses.replace(op, shape=rights.shown(op.shape))
         case Upsert(where, create, update):
-            made, found = (guard(part, actor, moment, rights) for part in (create, update))
+            made, found = (bound(part, actor, moment, rights) for part in (create, update))  # the Writer checks one
             assert isinstance(made, Create) and isinstance(found, Update | Select)
             return Upsert(bind_variables(where, actor, moment), made, found)
         case Batch(operations):
@@ -4468,12 +4594,20 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
 
 
 def check_verb(op: Select | Create | Update | Delete | Archive | Relink | Move, actor: Actor, rights: Rights) -> None:
-    """ApiError `forbidden`, or `unauthenticated` for strangers, when the rights allow an operation on no record."""
+    """ApiError when an operation may be done to no record, see `check_right`."""
     table = op.parent.link.source if isinstance(op, Relink) else op.table
-    if verb_of(op) not in READING:
-        check_writable(table)
-    if not rights.allows(table, verb_of(op)):
+    check_right(table, verb_of(op), actor, rights)
+
+
+def check_right(table: Table, verb: Verb, actor: Actor, rights: Rights) -> None:
+    """ApiError `forbidden`, or `unauthenticated` for strangers, when the rights allow a verb on no record of a table.
+
+    ApiError `read_only_table` when nobody may write there.
+    """
+    if rights.rule(table, verb) == FALSE:
         raise refusal(actor)
+    if verb not in READING:
+        check_writable(table)
 
 
 def check_writable(table: Table) -> None:
@@ -4549,8 +4683,45 @@ def is_write(op: Operation) -> bool:
 # 9  Database
 #
 # Connections and transactions. A file has one connection for writing and some for reading; a database in memory has
-# one for everything. Whoever writes does not commit: `Database.writing` does.
+# one for everything. Whoever writes does not commit: `Database.writing` does. What a connection may do while requests
+# are served is held by SQLite itself: its limits, an authorizer, and a time for all that one request asks for.
 # ======================================================================================================================
+
+
+SQLITE_LIMITS: Mapping[int, int] = {
+    sqlite3.SQLITE_LIMIT_LENGTH: MAX_VALUE_BYTES,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: MAX_STATEMENT_BYTES,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: MAX_STATEMENT_VALUES,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: MAX_EXPRESSION_DEPTH,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 8 * MAX_SEARCH_LENGTH,  # each letter escaped, and of four bytes
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,  # a foreign key that cascades is one
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+READ_ACTIONS = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_TRANSACTION,
+    }
+)
+WRITE_ACTIONS = READ_ACTIONS | {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+HARMLESS_PRAGMAS = frozenset({"data_version", "page_size"})
+"""Virtual tables, in databases of others, ask for them."""
+
+
+def authorizer(actions: frozenset[int]) -> Callable[..., int]:
+    """What SQLite asks about each part of a statement that it prepares: neither schema, files nor settings change."""
+
+    def allows(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if action not in actions:
+            shown = first == "table_info" or (first in HARMLESS_PRAGMAS and second is None)  # what any read could show
+            return sqlite3.SQLITE_OK if shown and action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
+
+    return allows
 
 
 def lenient_text(data: bytes) -> str:
@@ -4565,7 +4736,7 @@ def _fold(text: SqlValue) -> SqlValue:
 def storage_error(error: sqlite3.Error) -> ApiError:
     """The ApiError for what SQLite says of the database itself."""
     name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN")):  # the last: no more files may be open
         return ApiError("busy", headers=(("Retry-After", "1"),))
     if name.startswith("SQLITE_INTERRUPT"):
         return fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
@@ -4577,8 +4748,13 @@ def storage_error(error: sqlite3.Error) -> ApiError:
     for start, reason in reasons.items():
         if name.startswith(start):
             return fail("storage", reason=reason)
-    if str(error).startswith(("parser stack overflow", "Expression tree is too large", "at most ", "too many ")):
+    text = str(error)
+    if text.startswith(("parser stack overflow", "Expression tree is too large", "at most ", "too many ")):
         return fail("filter_too_large", reason="the request nests too deep")
+    if text.startswith(("query string is too large", "LIKE or GLOB pattern too complex")):
+        return fail("filter_too_large", reason="the request asks for too much at once")
+    if name.startswith("SQLITE_TOOBIG") or text.startswith("string or blob too big"):
+        return fail("refused", text=f"A record, with all that it shows, has more than {MAX_VALUE_BYTES} bytes")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return fail("storage", reason="the file is damaged")
     raise error
@@ -4595,6 +4771,21 @@ def attach(connection: sqlite3.Connection, path: str) -> None:
         connection.execute("attach ? as others", (f"{address}?immutable=1",))
 
 
+def make_private(path: str) -> None:
+    """Make a file that is not there yet, for its owner alone; SQLite gives those that it makes beside it the same mode.
+
+    Where it cannot be made, SQLite says so.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+class Allowance(threading.local):
+    """The seconds of database time that the request of this thread has left."""
+
+    seconds = math.inf
+
+
 class Database:
     """The connections to one database.
 
@@ -4606,9 +4797,12 @@ class Database:
     def __init__(self, path: str, lenient: bool = False, beside: str = "") -> None:
         self.in_memory, self.lenient, self.beside = path == ":memory:", lenient, beside
         self.path = path if self.in_memory else str(FilePath(path).absolute())  # so that "file:x" is no URI
+        if not self.in_memory:
+            make_private(self.path)
         self.write_lock = threading.RLock()
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
+        self.allowance = Allowance()
         self.writer = self.connect(writing=True)
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
@@ -4625,14 +4819,18 @@ class Database:
             if self.lenient:
                 connection.text_factory = lenient_text
             if self.beside:
-                attach(connection, self.beside)
-
-            connection.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, MAX_EXPRESSION_DEPTH)
+                attach(connection, self.beside)  # nothing else can be: see the limits
+            for limit, value in SQLITE_LIMITS.items():
+                connection.setlimit(limit, value)
             connection.execute("pragma foreign_keys=on")
-            connection.execute("pragma trusted_schema=off")
+            if not self.lenient:  # triggers of others fill search indexes, which this would call unsafe
+                connection.execute("pragma trusted_schema=off")
             connection.execute("pragma synchronous=full")
+            connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
             if not writing:
                 connection.execute("pragma query_only=on")
+                # virtual tables of others prepare writes too as they are opened; that they run none is already certain
+                connection.set_authorizer(authorizer(WRITE_ACTIONS if self.lenient else READ_ACTIONS))
         except sqlite3.Error:
             connection.close()
             raise
@@ -4641,10 +4839,30 @@ class Database:
         connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
         return connection
 
+    def another(self) -> sqlite3.Connection:
+        """One more connection for reading. ApiError when there is no room for it."""
+        try:
+            return self.connect()
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
     def use_wal(self) -> None:
         """Let readers go on while somebody writes. It changes the file, so it must be known to be ours."""
         if not self.in_memory:
             self.writer.execute("pragma journal_mode=wal")
+
+    def freeze(self) -> None:
+        """The tables are made: from now on the connection for writing changes records, and nothing else."""
+        self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """One request: all its statements in this thread together have `STATEMENT_TIMEOUT_SECONDS`."""
+        before, self.allowance.seconds = self.allowance.seconds, STATEMENT_TIMEOUT_SECONDS
+        try:
+            yield
+        finally:
+            self.allowance.seconds = before
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -4656,7 +4874,7 @@ class Database:
         try:
             connection = self.idle.pop()
         except IndexError:
-            connection = self.connect()
+            connection = self.another()
         try:
             with self.limited(connection, STATEMENT_TIMEOUT_SECONDS):
                 yield connection
@@ -4691,8 +4909,9 @@ class Database:
 
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-        """Stop the statements of the block when they take longer together."""
-        self.deadlines[id(connection)] = time.monotonic() + seconds
+        """Stop the statements of the block when they take longer together, or longer than their request has left."""
+        started = time.monotonic()
+        self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -4703,6 +4922,7 @@ class Database:
             raise storage_error(error) from error
         finally:
             self.deadlines.pop(id(connection), None)
+            self.allowance.seconds -= time.monotonic() - started
 
     def close(self) -> None:
         """Close all connections; what the write-ahead log holds goes into the file."""
@@ -4721,20 +4941,6 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
             raise fail("not_found")
     total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
     return Outcome(rows, total)
-
-
-def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
-    """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
-    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {link.key.column: link.name for link in table.links.values() if link.key}
-    names |= {column.column: column.name for column in table.fields.values()}
-    found = [names.get(column, column) for column in columns] or ["id"]
-    code = getattr(error, "sqlite_errorname", "")
-    if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"):
-        return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
-    if code == "SQLITE_CONSTRAINT_NOTNULL":
-        return Violation((*path, found[0]), "required")
-    return Violation(path, "constraint", {"table": table.name, "reason": error})
 
 
 # ======================================================================================================================
@@ -4793,7 +4999,9 @@ class Writer:
                 return self.move(op)
             case Upsert(where, create, update):
                 found = self.chosen(Select(create.table, create.shape, where, page=Page(1), parent=create.parent))
-                return self.run(_narrowed(update, create.table, found)) if found else self.create_unseen(create)
+                part = _narrowed(update, create.table, found) if found else create
+                check_verb(part, self.origin.actor, self.origin.rights)
+                return self.create_unseen(part) if isinstance(part, Create) else self.run(part)
             case Batch(operations):
                 return Outcome(parts=tuple(self.run(part) for part in operations))
             case _:
@@ -4823,9 +5031,10 @@ class Writer:
         """A violation as the actor may know it: of a hidden field not even the name."""
         hidden = {member.name for member in self.origin.rights.hidden}
         names = (*map(str, fault.path), *str(fault.params.get("fields", "")).split(", "))
-        if fault.rule == "unknown_field" or not hidden.intersection(names):  # the first is the caller's own word
+        if fault.rule == "unknown_field":  # the caller's own word
             return fault
-        return Violation((), "refused", {"text": "A rule for something that you do not see forbids this"})
+        may_tell = fault.rule == "constraint" and (hidden or self.origin.sight.rules)  # SQLite may name anything
+        return UNSEEN_RULE if may_tell or hidden.intersection(names) else fault
 
     # -- rights --
 
@@ -4844,6 +5053,12 @@ class Writer:
         """What the rights lock, or hide, cannot be set."""
         for member in (self.origin.rights.locked | self.origin.rights.hidden).intersection(values):
             self.faults.append(Violation((*trail, member.name), "read_only"))
+
+    def is_locked(self, link: Link) -> bool:
+        """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
+        ends = {link, *link.opposites}
+        kept = any(end.read_only for end in ends) and not self.trusting
+        return kept or bool(ends & (self.origin.rights.locked | self.origin.rights.hidden))
 
     def settle(self) -> None:
         """Hold the records as they are now against the rights that were used."""
@@ -4899,7 +5114,8 @@ class Writer:
             held = len(self.holders(link, target))
             if held:
                 count = "some" if link.source in self.origin.sight.rules else held
-                self.faults.append(Violation((), "restricted", {"count": count, "table": link.source.name}))
+                told = Violation((), "restricted", {"count": count, "table": link.source.name})
+                self.faults.append(told if self.origin.rights.allows(link.source, *READING) else UNSEEN_RULE)
         self.refuse_faults()
         return Outcome(changed=len(keys))
 
@@ -4942,6 +5158,8 @@ class Writer:
             values[scope] = op.scope_value
         elif scope and target:
             values[scope] = target[scope]
+        self.permit_values(values, ())
+        self.refuse_faults()
         value = values.get(scope, record[scope]) if scope else None
         values[column] = self.place(op, record, target, value)
         moved = {name: new for name, new in values.items() if record[name] != new}
@@ -4952,7 +5170,8 @@ class Writer:
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
-        keys = self.ids(Compiler(self.origin.sight).keys(dataclasses.replace(op, single=True)))
+        sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
+        keys = self.ids(Compiler(sight).keys(dataclasses.replace(op, single=True)))
         if not keys and op.parent:
             self.parent_id(op.parent)
         return keys
@@ -5003,7 +5222,7 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
-        check_writable(table)
+        check_right(table, "create", self.origin.actor, self.origin.rights)  # before anything is told of what is there
         if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
@@ -5245,6 +5464,9 @@ class Writer:
         """Change one link of one record; gives the number of links that are different now."""
         if (link.source, source) not in self.created:
             self.permit("link", link.source, source, later=True)
+        if self.is_locked(link):
+            self.faults.append(Violation(trail, "read_only"))
+            return 0
         if link.key:
             return self.change_own_link(link, source, change, trail)
         current = self.seen(link, source)
@@ -5379,7 +5601,9 @@ class Writer:
         """Link a record that is not linked yet."""
         if link.back and link.back.key:
             child, value = self.record(link.target, it.key), self.key_value(link.back.key, source)
-            if child[link.back.key] not in (None, value) and taken == "refuse":
+            holder = self.held(link.back.key, child)
+            is_taken = holder not in (None, source) and self.sees(link.source, holder or 0)
+            if is_taken and taken == "refuse":
                 self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
             elif child[link.back.key] != value:
                 self.permit("link", link.target, it.key, later=True)
@@ -6075,6 +6299,7 @@ class Store:
             self.is_new = self.open(examples)
             if self.database.beside and not os.access(self.database.beside, os.W_OK):
                 lock(schema.tables.values())
+            self.database.freeze()
         except BaseException:
             self.close()
             if new_file:
@@ -6264,7 +6489,7 @@ class Store:
             try:
                 with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
                     writer = self.writer(connection, origin)
-                    writer.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
+                    writer.deadline = self.database.deadlines[id(connection)]
                     outcome = work(writer)
                     writer.finish()
                     events = writer.events() if self.listeners else []
@@ -6322,7 +6547,8 @@ def allowed_plan(
 
 
 def copy_database(source: str, target: str) -> None:
-    """A copy of a database file, whole even while others write."""
+    """A copy of a database file, whole even while others write, for its owner alone."""
+    make_private(target)
     with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
 
@@ -7066,6 +7292,8 @@ def stored_record(table: Table, row: Mapping[str, Json], numbers: Mapping[str, M
 JSON_TYPE = "application/json; charset=utf-8"
 SESSION_COOKIE = "sid"
 BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+QUERY_LETTERS = "/?&=%:+,;@!$'()*~[]"
+"""What stands in a query as it is, beside letters and digits; the rest is percent-encoded in a header."""
 
 
 class Parameter(NamedTuple):
@@ -7260,6 +7488,15 @@ class Request:
         """The value of a JSON body or of a form, whose values are texts. ApiError `bad_body`."""
         return nest_parameters(self.read_form()) if self.is_form else read_json(self.body)
 
+    def read_json(self) -> Json:
+        """The value of a body that says that it is JSON, or says nothing. ApiError `media_type`, `bad_body`.
+
+        A page of another site can send a text without asking first, and JSON not.
+        """
+        if self.media_type not in ("", "application/json"):
+            raise fail("media_type", value=self.media_type[:100], allowed="application/json")
+        return read_json(self.body)
+
     def read_form(self, limit: int = MAX_PARAMETERS) -> list[Parameter]:
         """The fields of a form, in order. ApiError `bad_body`."""
         try:
@@ -7273,13 +7510,24 @@ class Request:
         return self.header("Host") or ""
 
     @property
+    def client_address(self) -> str:
+        """The address of the client; empty where the server does not say."""
+        return str(self.environ.get("REMOTE_ADDR") or "")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the client is known to speak TLS, to this server or to a proxy that may say so."""
+        return bool(self.environ.get("wsgi.url_scheme") == "https")
+
+    @property
     def origin(self) -> str | None:
         """The origin of the page that asks, None when no page of another origin does."""
         foreign = self.header("Sec-Fetch-Site") in ("cross-site", "same-site")  # another port is of the same site
         origin = self.header("Origin")
         if origin is None:
             return "null" if foreign else None
-        ours = bool(self.host) and origin.endswith(f"://{self.host}")  # behind a proxy the scheme may be another
+        schemes = ("https",) if self.is_secure else ("http", "https")  # a proxy may speak TLS and not tell us
+        ours = bool(self.host) and origin in [f"{scheme}://{self.host.lower()}" for scheme in schemes]
         return None if ours and not foreign else origin
 
     @property
@@ -7376,6 +7624,8 @@ MEDIA_TYPE = re.compile(rf"({HTTP_WORD}/{HTTP_WORD})[ \t]*(?:;|\Z)")
 BOUNDARY = re.compile(r"[ -~]{0,69}[!-~]")  # wider than RFC 2046: WebTest's ends with a `$`
 PART_HEADER = re.compile(rf"({HTTP_WORD}):[ \t]*([^\r\n]*)")
 HEADER_WORD = re.compile(rf';[ \t]*({HTTP_WORD})=(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))[ \t]*')
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, ends of lines, and what turns the direction of a text, so that `exe.txt` is read as `txt.exe`."""
 RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -7443,14 +7693,14 @@ def parse_header(text: str) -> tuple[str, dict[str, str]]:
 
 
 def file_name(text: str) -> str:
-    """The name for a file that a client calls so: the last part of a path, without control characters.
+    """The name for a file that a client calls so: the last part of a path, without what cannot be seen in it.
 
     >>> file_name("../../etc/passwd"), file_name("C:\\\\photos\\\\a.jpg"), file_name("..")
     ('passwd', 'a.jpg', '..')
     """
     check_text(text)
     last = re.split(r"[/\\]", text)[-1]
-    name = "".join(letter for letter in last if unicodedata.category(letter) not in ("Cc", "Zl", "Zp")).strip()
+    name = UNSEEN.sub("", last).strip()
     if len(name) > MAX_FILE_NAME_LENGTH:
         reason = f"the name of a file has at most {MAX_FILE_NAME_LENGTH} characters"
         raise fail("bad_parameter", name="filename", value=name[:100], reason=reason)
@@ -7684,8 +7934,8 @@ def disposition(name: str) -> str:
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
-# a keyed hash, so that Basic does not cost a scrypt at each request. Disabling a user or changing a password holds
-# from the next request on.
+# a keyed hash, so that Basic does not cost a scrypt at each request. Who guesses is slowed down by `Failures`, and is
+# never told whether a user exists. Disabling a user or changing a password holds from the next request on.
 # ======================================================================================================================
 
 TOKEN_PREFIX = "mrt_"  # noqa: S105 - what a scanner for leaked secrets looks for
@@ -7706,23 +7956,116 @@ class Account(NamedTuple):
     disabled: int | None
     token: int | None = None
     session: str | None = None
+    scopes: str | None = None
 
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
-        roles, groups = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups))
-        stamp = (self.password or "")[-16:]  # a part of the hash, which never leaves the process
+        roles, groups, scopes = (tuple(json.loads(text or "[]")) for text in (self.roles, self.groups, self.scopes))
+        stamp = PasswordHash.read(self.password).salt if self.password else ""  # drawn with each new password
         names = (self.name, self.display_name or self.name)
-        return Actor(self.id, *names, roles, groups, self.token, self.session, stamp=stamp)
+        return Actor(self.id, *names, roles, groups, self.token, self.session, scopes, stamp)
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
 
 
-class Accounts:
-    """The users of one Store."""
+UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
+"""The user whose password was found right, as long as nothing has changed since."""
 
-    def __init__(self, store: Store) -> None:
+
+class Failures:
+    """The wrong passwords of the last minutes, by user and by client address.
+
+    Each of the two has a level: a wrong password raises it by one, and it sinks by `most` in `FAILURES_SECONDS`. At
+    `most` a wrong password costs more than the refusal: who sends one is told to wait, longer each time. The passwords
+    themselves are still checked, else a stranger could lock out who has the right one. But they are checked one after
+    the other, and few may wait for that, so that guesses leave the rest of the machine to others.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], most: float) -> None:
+        self.clock, self.most = clock, most
+        self.levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # the level, and when it was that
+        self.checked: set[tuple[bytes, ...]] = set()
+        self.lock, self.slow_lane = threading.Lock(), threading.Lock()
+
+    @contextlib.contextmanager
+    def turn(self, keys: tuple[bytes, ...]) -> Iterator[None]:
+        """The time in which a password is checked. ApiError `too_many_failures` where it cannot be, for the moment."""
+        with self.lock:
+            is_slow = self.wait(keys) > 0
+            if is_slow and (keys in self.checked or len(self.checked) >= MAX_CHECKS_AT_ONCE):
+                raise self.refusal(1)
+            if is_slow:
+                self.checked.add(keys)
+        try:
+            with self.slow_lane if is_slow else contextlib.nullcontext():
+                yield
+        finally:
+            if is_slow:
+                with self.lock:
+                    self.checked.discard(keys)
+
+    def note(self, keys: tuple[bytes, ...]) -> None:
+        """Count a wrong password. ApiError `too_many_failures` when there were too many before it."""
+        now, highest = self.clock().timestamp(), self.most - 1 + MAX_RETRY_SECONDS * self.rate
+        with self.lock:
+            is_slow = self.wait(keys) > 0
+            for key in keys:
+                self.levels[key] = min(self.level(key) + 1, highest), now
+                self.levels.move_to_end(key)
+            while len(self.levels) > FAILURES_SIZE:
+                self.levels.popitem(last=False)
+            if is_slow:
+                raise self.refusal(self.wait(keys))
+
+    @property
+    def rate(self) -> float:
+        """How much a level sinks in a second."""
+        return MAX_FAILURES / FAILURES_SECONDS
+
+    def level(self, key: bytes) -> float:
+        """The level of a user or an address now."""
+        level, since = self.levels.get(key, (0.0, 0.0))
+        return max(0.0, level - max(0.0, self.clock().timestamp() - since) * self.rate)
+
+    def wait(self, keys: tuple[bytes, ...]) -> int:
+        """The seconds until another wrong password is free, 0 when it is."""
+        over = max(map(self.level, keys)) - (self.most - 1)
+        return math.ceil(over / self.rate) if over > 0 else 0
+
+    def refusal(self, seconds: int) -> ApiError:
+        """The error for who has to wait."""
+        violation = Violation((), "too_many_failures", {"seconds": seconds})
+        return ApiError("too_many_failures", violation, headers=(("Retry-After", str(seconds)),))
+
+
+def failure_keys(name: str, address: str) -> tuple[bytes, ...]:
+    """What `Failures` counts by: the user, real or not, and the address where it is known; of a fixed size."""
+    texts = [f"user {name}", *([f"address {client_network(address)}"] if address else [])]
+    return tuple(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts)
+
+
+def client_network(address: str) -> str:
+    """Who an address stands for: of IPv6 the network, because a client has many addresses in its own.
+
+    >>> client_network("192.0.2.7"), client_network("::ffff:192.0.2.7"), client_network("2001:db8::7")
+    ('192.0.2.7', '192.0.2.7', '2001:db8::/64')
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
+
+
+class Accounts:
+    """The users of one Store. `most_failures` wrong passwords are free, see `Failures`."""
+
+    def __init__(self, store: Store, most_failures: float = MAX_FAILURES) -> None:
         self.store = store
+        self.failures = Failures(store.clock, most_failures)
         self.key = secrets.token_bytes(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
         self.used: dict[int | str, str] = {}
@@ -7733,7 +8076,7 @@ class Accounts:
     # -- who asks --
 
     def authenticate(self, request: Request) -> Actor:
-        """The user that the request's credentials prove. ApiError `unauthenticated`.
+        """The user that the request's credentials prove. ApiError `unauthenticated`, `too_many_failures`.
 
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
         """
@@ -7743,34 +8086,37 @@ class Accounts:
         else:
             scheme, _, credentials = header.partition(" ")
             check = SCHEMES.get(scheme.lower())
-            account = check(self, credentials.strip()) if check else None
+            account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
         return account.actor()
 
-    def basic(self, credentials: str) -> Account | None:
+    def basic(self, credentials: str, address: str) -> Account | None:
         """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
         try:
             name, colon, password = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
         except ValueError:
             return None
-        return self.verify(name, password) if colon else None
+        return self.verify(name, password, address) if colon else None
 
-    def bearer(self, credentials: str) -> Account | None:
-        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it."""
+    def bearer(self, credentials: str, _: str = "") -> Account | None:
+        """The account of a token that is known and has not expired; with its id before a bar, as Laravel writes it.
+
+        Wrong ones are not counted: nobody guesses 256 random bits, and a client whose token has expired must learn it.
+        """
         number, bar, text = credentials.partition(",")[0].strip().rpartition("|")
         digest = hash_token(text)
         query = (
-            ACCOUNT.replace(" from", ", t.id, t.expires, t.last_used from")
+            ACCOUNT.replace(" from", ", t.id, null, t.scopes, t.expires, t.last_used from")
             + "join _tokens t on t.user_id=u.id where t.hash=?"
         )
         row = self.fetch(query, (digest,))
-        if row is None or (row[8] is not None and row[8] <= self.store.moment()) or (bar and number != str(row[7])):
+        if row is None or (row[10] is not None and row[10] <= self.store.moment()) or (bar and number != str(row[7])):
             return None
-        self.note_use("_tokens", "id", row[7], row[9])
-        return Account(*row[:8])
+        self.note_use("_tokens", "id", row[7], row[11])
+        return Account(*row[:10])
 
-    def api_key(self, credentials: str) -> Account | None:
+    def api_key(self, credentials: str, _: str = "") -> Account | None:
         """The account of `user:key`, the key being any token of that user (tastypie, ApiKeyAuthentication)."""
         name, colon, key = credentials.partition(":")
         account = self.bearer(key) if colon else None
@@ -7805,22 +8151,60 @@ class Accounts:
             query += " and exists (select 1 from _sessions s where s.hash=? and s.expires>?)"
             values += [actor.session, self.store.moment()]
         row = self.fetch(query, tuple(values))
-        current = Account._make((*row, actor.token, actor.session)).actor() if row else None
+        proved = actor.token, actor.session, dump_json(actor.scopes)
+        current = Account._make((*row, *proved)).actor() if row else None
         by_password = actor.token is None and actor.session is None
         return None if current and by_password and current.stamp != actor.stamp else current
 
-    def verify(self, name: str, password: str) -> Account | None:
-        """The account, when the password is right. Unknown users cost as much time as wrong passwords."""
+    def verify(self, name: str, password: str, address: str = "") -> Account | None:
+        """The account, when the password is right. ApiError `too_many_failures`.
+
+        Who is unknown, disabled or without a password costs as much time as a wrong password, and gets the same answer.
+        """
         account = self.account(name)
+        if account and (account.disabled or not account.password):
+            account = None
         stored = account.password if account and account.password else self.decoy
-        proof = hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
-        if not self.remembered(proof):
-            with self.hashing:
-                right = verify_password(password, stored)
-            if not right or account is None or stored is self.decoy:
+        if not self.remembered(self.proof(name, stored, password)):
+            keys = failure_keys(name, address)
+            with self.failures.turn(keys):
+                right = self.is_right(password, stored)
+            if account is None or not right:
+                self.failures.note(keys)
                 return None
-            self.remember(proof)
+            account = self.renewed(account, stored, password)
+            self.remember(self.proof(name, account.password or "", password))
         return account
+
+    def has_password(self, name: str, password: str) -> bool:
+        """Whether a user has this password, disabled or not. Who sets passwords asks so; nothing is counted."""
+        account = self.account(name)
+        return bool(account and account.password and self.is_right(password, account.password))
+
+    def is_right(self, password: str, stored: str) -> bool:
+        """Whether a password gave a hash. What is too long to be a password is not hashed."""
+        if len(password_bytes(password)) > MAX_PASSWORD_BYTES:
+            return False
+        with self.hashing:
+            return verify_password(password, stored)
+
+    def renewed(self, account: Account, stored: str, password: str) -> Account:
+        """The account, its password hashed again where the cost was another one. The salt stays: nothing else changed.
+
+        While somebody else writes, the old hash does for another time.
+        """
+        cost, salt, _ = PasswordHash.read(stored)
+        if cost == self.store.password_cost:
+            return account
+        with self.hashing:
+            fresh = hash_password(password, self.store.password_cost, salt)
+        statement = "update _users set password=? where id=? and password=?"
+        self.store.database.write_if_free(statement, (fresh, account.id, stored))
+        return self.account(account.name) or account
+
+    def proof(self, name: str, stored: str, password: str) -> bytes:
+        """What is remembered of right credentials: it tells nothing of them, and is another one after each change."""
+        return hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
 
     def remembered(self, proof: bytes) -> bool:
         """Whether these credentials were found right some minutes ago."""
@@ -7861,21 +8245,26 @@ class Accounts:
 
     # -- signing in --
 
-    def sign_in(self, name: str, password: str) -> Account:
-        """The account that name and password prove. ApiError `sign_in`."""
-        account = self.verify(name, password)
-        if account is None or account.disabled:
+    def sign_in(self, name: str, password: str, address: str = "") -> Account:
+        """The account that name and password prove. ApiError `sign_in`, `too_many_failures`."""
+        account = self.verify(name, password, address)
+        if account is None:
             raise fail("sign_in")
         return account
 
     def open_session(self, account: Account) -> tuple[str, datetime]:
-        """Begin a session: its text, which is not kept, and when it ends. Sessions that have ended are forgotten."""
+        """Begin a session: its text, which is not kept, and when it ends. Sessions that have ended are forgotten.
+
+        ApiError `sign_in` when the password has changed since it was checked, or the user was disabled.
+        """
         text, now = secrets.token_urlsafe(32), self.store.clock()
         moment, expires = moment_text(now), now + timedelta(hours=SESSION_HOURS)
         with self.store.database.writing() as connection:
             connection.execute("delete from _sessions where expires<=?", (moment,))
-            values = (hash_token(text), account.id, moment, moment_text(expires), moment)
-            connection.execute("insert into _sessions values (?, ?, ?, ?, ?)", values)
+            query = f"insert into _sessions select ?, id, ?, ?, ? from _users where {UNCHANGED}"
+            values = (hash_token(text), moment, moment_text(expires), moment, account.id, account.password)
+            if not connection.execute(query, values).rowcount:
+                raise fail("sign_in")
         return text, expires
 
     def end_session(self, digest: str) -> None:
@@ -7888,6 +8277,11 @@ class Accounts:
         text = request.cookie(SESSION_COOKIE)
         if text:
             self.end_session(hash_token(text))
+
+    def refuse_scoped(self, actor: Actor) -> None:
+        """ApiError `forbidden` for a token with scopes: tokens and accounts are no business of those."""
+        if actor.scopes:
+            raise fail("forbidden")
 
     def form_token(self, actor: Actor) -> str:
         """What a page puts into its forms, so that no other site can make one: bound to the session, else the user."""
@@ -7906,36 +8300,43 @@ class Accounts:
         query = "select 1 from _users where password is not null and (? or not coalesce(disabled, 0))"
         return self.fetch(query, (disabled,)) is not None
 
-    def users(self) -> list[tuple[str, bool, str]]:
-        """All users: the name, whether it is disabled, the names of its groups with commas."""
+    def users(self) -> list[tuple[str, bool, list[str], list[str]]]:
+        """All users: the name, whether it is disabled, its roles, the names of its groups."""
         groups = "select name from json_each(u.groups) e join _groups g on g.id=e.value order by e.key"
         query = (
-            f"select name, coalesce(disabled, 0), (select coalesce(group_concat(name, ','), '') from ({groups}))"
-            " from _users u order by id"
+            "select name, coalesce(disabled, 0), coalesce(roles, '[]'),"
+            f" (select json_group_array(name) from ({groups})) from _users u order by id"
         )
         with self.store.database.reading() as connection:
-            return [(name, bool(disabled), names) for name, disabled, names in connection.execute(query)]
+            rows = connection.execute(query).fetchall()
+        return [(name, bool(disabled), json.loads(roles), json.loads(names)) for name, disabled, roles, names in rows]
 
     def put_user(self, name: str, any_password: bool = False, **values: Json) -> int:
         """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
 
-        ValueError for a password that `check_password` refuses, unless `any_password` is set.
+        A new password and `disabled` end the sessions of the user, and the tokens of signing in. ValueError for a
+        password that `check_password` refuses; `any_password` takes short ones.
         """
         table = self.store.schema.all_tables["_users"]
         if ":" in name:
             raise ValueError("a user name has no colon: Basic ends the name there")
         if "password" in values:
-            password = values["password"] if any_password else check_password(values["password"])
+            password = check_password(values["password"], 0 if any_password else MINIMUM_PASSWORD_BYTES)
             values["password"] = hash_password(password, self.store.password_cost)
         fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
         outcome = self.store.run(Upsert(where, create, Update(table, where, fields, {}, Const(None))))
         number = outcome.rows[0].key
-        if "password" in values and not outcome.made:
+        if ("password" in values or values.get("disabled")) and not outcome.made:
             self.end_sessions(number)
             self.end_tokens("user", "eq", number)
         return number
+
+    def remove_user(self, name: str) -> bool:
+        """Delete a user with its tokens and sessions; False when there is none. Its records and its history stay."""
+        table = self.store.schema.all_tables["_users"]
+        return bool(self.store.run(Delete(table, Compare(Path((), table.fields["name"]), "eq", name))).changed)
 
     def put_group(self, name: str) -> int:
         """The id of the group of that name, which is made when there is none."""
@@ -7947,15 +8348,23 @@ class Accounts:
     def sign_in_token(self, account: Account, name: str, hours: int) -> tuple[str, datetime, datetime]:
         """A token for somebody who has signed in: its text, when it was made, and when it ends.
 
-        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired.
+        It is a session in all but its form: it ends with a new password, and is forgotten once it has expired. ApiError
+        `sign_in` when the password has changed since it was checked, or the user was disabled.
         """
         now = self.store.clock()
         expires = now + timedelta(hours=hours)
         self.end_tokens("expires", "lte", moment_text(now))
-        return self.add_token(account.name, name, moment_text(expires)), now, expires
+        text = self.add_token(account.name, name, moment_text(expires))
+        if self.fetch(f"select 1 from _users where {UNCHANGED}", (account.id, account.password)) is None:
+            self.end_tokens("user", "eq", account.id)
+            raise fail("sign_in")
+        return text, now, expires
 
-    def add_token(self, user: str, name: str, expires: str | None = None) -> str:
-        """Make a token for a user and give its text, which is not kept. `expires` is a stored moment."""
+    def add_token(self, user: str, name: str, expires: str | None = None, scopes: Sequence[str] = ()) -> str:
+        """Make a token for a user and give its text, which is not kept. `expires` is a stored moment.
+
+        ApiError `not_found` without that user; ValueError for a scope that there is not.
+        """
         account = self.account(user)
         if account is None:
             raise fail("not_found")
@@ -7963,6 +8372,8 @@ class Accounts:
         text += f"{binascii.crc32(text.encode()):08x}"
         table = self.store.schema.all_tables["_tokens"]
         given = {"name": name, "hash": hash_token(text), "start": text[:8], "expires": expires}
+        if scopes:
+            given["scopes"] = dump_json(list(map(check_scope, scopes)))
         values: Stored = {table.fields[word]: value for word, value in given.items()}
         link = table.links["user"]
         change = Change("replace", (Item(Key(link.target.id, account.id)),))
@@ -7976,14 +8387,20 @@ class Accounts:
         of_signing_in = Compare(Path((), table.fields["name"]), "in", SIGN_IN_TOKENS)
         self.store.run(Delete(table, And((of_signing_in, Compare(Path((), compared), op, value)))))
 
-    def tokens(self) -> list[tuple[int, str, str, str, str | None, str | None]]:
-        """All tokens: id, user, name, first characters, expiry and last use."""
+    def prune_tokens(self) -> int:
+        """Delete all tokens that have expired; gives their number."""
+        table = self.store.schema.all_tables["_tokens"]
+        expired = Compare(Path((), table.fields["expires"]), "lte", self.store.moment())
+        return self.store.run(Delete(table, expired)).changed
+
+    def tokens(self) -> list[TokenLine]:
+        """All tokens, by their ids."""
         query = (
-            "select t.id, u.name, t.name, t.start, t.expires, t.last_used"
+            "select t.id, u.name, t.name, t.start, t.expires, t.last_used, coalesce(t.scopes, '[]')"
             " from _tokens t join _users u on u.id=t.user_id order by t.id"
         )
         with self.store.database.reading() as connection:
-            return [tuple(row) for row in connection.execute(query)]
+            return [TokenLine._make((*row[:6], tuple(json.loads(row[6])))) for row in connection.execute(query)]
 
     def revoke_token(self, number: int) -> bool:
         """Delete a token; False when there is none with that id."""
@@ -7991,9 +8408,28 @@ class Accounts:
         return bool(self.store.run(Delete(table, Compare(Path((), table.id), "eq", number))).changed)
 
 
-def check_password(password: str) -> str:
+class TokenLine(NamedTuple):
+    """What an administrator sees of a token: `start` its first characters, `expires` and `last_used` stored moments."""
+
+    id: int
+    user: str
+    name: str
+    start: str
+    expires: str | None
+    last_used: str | None
+    scopes: tuple[str, ...] = ()
+
+
+def check_scope(scope: str) -> str:
+    """The scope, when it is `read` or `table:` with a name. ValueError otherwise."""
+    if scope != "read" and not (scope.startswith("table:") and scope != "table:"):
+        raise ValueError(f"{scope!r} is no scope; write read, or table: and a name")
+    return scope
+
+
+def check_password(password: str, least: int = MINIMUM_PASSWORD_BYTES) -> str:
     """The password, when it has 8 to 1024 bytes. ValueError otherwise."""
-    if not 8 <= len(password.encode()) <= 1024:
+    if not least <= len(password_bytes(password)) <= MAX_PASSWORD_BYTES:
         raise ValueError("a password has at least 8 characters and at most 1024")
     return password
 
@@ -8003,7 +8439,7 @@ def session_cookie(request: Request, text: str, expires: datetime) -> tuple[str,
 
     Without TLS browsers do not say whose page asks, and a GET of NocoBase may write.
     """
-    secure = "; Secure" if request.environ.get("wsgi.url_scheme") == "https" else ""
+    secure = "; Secure" if request.is_secure else ""
     end = format_datetime(expires.astimezone(UTC), usegmt=True)
     return "Set-Cookie", f"{SESSION_COOKIE}={text}; Path=/; Expires={end}; HttpOnly; SameSite=Strict{secure}"
 
@@ -8013,11 +8449,12 @@ def hash_token(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-SCHEMES: Mapping[str, Callable[[Accounts, str], Account | None]] = {
+SCHEMES: Mapping[str, Callable[[Accounts, str, str], Account | None]] = {
     "basic": Accounts.basic,
     "bearer": Accounts.bearer,
     "apikey": Accounts.api_key,
 }
+"""The schemes by their names in lower case; a function gets the credentials and the client's address."""
 
 
 # ======================================================================================================================
@@ -8648,7 +9085,13 @@ class Dialect:
     def find_table(self, name: str) -> Table:
         """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
         tables = self.schema.tables.values()
-        return self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS)))
+        return self.usable(self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS))))
+
+    def usable(self, table: Table) -> Table:
+        """A table. ApiError when the actor may do nothing in it: then it is told no names of fields either."""
+        if not self.rights.allows(table, *VERBS):
+            raise refusal(ANONYMOUS if self.rights.of_strangers else NOBODY)
+        return table
 
     @property
     def listed_tables(self) -> list[Table]:
@@ -8912,14 +9355,14 @@ class Limbas(Dialect):
 
     # -- reading --
 
-    def show_list(self, request: Request, query: _LimbasQuery) -> Reply:
-        """The records that the parameters choose."""
+    def show_list(self, request: Request, query: _LimbasQuery, *before: Operation) -> Reply:
+        """The records that the parameters choose, after what is done `before` in the same transaction."""
         names, parent = query.names, query.parent
         shape = self.record_shape(names.table, query.members)
         op = Select(
             names.table, shape, query.where, query.scope, query.sort, query.page, query.page.limit is not None, parent
         )
-        outcome = self.run(request, op)
+        outcome = self.run(request, Batch((*before, op))).parts[-1] if before else self.run(request, op)
         path = f"/{_segment(names.table)}"
         if parent:
             path = f"/{_segment(parent.link.source)}/{parent.key.value!s}/{_segment(parent.link)}"
@@ -9105,15 +9548,15 @@ class Limbas(Dialect):
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
         link = parent.link
         change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
+        relink = Relink(parent, change, Const(None), request.expected_version)
         try:
-            outcome = self.run(request, Relink(parent, change, Const(None), request.expected_version))
+            if request.method != "DELETE":
+                query = _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
+                return self.show_list(request, query, relink)
+            outcome = self.run(request, relink)
         except ApiError as error:
             faults = (_named(fault, link) for fault in error.violations)
             raise ApiError(error.code, *faults, headers=error.headers) from None
-        if request.method != "DELETE":
-            return self.show_list(
-                request, _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
-            )
         if not link.many and not outcome.changed:
             raise LimbasError("Relation does not exit.")  # sic
         return Reply(204)
@@ -9654,7 +10097,10 @@ class NocoBase(Dialect):
 
     def of_collection(self, request: Request, name: str, action: str = "", index: str | None = None) -> Reply:
         """`/api/<collection>:<action>/<index>`, or without an action by the method."""
-        self.check_role(request)
+        return self.in_role(request).on_collection(request, name, action, index)
+
+    def on_collection(self, request: Request, name: str, action: str, index: str | None) -> Reply:
+        """An action on a collection."""
         table = self.find_table(name)
         action = action or COLLECTION_ACTIONS.get((_method(request), index is not None), "")
         if action in ("add", "toggle"):
@@ -9663,7 +10109,10 @@ class NocoBase(Dialect):
 
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
         """`/api/<collection>/<index>/<association>:<action>/<index>`."""
-        self.check_role(request)
+        return self.in_role(request).on_association(request, action, index, address)
+
+    def on_association(self, request: Request, action: str, index: str | None, address: Mapping[str, str]) -> Reply:
+        """An action on an association of one record."""
         table = self.find_table(address["name"])
         link = self.names(table).find(address["association"])
         if not isinstance(link, Link):
@@ -9693,11 +10142,18 @@ class NocoBase(Dialect):
             raise fail("not_found")
         return actions[action](call)
 
-    def check_role(self, request: Request) -> None:
-        """ApiError for a role in `X-Role` that the user does not have; every user is a member."""
-        role = request.header("X-Role")
-        if role and request.actor.id is not None and role not in (*request.actor.roles, "member"):
+    def in_role(self, request: Request) -> NocoBase:
+        """This dialect for the one role that `X-Role` names; every user is a `member`, which is no role of its own.
+
+        ApiError for a role that the user does not have.
+        """
+        role, actor = request.header("X-Role"), request.actor
+        if not role or actor.id is None:
+            return self
+        if role not in (*actor.roles, "member"):
             raise fail("unauthenticated", reason="role")
+        request.actor = dataclasses.replace(actor, roles=(role,) if role in actor.roles else ())
+        return self.seen_by(request.actor)
 
     def read_query(self, request: Request) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
@@ -9730,7 +10186,9 @@ class NocoBase(Dialect):
         """The first record that is meant, or null."""
         where, scope = self.chosen(call)
         shape, sort = self.shape(call), self.sort(call)
-        op = Select(call.table, shape, where or TRUE, scope, sort, Page(1), parent=call.parent, single=True)
+        where = where or TRUE
+        single = by_key(call.table, where)
+        op = Select(call.table, shape, where, scope, sort, Page(1), parent=call.parent, single=single)
         rows = self.select(call, op).rows
         if not rows:
             return json_reply('{"data":null}')
@@ -9790,20 +10248,21 @@ class NocoBase(Dialect):
         """What `fields`, `appends` and `except` ask for."""
         fields = call.words("fields")
         wanted = Wanted(None if fields is None else [])
-        for word in fields or []:
-            self.want(wanted, call.names, word.split("."))
-        for word in call.words("appends") or []:
-            self.want(wanted, call.names, word.split("."))
-        for word in call.words("except") or []:
-            self.unwant(wanted, call.names, word.split("."))
+        for word in (*(fields or ()), *(call.words("appends") or ())):
+            self.want(wanted, call.names, self.steps(word))
+        for word in call.words("except") or ():
+            self.unwant(wanted, call.names, self.steps(word))
         return self.record(wanted, call.names)
+
+    def steps(self, word: str) -> list[str]:
+        """The words of a column that associations lead to. ApiError for too many of them."""
+        words = word.split(".")
+        if len(words) > MAX_SHAPE_LINKS + 1:
+            raise fail("bad_parameter", name=word[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links")
+        return words
 
     def want(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
         """Add a column, an association, or a column of an association."""
-        if len(words) > MAX_SHAPE_LINKS + 1:
-            raise fail(
-                "bad_parameter", name=".".join(words)[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links"
-            )
         member = names.find(words[0])
         if isinstance(member, Field) and member.is_system and member.target is not None and member.name != "id":
             names.refuse(words[0])  # who made a record is for filters and rights only
@@ -9824,12 +10283,14 @@ class NocoBase(Dialect):
         member = names.find(words[0])
         if member is None:
             names.refuse(words[0])
-        elif isinstance(member, Field):
-            wanted.hidden.add(member)
-        elif len(words) == 1:
+        elif isinstance(member, Link) and len(words) > 1:
+            self.unwant(wanted.links.get(member, Wanted()), names.at(member), words[1:])
+        elif isinstance(member, Link):
             wanted.links.pop(member, None)
-        elif member in wanted.links:
-            self.unwant(wanted.links[member], names.at(member), words[1:])
+        elif len(words) > 1:
+            names.refuse(".".join(words))
+        else:
+            wanted.hidden.add(member)
 
     def record(self, wanted: Wanted, names: Names) -> Obj:
         """The shape of a record; with the link's own row where a many-to-many link led to it."""
@@ -9934,7 +10395,9 @@ class NocoBase(Dialect):
 
     def body(self, request: Request) -> Json:
         """The values of a body; without one there are none."""
-        return request.read_body() if request.body.strip() else {}
+        if not request.body.strip():
+            return {}
+        return request.read_body() if request.is_form else request.read_json()
 
     def update(self, call: Call) -> Reply:
         """The changed records in a list; of an association to one record that record."""
@@ -10105,7 +10568,7 @@ class NocoBase(Dialect):
         self.services.may_write(request)
         name, password, _ = self.credentials(request)
         accounts = self.services.accounts
-        account = accounts.sign_in(accounts.name_of(name), password)
+        account = accounts.sign_in(accounts.name_of(name), password, request.client_address)
         token, _, _ = accounts.sign_in_token(account, "auth:signIn", 24 * TOKEN_DAYS)
         return json_reply(dump_json({"data": {"user": _user(account), "token": token}}))
 
@@ -10131,6 +10594,7 @@ class NocoBase(Dialect):
         self.services.authenticate(request)
         self.services.may_write(request)
         accounts, actor = self.services.accounts, request.actor
+        accounts.refuse_scoped(actor)
         if actor.token is not None:
             accounts.revoke_token(actor.token)
         if actor.session is not None:
@@ -10422,8 +10886,8 @@ class CoreData(Dialect):
 
     def error(self, error: ApiError) -> Reply:
         status = 404 if error.code == "unknown_table" else error.status
-        if status in (401, 404):
-            return html_reply(status)
+        if status in (401, 404, 429):
+            return html_reply(status, headers=error.headers)
         if status == 405:
             return html_reply(status, dict(error.headers)["Allow"], error.headers)
         key = "error_message" if status == 415 or status >= 500 else "error"
@@ -10464,7 +10928,7 @@ class CoreData(Dialect):
 
     def with_slash(self, request: Request) -> Reply:
         """The way from an address without a slash at its end to the one with it."""
-        query = f"?{request.query}" if request.query else ""
+        query = f"?{quote(request.query, safe=QUERY_LETTERS, encoding='latin-1')}" if request.query else ""
         return html_reply(301, headers=(("Location", quote(request.path) + "/" + query),))
 
     def nowhere(self, request: Request, rest: str) -> Reply:
@@ -10483,7 +10947,7 @@ class CoreData(Dialect):
             self.services.authenticate(request)
             tables = self.seen_by(request.actor).listed_tables
         except ApiError as error:
-            if error.violations[0].params["reason"] != "empty":
+            if error.violations[0].params.get("reason") != "empty":
                 raise
             tables = []
         addresses = {table.name: self.address(table) for table in tables}
@@ -10686,9 +11150,7 @@ class CoreData(Dialect):
 
     def body(self, request: Request) -> Mapping[str, Json]:
         """The object in a body."""
-        if request.media_type not in ("", COREDATA_MEDIA_TYPE):
-            raise fail("media_type", value=request.media_type, allowed=COREDATA_MEDIA_TYPE)
-        body = request.read_body()
+        body = request.read_json()
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="write an object")
         return body
@@ -10772,6 +11234,7 @@ class CoreData(Dialect):
 
     def change_list(self, request: Request, table: Table) -> Reply:
         """Change, make and delete records in one transaction; the answer has what was written, in order."""
+        self.services.may_write(request)
         self.check_parameters(request)
         body = self.body(request)
         if "objects" not in body:
@@ -10790,8 +11253,8 @@ class CoreData(Dialect):
             for key, values in found
         ]
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
-        delete = Delete(table, Compare(Path((), table.id), "in", gone))
-        parts = self.run(request, Batch((*writes, delete))).parts
+        deletes = (Delete(table, Compare(Path((), table.id), "in", gone)),) if gone else ()
+        parts = self.run(request, Batch((*writes, *deletes))).parts
         rows = ",".join(row.text for part in parts for row in part.rows)
         return coredata_reply(f'{{"objects":[{rows}]}}', 202, self.headers(request))
 
@@ -10823,11 +11286,15 @@ class CoreData(Dialect):
         return fail("bad_value", place, value=dump_json(uri)[:200], expected=f"a resource URI of {table.name}")
 
     def given_ids(self, request: Request, table: Table, numbers: tuple[int, ...]) -> set[SqlValue]:
-        """Those of some ids that a record has or had: only under these a record can be made again."""
+        """Those of some ids that a record has, as far as it is seen, or had: only under these one can be made again."""
         history = self.schema.all_tables["_history"]
-        tag, record = (Path((), history.fields[name]) for name in ("tag", "record"))
-        where = And((Compare(tag, "eq", table.tag), Compare(record, "in", numbers)))
-        return {row.mark for row in self.run(request, Select(history, Const(None), where, mark=record)).rows}
+        tag, record, action = (Path((), history.fields[name]) for name in ("tag", "record", "action"))
+        gone = (Compare(tag, "eq", table.tag), Compare(record, "in", numbers), Compare(action, "eq", "deleted"))
+        found = {row.mark for row in self.run(request, Select(history, Const(None), And(gone), mark=record)).rows}
+        if self.rights.allows(table, "get"):
+            there = Compare(Path((), table.id), "in", numbers)
+            found |= {row.key for row in self.run(request, Select(table, Const(None), there, single=True)).rows}
+        return found
 
 
 class Target(NamedTuple):
@@ -10986,7 +11453,9 @@ class _CoreDataQuery:
         if lookup in EVERY_LOOKUP:
             raise fail("refused", text=f"'{lookup}' is not an allowed filter on the '{it.word}' field.")
         if it.family == "link":
-            raise fail("refused", text=f"The '{lookup.partition('__')[0][:100]}' field does not allow filtering.")
+            raise fail(
+                "refused", text=f"The '{(lookup.partition('__')[0] or lookup)[:100]}' field does not allow filtering."
+            )
         raise fail("refused", text=f"The '{it.word}' field does not support relations.")
 
     def compare(self, it: Target, lookup: str, text: str) -> Filter:
@@ -11112,10 +11581,14 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     413: ("error_too_large",),
     415: ("error_media_type",),
     416: ("error_range",),
+    417: ("error_expectation",),
     421: ("error_misdirected",),
+    429: ("error_too_many_requests",),
+    431: ("error_headers_too_large",),
     500: ("error_internal",),
     501: ("error_not_implemented",),
     503: ("error_unavailable",),
+    505: ("error_http_version",),
     507: ("error_storage",),
 }
 """What an error's `tags` are, by its status."""
@@ -11179,6 +11652,7 @@ class Platform(Dialect):
     words: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("unauthenticated", "sign_in"), "Unauthorized"),
         "cross_site": "Forbidden",
+        "too_many_failures": "Too Many Requests",
         **dict.fromkeys(("not_found", "unknown_table"), "Not Found"),
         "link_missing": "Field {field!r} links to a record that does not exist",
         "link_taken": "Field {field!r} links to a record that belongs to another one",
@@ -11413,9 +11887,7 @@ class Platform(Dialect):
 
     def body(self, request: Request) -> Mapping[str, Json]:
         """The object in a body, which is JSON; without a body an empty one."""
-        if request.is_form:
-            raise fail("media_type", value=request.media_type, allowed="application/json")
-        body = request.read_body() if request.body.strip() else {}
+        body = request.read_json() if request.body.strip() else {}
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="write an object")
         return body
@@ -11514,7 +11986,7 @@ class Platform(Dialect):
                 faults.append(Violation((name,), "type", {"types": "string"}))
         if faults:
             raise ApiError(faults[0].rule, *faults)
-        return self.services.accounts.sign_in(body["login"], body["password"])
+        return self.services.accounts.sign_in(body["login"], body["password"], request.client_address)
 
     # -- live events --
 
@@ -11659,6 +12131,7 @@ class _PlatformQuery:
 LARAVEL_WORDS: Mapping[str, str] = {
     "unauthenticated": "Unauthenticated.",
     "forbidden": "This action is unauthorized.",
+    "too_many_failures": "Too Many Attempts.",
     "internal": "Server Error",
     "not_found": "{text}",
     "method": "The {method} method is not supported for {route}. Supported methods: {allowed}.",
@@ -11686,7 +12159,9 @@ LARAVEL_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("enum", "const", "link_missing"), "The selected {field} is invalid."),
 }
 """What Laravel says of an error, by its rule; the rest are our own words."""
-LARAVEL_UNREADABLE = frozenset({"bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"})
+LARAVEL_UNREADABLE = frozenset(
+    {"bad_request", "bad_path", "bad_query", "bad_brackets", "bad_header", "too_many_parameters"}
+)
 """The errors that stay 400; what can be read and is wrong is 422."""
 LARAVEL_PER_PAGE, LARAVEL_MAX_PER_PAGE = 15, 1000
 LARAVEL_UNTRIMMED = ("password", "password_confirmation", "current_password")
@@ -12054,7 +12529,7 @@ class Qore(Dialect):
         found = self.schema.tables.get(folded(resource))
         if found is None:
             raise self.nowhere(request)
-        return found
+        return self.usable(found)
 
     def by_key(self, table: Table, key: str) -> Filter:
         """The record that an address names: by its id, or by the table's key."""
@@ -12233,8 +12708,7 @@ class Qore(Dialect):
         shape: Shape = self.record(table, members)
         if not wants_little(request):
             fields = Arr(tuple(self.described_value(word, member) for word, member in members.items()))
-            names = self.actions(table).items()
-            actions = Const([{"name": name, "label": label} for name, label in names if self.may_act(table, name)])
+            actions = Const(self.described_actions(table))
             head = (("title", self.title(table)), ("description", self.description(table)))
             shape = Obj((*head, ("fields", fields), ("actions", actions), ("data", shape)))
         rows = self.run(request, Select(table, shape, self.by_key(table, key), single=True)).rows
@@ -12480,9 +12954,13 @@ class Qore(Dialect):
         added = (name for owner, name in self.services.actions if owner is table)
         return known | {name: name.replace("_", " ").capitalize() for name in added}
 
-    def may_act(self, table: Table, action: str) -> bool:
-        """Whether the actor may run an action on some records: one of the embedding program, who may change them."""
-        return self.rights.allows(table, QORE_VERBS.get(action, "update"))
+    def described_actions(self, table: Table) -> list[Json]:
+        """The actions that the actor may run on some records: one of the embedding program, who may change them."""
+        actions = self.actions(table).items()
+        allowed = self.rights.allows
+        return [
+            {"name": name, "label": label} for name, label in actions if allowed(table, QORE_VERBS.get(name, "update"))
+        ]
 
     def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
         """Run an action on a record: one that every table has, or a function of the embedding program."""
@@ -12535,14 +13013,21 @@ class _QoreTable:
             "label": self.table.title,
             "columns": columns,
             "tabs": [{"name": _tab_name(label), "label": label} for label in self.tabs],
-            "actions": [{"name": name, "label": label} for name, label in self.dialect.actions(self.table).items()],
+            "actions": self.dialect.described_actions(self.table),
         }
 
     @property
     def tabs(self) -> Mapping[str, Json]:
-        """The filters of the tabs, in JSON, by label."""
+        """The filters of the tabs, in JSON, by label; one that asks for what is hidden is not there."""
         tabs: Mapping[str, Json] = self.table.schema.get("x-tabs", EMPTY)
-        return tabs
+        return {label: tab for label, tab in tabs.items() if self.is_known(tab)}
+
+    def is_known(self, tab: Json) -> bool:
+        """Whether the filter of a tab speaks only of what the actor sees."""
+        with contextlib.suppress(ApiError):
+            filter_from_json(Names(self.table, RULE_MANNER, self.names.hidden), tab, variables=True)
+            return True
+        return False
 
     def where(self) -> Filter:
         """The tab, and all searches. Each speaks of its own choice of linked records."""
@@ -12669,13 +13154,15 @@ class _QoreForm:
         return [member for member in members if isinstance(member, Link) and _has_options(member)]
 
     def rule(self, link: Link) -> Mapping[str, str]:
-        """What `x-options` says of a link."""
+        """What `x-options` says of a link; nothing that asks for a link which the actor does not see."""
         rule: Mapping[str, str] = link.source.schema.get("x-options", EMPTY).get(link.name, EMPTY)
-        return rule
+        names = self.dialect.names(link.target)
+        return {word: name for word, name in rule.items() if names.find(name)}
 
     def group(self, link: Link) -> Link | None:
-        """The link by which the options of another one are grouped."""
-        return link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
+        """The link by which the options of another one are grouped, unless it is hidden."""
+        group = link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
+        return None if group in self.dialect.rights.hidden else group
 
     def select(self, link: Link) -> Select:
         """The records that a link can lead to; those without a group first, then group by group."""
@@ -12945,7 +13432,7 @@ def local_address(text: str) -> str:
     """
     if not re.fullmatch(r"/(?![/\\])[^\x00-\x20\\]*", text):
         raise fail("bad_parameter", name="next", value=text[:100], reason="write an address of this server, from its /")
-    return quote(text, safe="/?&=%:+,;@!$'()*~[]")
+    return quote(text, safe=QUERY_LETTERS)
 
 
 def note(*parts: Content, bad: bool = False) -> Html:
@@ -13122,6 +13609,9 @@ class Pages(Dialect):
         return self.words_of(((name, value) for name, values in form.items() for value in values), allowed)
 
 
+TOKEN_FIELDS = ("device_name", "expiration_date", "read_only", "tables")
+
+
 class Door(Pages):
     """The pages where one signs in and out and looks after one's tokens."""
 
@@ -13181,9 +13671,10 @@ class Door(Pages):
         if not given.get("name") or not given.get("password"):
             return self.show_login(request, given, "Write your name and your password.", 422)
         try:
-            account = accounts.sign_in(given["name"], given["password"])
+            account = accounts.sign_in(given["name"], given["password"], request.client_address)
         except ApiError as error:
-            return self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
+            page = self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
+            return dataclasses.replace(page, headers=(*page.headers, *error.headers))
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
         return redirect(target, (session_cookie(request, text, expires),))
@@ -13208,6 +13699,7 @@ class Door(Pages):
     def of_tokens(self, request: Request) -> Reply:
         """`/api_tokens`: the user's own tokens, to make and to revoke."""
         self.need_user(request)
+        self.services.accounts.refuse_scoped(request.actor)
         if request.actor.id is None:
             raise fail("refused", text="Tokens belong to users, and this server asks nobody who they are")
         match request.method:
@@ -13215,7 +13707,7 @@ class Door(Pages):
                 self.parameters(request)
                 return self.show_tokens(request)
             case "POST":
-                given = self.entries(self.read_form(request), "device_name", "expiration_date", "revoke")
+                given = self.entries(self.read_form(request), *TOKEN_FIELDS, "revoke")
                 return self.revoke(request, given["revoke"]) if "revoke" in given else self.add_token(request, given)
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
@@ -13239,11 +13731,17 @@ class Door(Pages):
             value=given.get("expiration_date"),
             min=tomorrow.isoformat(),
         )
+        read_only = element(
+            "input", id="field-read_only", name="read_only", type="checkbox", value="1", checked="read_only" in given
+        )
+        tables = element("input", id="field-tables", name="tables", value=given.get("tables"))
         form = self.form(
             request,
             "/api_tokens",
             labelled("Name of the device", device, "device_name"),
             labelled("Ends on", expiry, "expiration_date", element("small", "At its first moment, UTC. Empty: never.")),
+            labelled("Only reads", read_only, "read_only"),
+            labelled("Only these tables", tables, "tables", element("small", "With commas between. Empty: all.")),
             element("button", "Create token", class_="main"),
             class_="sheet",
         )
@@ -13255,7 +13753,10 @@ class Door(Pages):
         table = self.schema.all_tables["_tokens"]
         columns = {**table.fields, "created": table.system["_created"]}
         shape = Obj(
-            tuple((name, Col(Path((), columns[name]))) for name in ("name", "start", "created", "last_used", "expires"))
+            tuple(
+                (name, Col(Path((), columns[name])))
+                for name in ("name", "start", "created", "last_used", "expires", "scopes")
+            )
         )
         op = Select(table, shape, self.own_token(request), sort=(Sort(Path((), table.id), down=True),))
         rows = [self.token_row(request, row.key, json.loads(row.text)) for row in self.run(request, op).rows]
@@ -13270,7 +13771,8 @@ class Door(Pages):
         """One token."""
         button = element("button", "Revoke", class_="bad", aria_label=f"Revoke {token['name']}")
         revoke = self.form(request, "/api_tokens", self.hidden("revoke", number), button)
-        name = fragment(token["name"], " ", element("span", f"{token['start']}…", class_="quiet"))
+        notes = " ".join([f"{token['start']}…", *(token["scopes"] or ())])
+        name = fragment(token["name"], " ", element("span", notes, class_="quiet"))
         last = shown_moment(token["last_used"]) if token["last_used"] else "never"
         expires = shown_moment(token["expires"]) if token["expires"] else "never"
         cells = {
@@ -13299,12 +13801,26 @@ class Door(Pages):
             faults.append("Give the device a name of at most 255 characters.")
         if text and not self.is_future(text):
             faults.append("The token must end on a day after today, written as YYYY-MM-DD.")
+        scopes, wrong = self.read_scopes(given)
+        faults += wrong
         if faults:
             return self.show_tokens(request, *(note(fault, bad=True) for fault in faults), given=given, status=422)
         expires = f"{text}T00:00:00.000Z" if text else None
-        token = self.services.accounts.add_token(request.actor.name, name, expires)
+        token = self.services.accounts.add_token(request.actor.name, name, expires, scopes)
         made = note(f"The token for {name} is made. Copy it now: it is not shown again.")
         return self.show_tokens(request, made, element("pre", token, class_="copy", id="token"), status=201)
+
+    def read_scopes(self, given: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        """The scopes that a form gives to a token, and what is wrong with them."""
+        faults = [] if given.get("read_only", "1") == "1" else ["Send 1 to only read."]
+        scopes = ["read"] if "read_only" in given else []
+        for word in filter(None, map(str.strip, given.get("tables", "").split(","))):
+            table = self.schema.tables.get(word.lower())
+            if table and self.rights.allows(table, *VERBS):
+                scopes.append(f"table:{table.name}")
+            else:
+                faults.append(f"There is no table {word[:100]!r}.")
+        return [*dict.fromkeys(scopes)], faults
 
     def is_future(self, text: str) -> bool:
         """Whether a text is a day after today."""
@@ -13699,7 +14215,7 @@ class Overview(Pages):
             element("h2", "How they are linked"),
             element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
             element("h2", "First requests"),
-            *(self.curl(request, dialect, counts[0][0]) for dialect in self.dialects),
+            *(self.curl(request, dialect, table) for dialect in self.dialects for table, _ in counts[:1]),
         )
 
     def row(self, table: Table, count: int) -> Html:
@@ -14182,6 +14698,7 @@ class _Timeline:
         rules = pages.ruled(request.actor)
         self.hidden = {link.name for link in names.table.links.values() if link.through in rules}
         self.hidden |= pages.kept_back(names.table)
+        self.unknown = {member.name for member in names.table.members.values() if member in names.hidden}
 
     def read(self, before: int = 0) -> list[Entry]:
         """The newest entries, one more than is shown; of those before a number, when it is given. Finds their names."""
@@ -14235,7 +14752,7 @@ class _Timeline:
 
     def show(self, entries: Sequence[Entry], button: Html | None) -> Html:
         """The timeline; the newest entry has the button that undoes it."""
-        groups = self.grouped(entries[:TIMELINE_SIZE])
+        groups = self.grouped([entry for entry in entries[:TIMELINE_SIZE] if entry.field not in self.unknown])
         items = (self.item(group, None if number else button) for number, group in enumerate(groups))
         older = None
         if len(entries) > TIMELINE_SIZE:
@@ -14885,13 +15402,14 @@ class Editor(Pages):
         table = names.table
         fields = {name: column for name, column in table.fields.items() if names.find(name)}
         pairs: list[tuple[str, Shape]] = [(name, Col(Path((), column))) for name, column in fields.items()]
-        pairs += [(link.name, Col(Path((link,), link.target.fields["name"]))) for link in table.files]
+        files = [link for link in table.files if names.find(link.name)]
+        pairs += [(link.name, Col(Path((link,), link.target.fields["name"]))) for link in files]
         rows = self.run(request, Select(table, Obj(tuple(pairs)), by_number(table, number), single=True)).rows
         if not rows:
             raise fail("not_found")
         record, choices = json.loads(rows[0].text), self.choices(request, names, number)
         first = {name: entries_of(column, record[name]) for name, column in fields.items()}
-        first |= {link.name: [record[link.name]] for link in table.files if record[link.name] is not None}
+        first |= {link.name: [record[link.name]] for link in files if record[link.name] is not None}
         for link, (linked, options) in choices.items():
             keys = list(linked)
             first[link.name] = [", ".join(keys)] if link.many and options is None and keys else keys
@@ -14948,8 +15466,9 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 # 32  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
-# objects are left out. Who may write from another origin and which host names are answered is decided here, before
-# any dialect.
+# objects are left out. Who may write from another origin, which host names are answered and which proxies are believed
+# is decided here, before any dialect. Each request has an id, which its answer and the log tell; a line of the log
+# holds no secret and cannot pass for another one.
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
@@ -14960,21 +15479,67 @@ SECURITY_HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
+HEALTH = "/health/"
+HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+SECRET = re.compile(r"passw|token|secret|api_?key|authoriz|cookie|\bsid\b|mrt_", re.ASCII | re.IGNORECASE)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 @dataclass(frozen=True)
 class Policy:
-    """Which pages and host names are served.
+    """Which pages and host names are served, and which proxies are believed.
 
     `origins` may call from a browser ("*": all, without authentication only). `hosts` are the names in the Host header
-    that are answered; None means any, for an application that is part of another.
+    that are answered; None means any, for an application that is part of another. `proxies` may say whom they speak
+    for.
     """
 
     auth: bool = True
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] | None = None
+    proxies: tuple[Network, ...] = ()
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address is one of our proxies. ValueError when it is none at all."""
+        found = ipaddress.ip_address(address)
+        found = getattr(found, "ipv4_mapped", None) or found
+        return any(found in network for network in self.proxies)
+
+    def before_proxies(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """The environment as it was before our proxies. ApiError when one of them says what cannot be read.
+
+        Each proxy adds at the end of X-Forwarded-For whom it speaks for; what stands before the last address that is
+        no proxy of ours was written by a stranger. Other peers' headers are left alone, and nothing here reads them.
+        """
+        with contextlib.suppress(ValueError):  # a socket of the file system has no address
+            if self.proxies and self.trusts(environ.get("REMOTE_ADDR", "")):
+                return environ | self.forwarded(environ)
+        return environ
+
+    def forwarded(self, environ: Mapping[str, Any]) -> dict[str, Any]:
+        """What one of our proxies says: the client's address, scheme and host."""
+        changed: dict[str, Any] = {}
+        try:
+            for address in reversed(environ.get("HTTP_X_FORWARDED_FOR", environ["REMOTE_ADDR"]).split(",")):
+                changed["REMOTE_ADDR"] = address.strip()
+                if not self.trusts(address.strip()):
+                    break
+        except ValueError:
+            raise fail("bad_header", name="X-Forwarded-For", reason="write addresses, with commas") from None
+        scheme, host = environ.get("HTTP_X_FORWARDED_PROTO"), environ.get("HTTP_X_FORWARDED_HOST")
+        if scheme is not None:
+            if scheme.lower() not in ("http", "https"):
+                raise fail("bad_header", name="X-Forwarded-Proto", reason="write http or https")
+            changed["wsgi.url_scheme"] = scheme.lower()
+        if host is not None:
+            if not HOST.fullmatch(host):
+                raise fail("bad_header", name="X-Forwarded-Host", reason="write one host")
+            changed["HTTP_HOST"] = host
+        return changed
 
     def check_host(self, request: Request) -> None:
         """ApiError `wrong_host` for a name that is not ours; another site can point a name of its own here."""
@@ -15017,6 +15582,44 @@ class Policy:
         return Reply(204, headers=answer)
 
 
+def loggable(text: str) -> str:
+    """A text in quotes, in printable ASCII: it can neither end a line nor turn its direction.
+
+    >>> print(loggable("a\\n\u202e"))
+    "a\\n\\u202e"
+    """
+    return json.dumps(text).replace("\x7f", "\\u007f")
+
+
+def without_secrets(query: str) -> str:
+    """A query for the log: what names or seems to hold a secret has lost its value, however it is encoded.
+
+    >>> without_secrets("a=1&%74oken=x&data[password]=y&filter={%22secret%22:1}")
+    'a=1&%74oken=...&data[password]=...&filter=...'
+    """
+    parts = (part.partition("=") for part in query.split("&"))
+    hidden = (SECRET.search(unquote_to_bytes(name + value).decode("latin-1")) for name, _, value in parts)
+    return "&".join(
+        part.partition("=")[0] + "=..." if secret else part
+        for part, secret in zip(query.split("&"), hidden, strict=True)
+    )
+
+
+def log_request(number: str, environ: Mapping[str, Any], status: int, started: float, user: str = "-") -> None:
+    """A line for a request: its id, method, address, status, time, and who asked."""
+    if not request_log.isEnabledFor(logging.INFO):
+        return
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    path = re.sub(rf"{TOKEN_PREFIX}\w+", f"{TOKEN_PREFIX}...", path)
+    query = without_secrets(environ.get("QUERY_STRING", ""))
+    address = loggable(f"{path}?{query}" if query else path)
+    method, milliseconds = (
+        loggable(environ.get("REQUEST_METHOD", "-")[:20])[1:-1],
+        (time.perf_counter() - started) * 1000,
+    )
+    request_log.info("%s %s %s %d %.1f ms %s", number, method, address, status, milliseconds, user)
+
+
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
 
@@ -15032,7 +15635,7 @@ class Application:
         )
         self.dialects = [DIALECTS[name](services) for name in dialects]
         self.pages = [Overview(services, self.dialects), *(part(services) for part in PAGES)]
-        self.on_request: Callable[[Request | None, int, float], None] | None = None
+        self.stopping = False
         self.router, self.own_router = self.make_routers()
 
     def make_routers(self) -> tuple[bottle.Bottle, bottle.Bottle]:
@@ -15040,7 +15643,9 @@ class Application:
         import bottle
 
         router = bottle.Bottle()
-        routes = [*Downloads(self.store).routes()]
+        router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
+        routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
+        routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         routes.sort(key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
         for route in routes:  # most specific first
@@ -15050,25 +15655,30 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        started, request = time.perf_counter(), None
+        started, number, request = time.perf_counter(), secrets.token_hex(8), None
         try:
+            environ = self.policy.before_proxies(environ)
             request = Request(environ, self.limits)
-            reply = self.answer(request, environ)
+            with self.store.database.request():
+                reply = self.answer(request)
             if reply is None:
                 return self.router(environ, start_response)  # type: ignore[no-any-return]
         except Exception as error:
-            reply = self.failure(request, environ, error)
+            reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
             if request and request.form:
                 request.form.close()
-        if self.on_request:
-            with contextlib.suppress(Exception):  # whatever becomes of the line, the request is answered
-                self.on_request(request, reply.status, time.perf_counter() - started)
-        return self.send(request, reply, environ, start_response)
+        user = loggable(request.actor.name) if request and request.actor.name else "-"
+        log_request(number, environ, reply.status, started, user)
+        start_response(status_line(reply.status), self.headers(request, reply, number))
+        if environ.get("REQUEST_METHOD") == "HEAD":
+            return [b""]
+        return reply.stream.pieces if reply.stream else [reply.body]
 
-    def answer(self, request: Request, environ: Mapping[str, Any]) -> Reply | None:
+    def answer(self, request: Request) -> Reply | None:
         """The reply to a request, None when it is a route of the embedding program."""
-        self.policy.check_host(request)
+        if not request.path.startswith(HEALTH):  # a probe may know nothing but our address
+            self.policy.check_host(request)
         if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
@@ -15099,21 +15709,28 @@ class Application:
         allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
         return not_allowed(request, allowed) if allowed else fail("not_found")
 
-    def failure(self, request: Request | None, environ: Mapping[str, Any], error: Exception) -> Reply:
-        """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with a number."""
+    def of_health(self, request: Request) -> Reply:
+        """`/health/live` and `/health/ready`: whether there is a process, and whether it takes requests."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+        if self.stopping and request.path.endswith("ready"):
+            return json_reply('{"status":"stopping"}', 503)
+        return json_reply('{"status":"ok"}')
+
+    def failure(self, request: Request | None, path: str, error: Exception, number: str) -> Reply:
+        """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with the id."""
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             with contextlib.suppress(sqlite3.Error):
                 error = storage_error(error)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             error = fail("storage", reason="the disk is full")
         if not isinstance(error, ApiError):
-            number = secrets.token_hex(8)
             log.error("request %s failed", number, exc_info=error)
             error = fail("internal", request=number)
         page = next((page for page in self.pages if request and page.owns(request)), None)
         if page and request:
             return page.failure(request, error)
-        return self.dialect_at(environ.get("PATH_INFO", "")).error(error)
+        return self.dialect_at(path).error(error)
 
     def dialect_at(self, path: str) -> Dialect:
         """The dialect whose address a path is: the one with the longest base that fits."""
@@ -15125,20 +15742,12 @@ class Application:
         ]
         return max(fitting)[2] if fitting else self.dialects[0]
 
-    def send(
-        self, request: Request | None, reply: Reply, environ: Mapping[str, Any], start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Hand a reply to the WSGI server."""
-        has_body = reply.status not in (101, 204, 304)
-        headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
-        own = {name for name, _ in reply.headers}
-        headers += [*(pair for pair in SECURITY_HEADERS if pair[0] not in own), *reply.headers]
+    def headers(self, request: Request | None, reply: Reply, number: str) -> list[tuple[str, str]]:
+        """All headers of an answer."""
+        headers = headers_of(reply, number)
         if request:
             headers += self.policy.cors_headers(request)
-        start_response(f"{reply.status} {REASONS.get(reply.status, 'Unknown')}", headers)
-        if environ.get("REQUEST_METHOD") == "HEAD":
-            return [b""]
-        return reply.stream.pieces if reply.stream else [reply.body]
+        return headers
 
     def action(self, table: str, name: str) -> Callable[[ActionFunction], ActionFunction]:
         """Make a function an action of Qore on the records of a table: `@app.action("contacts", "send_invoice")`.
@@ -15161,7 +15770,26 @@ class Application:
 
     def close(self) -> None:
         """Close the database."""
+        self.stopping = True
         self.store.close()
+
+
+def headers_of(reply: Reply, number: str) -> list[tuple[str, str]]:
+    """The headers of an answer to the request with an id; no client is believed about that."""
+    has_body = reply.status not in (101, 204, 304)
+    headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))] if has_body else []
+    own = {name for name, _ in reply.headers}
+    return [
+        *headers,
+        *(pair for pair in SECURITY_HEADERS if pair[0] not in own),
+        *reply.headers,
+        ("X-Request-Id", number),
+    ]
+
+
+def status_line(status: int) -> str:
+    """A status with its reason."""
+    return f"{status} {REASONS.get(status, 'Unknown')}"
 
 
 REASONS = {status.value: status.phrase for status in HTTPStatus} | {
@@ -15197,9 +15825,11 @@ class SettingsWords(TypedDict, total=False):
     auth: bool
     strict: bool
     sign_up: bool
+    limit_failures: bool
     dialects: Sequence[str] | None
     cors: Iterable[str]
     hosts: Iterable[str] | None
+    trusted_proxies: Iterable[str]
     examples: bool
     clock: Callable[[], datetime]
     ping_interval: float
@@ -15215,9 +15845,11 @@ class Settings:
     auth: bool = True
     strict: bool = False
     sign_up: bool = False
+    limit_failures: bool = True
     dialects: Sequence[str] | None = None
     cors: Iterable[str] = ()
     hosts: Iterable[str] | None = None
+    trusted_proxies: Iterable[str] = ()
     examples: bool = True
     clock: Callable[[], datetime] = utc_now
     ping_interval: float = 25.0
@@ -15239,11 +15871,12 @@ def make_app(
     Without a schema the tables are those that somebody else made in the file, as they are. `users` maps names to
     passwords; they are made, or given these passwords. The other arguments: `auth` (True: every request needs
     credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may make
-    themselves users, where a dialect has a way), `dialects` (names; None: all), `cors` (origins whose pages may call),
-    `hosts` (names in the Host header that are answered; None: all), `examples` (insert the schema's examples into new
-    tables), `clock` (gives the time with a zone), `ping_interval` and `ping_timeout` (seconds: how often clients of a
-    socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and forms,
-    and of a multipart with its files).
+    themselves users, where a dialect has a way), `limit_failures` (True: slow down who sends many wrong passwords),
+    `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header that are
+    answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
+    believed), `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone),
+    `ping_interval` and `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later
+    it is missed), `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -15255,7 +15888,7 @@ def make_app(
     app = open_filled(found, os.fspath(db), Settings(**settings), data)
     try:
         for name, password in (users or {}).items():
-            if app.accounts.verify(name, password) is None:
+            if not app.accounts.has_password(name, password):
                 app.accounts.put_user(name, any_password=True, password=password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
@@ -15277,6 +15910,14 @@ def open_filled(schema: Schema, db: str, settings: Settings, data: Data | None) 
     return app
 
 
+def read_network(text: str) -> Network:
+    """An address or a network of proxies. ValueError when it is none."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address of a proxy; write 10.0.0.7, or a network: 10.0.0.0/24") from None
+
+
 def open_app(schema: Schema, db: str, settings: Settings) -> Application:
     """The application over a database, whether it has users or not."""
     origins = frozenset(settings.cors)
@@ -15293,12 +15934,14 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
         raise ValueError("ping_interval and ping_timeout are seconds, above 0")
     if min(settings.max_body, settings.max_upload) <= 0:
         raise ValueError("max_body and max_upload are bytes, above 0")
+    proxies = tuple(map(read_network, settings.trusted_proxies))
     check_rules(schema)
     store = Store(schema, db, settings.clock, settings.examples)
     try:
         hosts = None if settings.hosts is None else frozenset(map(str.lower, settings.hosts))
-        policy, accounts = Policy(settings.auth, origins, hosts), Accounts(store)
         for_strangers = any("anonymous" in table.schema["x-rights"] for table in schema.restricted)
+        policy = Policy(settings.auth, origins, hosts, proxies)
+        accounts = Accounts(store, MAX_FAILURES if settings.limit_failures else math.inf)
 
         def authenticate(request: Request) -> None:
             if settings.auth:
@@ -15318,7 +15961,9 @@ def open_app(schema: Schema, db: str, settings: Settings) -> Application:
 # 33  Server
 #
 # `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
-# made to be: its parser, its task and its channel have subclasses of ours, made when they are first needed.
+# made to be: its server, channel, parser and tasks have subclasses of ours, made when they are first needed. A request
+# that two servers in a row could read in two ways is refused (`check_head`), in the words of the dialect whose address
+# it is, and ends its connection.
 # ======================================================================================================================
 
 
@@ -15373,16 +16018,19 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
     """waitress, bound, with settings that hold in the open."""
-    from waitress.server import create_server
-
-    make: Any = create_server  # what it gives is one server or several, and here there is one socket
-    limits = app.limits if isinstance(app, Application) else BODY_LIMITS
+    ours = app if isinstance(app, Application) else None
+    limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
-    server = make(
+    files = open_files(MAX_CONNECTIONS + 100)
+    bound = bind_socket(host, port)
+    server = strict_server()(
         app,
-        sockets=[bind_socket(host, port)],
+        {},
+        _sock=bound,
+        sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
+        bind_socket=False,
         threads=8,
-        connection_limit=max(100, open_files(MAX_CONNECTIONS + 100) - 100),  # the others are the database's
+        connection_limit=max(files - 100, files // 2),  # the others are the database's
         asyncore_use_poll=hasattr(select, "poll"),
         channel_timeout=30,
         cleanup_interval=5,
@@ -15391,9 +16039,9 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         outbuf_high_watermark=buffered,  # on the disk: no worker waits until a slow client has its file
         ident=None,
         expose_tracebacks=False,
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
-    server.channel_class = strict_channel()
+    server.ours = ours
     return server
 
 
@@ -15410,6 +16058,125 @@ def open_files(wanted: int) -> int:
     return hard
 
 
+REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,19}) ([!\"$-~]+) HTTP/(\d\.\d)")
+ABSOLUTE = re.compile(rb"https?://([^/?]+)([/?].*)?", re.IGNORECASE)
+CHUNK_LINE = re.compile(rb"[^\r\n]{1,1024}(\r\n?)?")  # also the beginning of one
+SINGLE_HEADERS = frozenset(
+    {b"authorization", b"content-length", b"content-type", b"expect", b"host", b"origin", b"transfer-encoding"}
+)
+
+
+def check_head(head: bytes) -> None:
+    """ApiError for a request line and headers that two servers in a row could read in two ways.
+
+    Forms that waitress itself refuses are left to it.
+    """
+    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    line = REQUEST_LINE.fullmatch(first)
+    if not line:
+        raise fail("bad_request", reason="write METHOD /path HTTP/1.1, with single spaces and in ASCII")
+    method, target, version = line.groups()
+    if version not in (b"1.0", b"1.1"):
+        raise fail("http_version", version=version.decode())
+    if len(lines) > MAX_HEADERS:
+        raise fail("bad_request", reason=f"it has more than {MAX_HEADERS} headers")
+    if any(line.startswith((b" ", b"\t")) for line in lines):
+        raise fail("bad_request", reason="a header goes on in a second line")
+    pairs = [(name.lower(), value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)]
+    headers = dict(pairs)
+    for name in SINGLE_HEADERS & headers.keys() if len(headers) < len(pairs) else ():
+        if sum(name == other for other, _ in pairs) > 1:
+            raise fail("bad_request", reason=f"the header {name.decode().title()} is there twice")
+    check_target(method, target, headers.get(b"host"), version)
+    check_framing(headers, version)
+
+
+def check_target(method: bytes, target: bytes, host: bytes | None, version: bytes) -> None:
+    """ApiError for a missing or broken Host, and for a target that is no path.
+
+    An absolute address names the host a second time. A proxy goes by the address, others by the header, so both have to
+    be the same.
+    """
+    if host is None and version == b"1.1":
+        raise fail("bad_request", reason="the header Host is missing")
+    if host is not None and not HOST.fullmatch(host.decode("latin-1")):
+        raise fail("bad_request", reason="the header Host is not a name with a port")
+    if target.startswith(b"/") or (method, target) == (b"OPTIONS", b"*"):
+        return
+    absolute = ABSOLUTE.fullmatch(target)
+    if not absolute or not host or absolute[1].lower() != host.lower():
+        raise fail("bad_request", reason="the target is neither a path nor an address at the host of the header Host")
+
+
+def check_framing(headers: Mapping[bytes, bytes], version: bytes) -> None:
+    """ApiError when it is not clear where the body ends, and for an Expect that nobody knows."""
+    coding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length")
+    codings = [part.strip(b" \t").lower() for part in coding.split(b",")] if coding is not None else []
+    if len(codings) > codings.count(b"chunked"):
+        raise fail("transfer_coding")
+    if len(codings) > 1 or (codings and (length is not None or version == b"1.0")):
+        raise fail("bad_request", reason="the length of the body is not clear")
+    if length is not None and not re.fullmatch(rb"[0-9]{1,18}", length):
+        raise fail("bad_request", reason="the header Content-Length is not a number")
+    expected = headers.get(b"expect", b"100-continue")
+    if expected.lower() != b"100-continue":
+        raise fail("expectation", value=expected[:100].decode("latin-1"))
+
+
+@functools.cache
+def strict_server() -> Any:
+    """waitress' server with our channel. When no more files may be open it waits a moment, in place of trying on."""
+    from waitress.server import TcpWSGIServer
+
+    class Server(TcpWSGIServer):
+        channel_class = strict_channel()
+        ours: Application | None = None
+        paused_until = 0.0
+
+        def accept(self) -> Any:
+            try:
+                return super().accept()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                log.warning("a connection has to wait: %s", error.strerror)
+                self.paused_until = time.monotonic() + ACCEPT_PAUSE_SECONDS
+                return None
+
+        def readable(self) -> bool:
+            return bool(super().readable()) and time.monotonic() >= self.paused_until
+
+    return Server
+
+
+@functools.cache
+def strict_chunks() -> Any:
+    """waitress' reader of chunks, fed line by line: it would take one that ends in LF alone, is empty or never ends."""
+    from waitress.receiver import ChunkedReceiver
+    from waitress.utilities import BadRequest
+
+    bad_request: Any = BadRequest  # it carries what it is given to our task
+
+    class Chunks(ChunkedReceiver):
+        def received(self, s: bytes) -> int:
+            taken = 0
+            while taken < len(s) and not self.completed and not self.error:
+                rest = s[taken:]
+                if not self.chunk_remainder and not self.validate_chunk_end and not self.all_chunks_received:
+                    rest = rest[: rest.find(b"\n") + 1] or rest
+                    if not CHUNK_LINE.fullmatch(self.control_line + rest):
+                        self.error = bad_request(fail("bad_request", reason="a line before a chunk is not a number"))
+                        return len(s)
+                else:
+                    rest = rest[: self.chunk_remainder or (2 - len(self.chunk_end)) * self.validate_chunk_end or None]
+                taken += super().received(rest)
+                if len(self.trailer) > MAX_HEADER_BYTES:
+                    self.error = bad_request(fail("headers_too_large", limit=MAX_HEADER_BYTES))
+            return taken
+
+    return Chunks
+
+
 @functools.cache
 def strict_parser() -> Any:
     """waitress' parser, which refuses what two servers in a row could read in two ways.
@@ -15417,33 +16184,91 @@ def strict_parser() -> Any:
     What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
     """
     from waitress.parser import HTTPRequestParser, ParsingError
+    from waitress.utilities import BadRequest
+
+    bad_request: Any = BadRequest
 
     class Parser(HTTPRequestParser):
+        body_rcv: Any
         early = b""
+        path = ""
+        version = "1.1"
 
         def parse_header(self, header_plus: bytes) -> None:
-            first, *lines = header_plus.lower().split(b"\r\n")
-            pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
-            names, codings = (
-                [name for name, _ in pairs],
-                [value for name, value in pairs if name == b"transfer-encoding"],
-            )
-            if len(lines) > MAX_HEADERS:
-                raise ParsingError("Too many headers")
-            if codings not in ([], [b"chunked"]) or (codings and b"content-length" in names):
-                raise ParsingError("The length of the body is not clear")
-            if names.count(b"host") > 1 or (first.endswith(b"http/1.1") and b"host" not in names):
-                raise ParsingError("There must be one Host header")
-            super().parse_header(header_plus)
+            try:
+                check_head(header_plus)
+                super().parse_header(header_plus)
+            except (ApiError, ParsingError, ValueError) as error:
+                target = header_plus.split(b" ", 2)[1:2]
+                self.path = unquote_to_bytes(target[0].partition(b"?")[0]).decode("latin-1") if target else ""
+                raise ParsingError(error) from None  # in whose words it is refused depends on the path
+            if self.chunked:
+                self.body_rcv = strict_chunks()(self.body_rcv.getbuf())
 
         def received(self, data: bytes) -> int:
+            if self.body_rcv is None and self.breaks_lines(data):
+                reason = "it begins with its method, and its lines end in CR LF"
+                self.error, self.completed = bad_request(fail("bad_request", reason=reason)), True
+                return len(data)
             consumed = super().received(data)
+            if self.completed:
+                self.expect_continue = False  # there is no body, or nobody wants it
             if not self.completed or self.headers.get("UPGRADE", "").lower() != "websocket":
                 return consumed
             self.early = data[consumed:]
             return len(data)
 
+        def breaks_lines(self, data: bytes) -> bool:
+            """Whether the head, up to its end, has a line that ends in LF alone, or begins with a space."""
+            head = (self.header_plus + data).lstrip(b"\r\n").partition(b"\r\n\r\n")[0]
+            return head[:1].isspace() or head.count(b"\n") != head.count(b"\r\n")
+
     return Parser
+
+
+def refusal_of(error: Any, number: str) -> ApiError:
+    """Our error for one with which waitress refuses the request with an id, or fails."""
+    match error.code, error.body:
+        case _, ApiError():
+            return error.body
+        case 413, _:
+            return fail("too_large", limit=MAX_BUFFERED_BYTES)
+        case 431, _:
+            return fail("headers_too_large", limit=MAX_HEADER_BYTES)
+        case 500, _:
+            log.error("request %s failed as the line before says", number)
+            return fail("internal", request=number)
+        case _:
+            return fail("bad_request", reason="a header or a chunk is not written as it should be")
+
+
+@functools.cache
+def refusing_task() -> Any:
+    """waitress' task for a request that never comes to the application: the answer is one of ours, and the last."""
+    from waitress.task import ErrorTask
+
+    class Refusal(ErrorTask):
+        channel: Any
+        request: Any
+        response_headers: Any
+
+        def execute(self) -> None:
+            started, number, ours = time.perf_counter(), secrets.token_hex(8), self.channel.server.ours
+            error = refusal_of(self.request.error, number)
+            if ours:
+                reply = ours.failure(None, self.request.path, error, number)
+            else:
+                reply = Reply(error.status, f"{error}\n".encode(), content_type="text/plain; charset=utf-8")
+            environ = {"PATH_INFO": self.request.path, "REQUEST_METHOD": getattr(self.request, "command", "-")}
+            log_request(number, environ, reply.status, started)
+            self.status = status_line(reply.status)
+            self.response_headers.extend(headers_of(reply, number))
+            self.set_close_on_finish()
+            self.content_length = len(reply.body)
+            self.channel.refused = True
+            self.write(reply.body)
+
+    return Refusal
 
 
 @functools.cache
@@ -15477,14 +16302,63 @@ def upgrading_task() -> Any:
     return Task
 
 
+class EscapedLog(logging.LoggerAdapter[logging.Logger]):
+    """A log for messages of others, which put paths into them as they came."""
+
+    def process(self, msg: object, kwargs: Any) -> tuple[str, Any]:
+        """The message in printable ASCII."""
+        return loggable(str(msg))[1:-1], kwargs
+
+
 @functools.cache
-def strict_channel() -> Any:
-    """waitress' channel with our parser and task; what happens on it is up to its `web_socket` when it has one."""
+def patient_channel() -> Any:
+    """waitress' channel with our parser and tasks.
+
+    After a refusal it says that nothing more comes, and drops what still does: to close at once could take the answer
+    away from the client.
+    """
     from waitress.channel import HTTPChannel
 
-    class Channel(HTTPChannel):
+    class Patient(HTTPChannel):
         parser_class = strict_parser()
         task_class = upgrading_task()
+        error_task_class = refusing_task()
+        logger: Any = EscapedLog(logging.getLogger("waitress"))
+        socket: Any
+        refused = False
+        lingers_until = 0.0
+        current_outbuf_count: int
+
+        def received(self, data: bytes) -> bool:
+            return False if self.lingers_until else super().received(data)
+
+        def write_soon(self, data: Any) -> int:
+            written, waiting = self.current_outbuf_count, self.outbufs[-1]
+            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
+            return int(super().write_soon(data))
+
+        def handle_close(self) -> None:
+            if not (self.refused and self.will_close and self.lingers()):
+                super().handle_close()
+
+        def lingers(self) -> bool:
+            self.refused, self.will_close, self.request = False, False, None
+            self.lingers_until = time.monotonic() + LINGER_SECONDS
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return True
+            return False
+
+    return Patient
+
+
+@functools.cache
+def strict_channel() -> Any:
+    """Our channel of waitress; what happens on it is up to its `web_socket` when it has one."""
+    base: Any = patient_channel()
+
+    class Channel(base):  # type: ignore[misc]
         server: Any
         web_socket: Socket | None = None
 
@@ -15499,14 +16373,11 @@ def strict_channel() -> Any:
         def received(self, data: bytes) -> bool:
             return self.web_socket.received(data) if self.web_socket else super().received(data)
 
-        def write_soon(self, data: Any) -> int:
-            written, waiting = self.current_outbuf_count, self.outbufs[-1]
-            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
-                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
-            return int(super().write_soon(data))
-
         def handle_write(self) -> None:
-            return self.web_socket.flush() if self.web_socket else super().handle_write()
+            if self.web_socket:
+                self.web_socket.flush()
+            else:
+                super().handle_write()
 
         def handle_close(self) -> None:
             super().handle_close()
@@ -15523,6 +16394,8 @@ def run_until(server: Any, ended: threading.Event) -> None:
     while not ended.is_set():
         server.asyncore.loop(timeout=1, map=server._map, count=1, use_poll=poll)
         close_slow(server, started)
+    if server.ours:
+        server.ours.stopping = True
     server.accepting = False
     server.del_channel(server._map)
     server.socket.close()
@@ -15551,7 +16424,9 @@ def close_slow(server: Any, started: dict[Any, float]) -> None:
     """
     now, arriving = time.monotonic(), {}
     for channel in list(server.active_channels.values()):
-        if channel.request is not None and not channel.requests and not channel.total_outbufs_len:
+        if 0 < channel.lingers_until < now:
+            channel.handle_close()
+        elif channel.request is not None and not channel.requests and not channel.total_outbufs_len:
             arriving[channel] = started.get(channel, now)
             more = channel.request.body_bytes_received / MINIMUM_BYTES_PER_SECOND
             if now - arriving[channel] > REQUEST_TIMEOUT_SECONDS + more:
@@ -15714,6 +16589,13 @@ def server_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="answer for this host name too",
     )
+    add(
+        "--trusted-proxy",
+        action="append",
+        default=_list_twin("TRUSTED_PROXY"),
+        metavar="ADDRESS",
+        help="believe the X-Forwarded headers of this proxy, or network; repeatable",
+    )
     size = str(MAX_BODY_BYTES)
     add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
     size = str(MAX_UPLOAD_BYTES)
@@ -15834,9 +16716,8 @@ def serve_command(arguments: Sequence[str]) -> int:
     app = make_app_for(options, places)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
     try:
-        if options.log or sys.stderr.isatty():
-            app.on_request = print_request
-        serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
+        with logging_to_stderr(options.log or sys.stderr.isatty()):
+            serve(app, options.host, port, on_ready=lambda url: announce(app, places, url))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -15876,6 +16757,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> Application:
             dialects=[name.strip() for name in options.dialects.split(",")] if options.dialects else None,
             cors=options.cors,
             hosts=hosts,
+            trusted_proxies=options.trusted_proxy,
             examples=not options.no_examples,
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
@@ -15950,22 +16832,29 @@ def describe(app: Application) -> None:
     _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
 
 
-SECRET_PARAMETER = re.compile(r"\b(api_key|token|access_token|password)=[^&]*", re.IGNORECASE | re.ASCII)
+class LineFormatter(logging.Formatter):
+    """Lines of printable ASCII: what a message or a traceback goes on with is set in, so that it begins no line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and those of a traceback below it."""
+        lines = super().format(record).splitlines()
+        return "\n    ".join(loggable(line)[1:-1].replace('\\"', '"').replace("\\\\", "\\") for line in lines)
 
 
-def print_request(request: Request | None, status: int, seconds: float) -> None:
-    """One line on stderr for a request. The path is written as JSON, so that it cannot forge a line.
-
-    The original servers take keys in the query too; ours does not, but clients send them.
-    """
-    query = SECRET_PARAMETER.sub(r"\1=...", request.query) if request else ""
-    line = json.dumps(f"{request.path}?{query}" if request and query else request.path if request else "")
-    method = json.dumps(request.method)[1:-1] if request else "-"
-    print(
-        f"{datetime.now().astimezone():%H:%M:%S} {method} {line[1:-1]} {status} {seconds * 1000:.1f} ms",
-        file=sys.stderr,
-        flush=True,
-    )
+@contextlib.contextmanager
+def logging_to_stderr(requests: bool) -> Iterator[None]:
+    """Write what goes wrong to stderr, and a line for each request if that is wanted."""
+    handler, loggers = logging.StreamHandler(), [log, logging.getLogger("waitress")]
+    handler.setFormatter(LineFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    request_log.setLevel(logging.INFO if requests else logging.WARNING)
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        request_log.setLevel(logging.NOTSET)
 
 
 def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
@@ -16014,55 +16903,86 @@ def _accounts(options: argparse.Namespace) -> Iterator[Accounts]:
         store.close()
 
 
-def user_command(arguments: Sequence[str]) -> int:
-    """`minirest user`."""
+USER_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "group": ("add", "groups"),
+    "role": ("add", "roles"),
+    "display_name": ("add", "password"),
+    "email": ("add", "password"),
+}
+"""The actions on a user that an option goes with."""
+USER_ACTIONS = ("list", "add", "password", "groups", "roles", "disable", "enable", "remove")
+
+
+def user_parser() -> argparse.ArgumentParser:
+    """The options of `minirest user`."""
     parser = _parser(
         f"{PROGRAM} user",
         "Look after the users of a database. A password comes from MINIREST_PASSWORD, from the terminal, or is drawn.",
     )
-    parser.add_argument("action", choices=["list", "add", "password", "groups", "disable", "enable"])
+    parser.add_argument("action", choices=USER_ACTIONS)
     parser.add_argument("name", nargs="?")
-    parser.add_argument(
-        "--group", action="append", default=[], help="a group of the user (add), or all of them (groups); repeatable"
-    )
+    for word in ("group", "role"):
+        about = f"a {word} of the user (add), or all of them ({word}s); repeatable"
+        parser.add_argument(f"--{word}", action="append", default=[], metavar="NAME", help=about)
     parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
     parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
     parser.add_argument("--display-name", help="the name that people see")
     parser.add_argument("--email")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def user_command(arguments: Sequence[str]) -> int:
+    """`minirest user`."""
+    options = user_parser().parse_args(arguments)
+    check_user_options(options)
+    with _accounts(options) as accounts:
+        if options.action == "list":
+            for name, disabled, roles, groups in accounts.users():
+                notes = ["disabled"] if disabled else []
+                notes += [
+                    f"{word}: {','.join(those)}" for word, those in (("roles", roles), ("groups", groups)) if those
+                ]
+                print("\t".join([name, *notes]))
+            return 0
+        if (accounts.account(options.name) is None) != (options.action == "add"):
+            state = "exists already" if options.action == "add" else "does not exist"
+            raise UsageError(f"the user {options.name!r} {state}; see minirest user list", 1)
+        if options.action == "remove":
+            accounts.remove_user(options.name)
+        else:
+            accounts.put_user(options.name, **_user_values(accounts, options))
+    return 0
+
+
+def check_user_options(options: argparse.Namespace) -> None:
+    """UsageError for options that do not go with the action."""
     if (options.action == "list") != (options.name is None):
         wanted = "no name, but perhaps --schema" if options.action == "list" else "the NAME of the user"
         raise UsageError(f"minirest user {options.action} takes {wanted}")
     if options.action == "add" and ":" in options.name:
         raise UsageError("a user name has no colon: Basic ends the name there")
-    with _accounts(options) as accounts:
-        if options.action == "list":
-            for name, disabled, of_groups in accounts.users():
-                notes = ["disabled"] if disabled else []
-                print("\t".join([name, *notes, *([f"groups: {of_groups}"] if of_groups else [])]))
-            return 0
-        if (accounts.account(options.name) is None) != (options.action == "add"):
-            state = "exists already" if options.action == "add" else "does not exist"
-            raise UsageError(f"the user {options.name!r} {state}; see minirest user list", 1)
-        if options.group and options.action not in ("add", "groups"):
-            raise UsageError("--group goes with minirest user add and minirest user groups")
-        values = _user_values(options)
-        if options.group or options.action == "groups":
-            values["groups"] = [accounts.put_group(name) for name in dict.fromkeys(options.group)]
-        accounts.put_user(options.name, **values)
-    return 0
+    for word, actions in USER_OPTIONS.items():
+        if getattr(options, word) and options.action not in actions:
+            those = " and ".join(f"minirest user {action}" for action in actions)
+            raise UsageError(f"--{word.replace('_', '-')} goes with {those}")
+    if not all(map(str.strip, [*options.group, *options.role])):
+        raise UsageError("a group and a role have a name")
+    for role in {"*", "anonymous"}.intersection(options.role):
+        raise UsageError(f"nobody is given the role {role!r}: in x-rights it stands for others")
 
 
-def _user_values(options: argparse.Namespace) -> dict[str, Json]:
+def _user_values(accounts: Accounts, options: argparse.Namespace) -> dict[str, Json]:
     if options.action in ("disable", "enable"):
         return {"disabled": options.action == "disable"}
-    if options.action == "groups":
-        return {}
     given = {"display_name": options.display_name, "email": options.email}
-    return {
-        "password": check_password(ask_password()),
-        **{name: value for name, value in given.items() if value is not None},
-    }
+    values: dict[str, Json] = {name: value for name, value in given.items() if value is not None}
+    if options.action in ("add", "password"):
+        values["password"] = check_password(ask_password())
+    if options.group or options.action == "groups":
+        values["groups"] = [accounts.put_group(name) for name in dict.fromkeys(options.group)]
+    if options.role or options.action == "roles":
+        values["roles"] = list(dict.fromkeys(options.role))
+    return values
 
 
 def ask_password() -> str:
@@ -16080,29 +17000,47 @@ def ask_password() -> str:
     return drawn
 
 
-def token_command(arguments: Sequence[str]) -> int:
-    """`minirest token`."""
+def token_parser() -> argparse.ArgumentParser:
+    """The options of `minirest token`."""
     parser = _parser(f"{PROGRAM} token", "Look after the tokens of a database. A new one is shown once.")
-    parser.add_argument("action", choices=["list", "add", "revoke"])
+    parser.add_argument("action", choices=["list", "add", "revoke", "prune"])
     parser.add_argument("user", nargs="?", metavar="USER|ID", help="whose token (add), or which one (revoke)")
     parser.add_argument("name", nargs="?", help="what the token is for")
     parser.add_argument("--days", type=int, help="how long it holds (default: for ever)")
+    parser.add_argument("--read-only", action="store_true", help="it changes nothing")
+    parser.add_argument("--table", action="append", default=[], metavar="NAME", help="it reaches this one; repeatable")
     parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
     parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def token_command(arguments: Sequence[str]) -> int:
+    """`minirest token`."""
+    options = token_parser().parse_args(arguments)
+    if options.action != "add" and (options.name or options.days is not None or options.read_only or options.table):
+        raise UsageError("a name and the options of a token go with minirest token add")
+    if options.action in ("list", "prune") and options.user:
+        raise UsageError(f"minirest token {options.action} takes no user, but perhaps --schema")
     with _accounts(options) as accounts:
-        if options.action == "list":
-            for number, user, name, start, expires, last_used in accounts.tokens():
-                print(
-                    f"{number}\t{user}\t{name}\t{start}...\t{expires or 'never expires'}\t{last_used or 'never used'}"
-                )
-        elif options.action == "add":
-            print(add_token(accounts, options))
-        elif not re.fullmatch(r"\d{1,15}", options.user or "", re.ASCII) or not accounts.revoke_token(
-            int(options.user)
-        ):
-            raise UsageError("there is no such token; see minirest token list for the ids", 1)
+        match options.action:
+            case "list":
+                for token in accounts.tokens():
+                    print(token_line(token))
+            case "add":
+                print(add_token(accounts, options))
+            case "revoke":
+                number = options.user if re.fullmatch(r"\d{1,15}", options.user or "", re.ASCII) else "0"
+                if not accounts.revoke_token(int(number)):
+                    raise UsageError("there is no such token; see minirest token list for the ids", 1)
+            case _:
+                print(f"deleted: {accounts.prune_tokens()}")
     return 0
+
+
+def token_line(token: TokenLine) -> str:
+    """A token in the list of all."""
+    expires, used = token.expires or "never expires", token.last_used or "never used"
+    return "\t".join([str(token.id), token.user, token.name, f"{token.start}...", expires, used, *token.scopes])
 
 
 def add_token(accounts: Accounts, options: argparse.Namespace) -> str:
@@ -16114,7 +17052,18 @@ def add_token(accounts: Accounts, options: argparse.Namespace) -> str:
     if accounts.account(options.user) is None:
         raise UsageError(f"the user {options.user!r} does not exist; see minirest user list", 1)
     expires = moment_text(utc_now() + timedelta(days=options.days)) if options.days else None
-    return accounts.add_token(options.user, options.name, expires)
+    return accounts.add_token(options.user, options.name, expires, scopes_of(accounts, options))
+
+
+def scopes_of(accounts: Accounts, options: argparse.Namespace) -> list[str]:
+    """The scopes that the options give to a token. UsageError for a table that the file does not have."""
+    with accounts.store.database.reading() as connection:
+        held = {name.lower(): name for name in get_meta(connection, "layout") if not name.startswith("_")}
+    for name in options.table:
+        if name.lower() not in held:
+            raise UsageError(f"there is no table {name!r}{did_you_mean(name, held.values())}", 1)
+    tables = dict.fromkeys(f"table:{held[name.lower()]}" for name in options.table)
+    return [*(["read"] if options.read_only else []), *tables]
 
 
 def check_command(arguments: Sequence[str]) -> int:

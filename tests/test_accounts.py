@@ -18,6 +18,7 @@ from webtest import TestApp
 
 import minirest
 from minirest import Account, Accounts, ApiError, Application
+from tests.web import Answer, send
 
 SCHEMA = {
     "$defs": {"notes": {"type": "object", "properties": {"text": {"type": "string"}}, "examples": [{"text": "a"}]}}
@@ -463,8 +464,8 @@ def test_list_of_tokens(app: Application) -> None:
     first, second = app.accounts.add_token("anna", "laptop"), app.accounts.add_token("bert", "ci", expires)
     ask(app, f"Bearer {second}")
     assert app.accounts.tokens() == [
-        (1, "anna", "laptop", first[:8], None, None),
-        (2, "bert", "ci", second[:8], expires, "2024-05-01T12:00:00.000Z"),
+        (1, "anna", "laptop", first[:8], None, None, ()),
+        (2, "bert", "ci", second[:8], expires, "2024-05-01T12:00:00.000Z", ()),
     ]
 
 
@@ -583,10 +584,10 @@ def test_put_user(accounts: Accounts) -> None:
     changed = accounts.account("bert")
     assert made is not None
     assert changed == made._replace(display_name="Bert B.")
-    assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, None, None)
-    assert accounts.users() == [("anna", False, ""), ("bert", False, "")]
-    accounts.put_user("anna", disabled=True)
-    assert accounts.users() == [("anna", True, ""), ("bert", False, "")]
+    assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, None, None, None)
+    assert accounts.users() == [("anna", False, [], []), ("bert", False, ["editor"], [])]
+    accounts.put_user("anna", disabled=True, groups=[accounts.put_group("b, c"), accounts.put_group("a")])
+    assert accounts.users() == [("anna", True, [], ["b, c", "a"]), ("bert", False, ["editor"], [])]
 
 
 @pytest.mark.parametrize("values", [{"roles": "admin"}, {"disabled": "yes"}, {"display_name": 5}, {"roles": [1]}])
@@ -606,6 +607,379 @@ def test_salted(accounts: Accounts) -> None:
         assert account is not None
         stored.append(account.password)
     assert len(set(stored)) == 3
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(("letters", "good"), [(3, False), (4, True), (512, True), (513, False)])
+def test_length_of_the_normalised_password(accounts: Accounts, form: Any, letters: int, good: bool) -> None:
+    """Bytes are counted of the composed form, however the keyboard writes it; what can be set can be used."""
+    password = unicodedata.normalize(form, "ü" * letters)
+    if not good:
+        with pytest.raises(ValueError, match="a password has at least 8"):
+            accounts.put_user("bert", password=password)
+        return
+    accounts.put_user("bert", password=password)
+    for other in ("NFC", "NFD"):
+        assert accounts.verify("bert", unicodedata.normalize(other, password)) is not None
+
+
+def test_fixture_takes_short_passwords() -> None:
+    """`make_app` takes any password but one that could never sign in."""
+    with closing(minirest.make_app(SCHEMA, users={"anna": "x"})) as app:
+        assert ask(app, basic("anna", "x"))[0] == 200
+    with pytest.raises(ValueError, match="a password has at least 8"):
+        minirest.make_app(SCHEMA, users={"anna": "x" * 1025})
+
+
+# ---- the cost of a hash ----
+
+OLD_COST = (2**3, 8, 1)
+
+
+def stored(accounts: Accounts, name: str = "anna") -> str:
+    """Return what is kept of a user's password."""
+    account = accounts.account(name)
+    assert account is not None
+    return str(account.password)
+
+
+def make_older(app: Application) -> None:
+    """Let the hash of anna's password be one of an older release."""
+    app.accounts.store.password_cost, cost = OLD_COST, app.accounts.store.password_cost
+    app.accounts.put_user("anna", password=PASSWORD)
+    app.accounts.store.password_cost = cost
+
+
+@pytest.mark.parametrize("way", ["basic", "sign_in"])
+def test_older_hash_is_renewed(app: Application, hashing: Hashing, way: str) -> None:
+    """Whoever signs in gets a hash of today's cost; the salt, sessions, sockets and history stay as they are."""
+    make_older(app)
+    accounts = app.accounts
+    before, session = minirest.PasswordHash.read(stored(accounts)), open_session(app)
+    accounts.store.database.writer.execute("update _users set password=?", (str(hash_of(before)),))
+    actor, history = accounts.authenticate(with_cookie(session)), history_of(app)
+    accounts.verified.clear()
+    assert before.cost == OLD_COST
+    if way == "basic":
+        assert [hashes(app, basic("anna", PASSWORD), hashing) for _ in range(2)] == [(200, 1), (200, 0)]
+    else:
+        accounts.open_session(accounts.sign_in("anna", PASSWORD))
+        assert hashes(app, basic("anna", PASSWORD), hashing) == (200, 0)
+    after = minirest.PasswordHash.read(stored(accounts))
+    assert (after.cost, after.salt) == (minirest.SCRYPT_COST_IN_MEMORY, before.salt)
+    assert after.digest != before.digest
+    assert accounts.authenticate(with_cookie(session)) == actor
+    assert accounts.refresh(dataclasses.replace(actor, session=None)) is not None
+    assert history_of(app) == history
+    assert ask(app, basic("anna", "wrong password"))[0] == 401
+
+
+def test_wrong_password_renews_nothing(app: Application) -> None:
+    """Only the right password is there to be hashed again."""
+    make_older(app)
+    before = stored(app.accounts)
+    assert ask(app, basic("anna", "wrong password"))[0] == 401
+    assert stored(app.accounts) == before
+
+
+def test_busy_database_renews_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody else writes, the older hash signs in and stays; it is renewed another time."""
+    monkeypatch.setattr(minirest, "SCRYPT_COST", minirest.SCRYPT_COST_IN_MEMORY)
+    path = tmp_path / "a.db"
+    with (
+        closing(minirest.make_app(SCHEMA, path, {"anna": PASSWORD})) as app,
+        closing(minirest.make_app(SCHEMA, path)) as other,
+    ):
+        make_older(app)
+        before = stored(app.accounts)
+        with other.store.database.writing():
+            assert ask(app, basic("anna", PASSWORD))[0] == 200
+        assert stored(app.accounts) == before
+        app.accounts.verified.clear()
+        assert ask(app, basic("anna", PASSWORD))[0] == 200
+        assert stored(app.accounts) != before
+
+
+def hash_of(parts: minirest.PasswordHash) -> str:
+    """Return the text of a password's hash."""
+    return "$".join(["scrypt", *map(str, parts.cost), parts.salt, parts.digest])
+
+
+def history_of(app: Application) -> list[Any]:
+    """Return what is logged of the users."""
+    with app.store.database.reading() as connection:
+        return connection.execute("select * from _history").fetchall()
+
+
+# ---- sessions ----
+
+
+def open_session(app: Application, name: str = "anna") -> str:
+    """Return the text of a new session."""
+    return app.accounts.open_session(app.accounts.sign_in(name, PASSWORD))[0]
+
+
+def with_cookie(text: str) -> minirest.Request:
+    """Make a request with a session."""
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": io.BytesIO(), "HTTP_HOST": "x"}
+    return minirest.Request({**environ, "HTTP_COOKIE": f"sid={text}"})
+
+
+def visit(app: Application, session: str) -> int:
+    """Return the status of a request with a session."""
+    return send(app, "GET", "/notes", HTTP_COOKIE=f"sid={session}").status
+
+
+def enter(app: Application, way: str, cookie: str, password: str = PASSWORD) -> Answer:
+    """Sign in with a cookie that the browser has already."""
+    if way == "page":
+        body = f"name=anna&password={password.replace(' ', '+')}".encode()
+        return send(app, "POST", "/login", body, "application/x-www-form-urlencoded", HTTP_COOKIE=cookie)
+    return send(app, "POST", "/api/v1/auth", {"login": "anna", "password": password}, HTTP_COOKIE=cookie)
+
+
+@pytest.mark.parametrize("way", ["page", "platform"])
+def test_session_is_a_new_one(app: Application, way: str) -> None:
+    """Neither a session that another one planted nor the one before is kept at a sign-in; a failed one ends nothing."""
+    planted, former = "a" * 43, open_session(app)
+    assert enter(app, way, f"sid={former}", "wrong password").status == 401
+    assert visit(app, former) == 200
+    texts = [planted, former]
+    for text in (planted, former):
+        answer = enter(app, way, f"sid={text}")
+        assert answer.status == {"page": 303, "platform": 200}[way]
+        texts.append(answer.headers["Set-Cookie"].partition(";")[0].removeprefix("sid="))
+    assert len(set(texts)) == 4
+    assert [visit(app, text) for text in texts] == [401, 401, 200, 200]
+
+
+ENDS: dict[str, Callable[[Application, str], object]] = {
+    "logout": lambda app, text: app.accounts.end_session(minirest.hash_token(text)),
+    "platform": lambda app, text: send(app, "DELETE", "/api/v1/auth", HTTP_COOKIE=f"sid={text}"),
+    "nocobase": lambda app, text: send(app, "POST", "/api/auth:signOut", HTTP_COOKIE=f"sid={text}"),
+    "password": lambda app, text: app.accounts.put_user("anna", password=PASSWORD),
+    "disabling": lambda app, text: app.accounts.put_user("anna", disabled=True),
+    "removal": lambda app, text: app.accounts.remove_user("anna"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_sessions_end(app: Application, end: str) -> None:
+    """A logout ends its own session; a new password, disabling and removal end all, for good. Others' go on."""
+    app.accounts.put_user("bert", password=PASSWORD)
+    first, second, other = open_session(app), open_session(app), open_session(app, "bert")
+    assert [visit(app, text) for text in (first, second, other)] == [200] * 3
+    ENDS[end](app, first)
+    is_logout = end in ("logout", "platform", "nocobase")
+    assert [visit(app, text) for text in (first, second, other)] == [401, 200 if is_logout else 401, 200]
+    if end == "disabling":
+        app.accounts.put_user("anna", disabled=False)
+    if end == "removal":
+        app.accounts.put_user("anna", password=PASSWORD)
+    assert visit(app, first) == 401
+    with app.store.database.reading() as connection:
+        assert connection.execute("select count(*) from _sessions").fetchone() == (2 if is_logout else 1,)
+
+
+def test_disabling_ends_tokens_of_signing_in(app: Application) -> None:
+    """They do not come back when the user does; a token that was made by itself waits."""
+    own, (signed, _, _) = (
+        app.accounts.add_token("anna", "laptop"),
+        app.accounts.sign_in_token(app.accounts.sign_in("anna", PASSWORD), "auth/token", 24),
+    )
+    assert [ask(app, f"Bearer {text}")[0] for text in (own, signed)] == [200, 200]
+    app.accounts.put_user("anna", disabled=True)
+    assert [ask(app, f"Bearer {text}")[0] for text in (own, signed)] == [401, 401]
+    app.accounts.put_user("anna", disabled=False)
+    assert [ask(app, f"Bearer {text}")[0] for text in (own, signed)] == [200, 401]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda accounts: accounts.put_user("anna", password="another horse"),
+        lambda accounts: accounts.put_user("anna", disabled=True),
+        lambda accounts: accounts.remove_user("anna"),
+    ],
+)
+def test_change_while_somebody_signs_in(accounts: Accounts, change: Callable[[Accounts], object]) -> None:
+    """A password that was right a moment ago opens no session and makes no token."""
+    account = accounts.sign_in("anna", PASSWORD)
+    change(accounts)
+    for work in (lambda: accounts.open_session(account), lambda: accounts.sign_in_token(account, "auth/token", 1)):
+        with pytest.raises(ApiError) as caught:
+            work()
+        assert caught.value.code in ("sign_in", "not_found")
+    assert accounts.tokens() == []
+    assert accounts.fetch("select 1 from _sessions", ()) is None
+
+
+def test_removed_user(app: Application) -> None:
+    """Their tokens and sessions go, their records stay and are shown by every dialect; an id is not given again."""
+    tag, anna = app.schema.tables["notes"].tag, app.accounts.account("anna")
+    token = app.accounts.add_token("anna", "laptop")
+    app.accounts.put_user("bert", password=PASSWORD)
+    assert (
+        send(app, "POST", "/notes", {"data": {"text": "b"}}, HTTP_AUTHORIZATION=basic("anna", PASSWORD)).status == 201
+    )
+    assert app.accounts.remove_user("anna") is True
+    assert app.accounts.remove_user("anna") is False
+    assert app.accounts.users() == [("bert", False, [], [])]
+    assert app.accounts.tokens() == []
+    assert [ask(app, way)[0] for way in (basic("anna", PASSWORD), f"Bearer {token}")] == [401, 401]
+    records = [f"/api/v2/notes/{minirest.record_uuid(tag, 0, 2)}/", f"/api/v1/notes/{minirest.object_id(tag, 2)}"]
+    records += ["/notes/2", "/api/notes:get/2", "/api/resources/notes/2", "/browse/notes/2"]
+    lists = ["/notes", "/api/notes:list", "/api/v2/notes/", "/api/v1/notes", "/api/resources/notes/logs/2"]
+    for path in records + lists:
+        assert send(app, "GET", path, HTTP_AUTHORIZATION=basic("bert", PASSWORD)).status == 200, path
+    assert anna is not None
+    assert app.accounts.put_user("anna", password=PASSWORD) > anna.id
+
+
+@pytest.mark.parametrize(
+    ("header", "roles"),
+    [(None, ("editor", "boss")), ("", ("editor", "boss")), ("boss", ("boss",)), ("member", ()), ("admin", None)],
+)
+def test_role_that_a_request_picks(
+    app: Application, monkeypatch: pytest.MonkeyPatch, header: str | None, roles: tuple[str, ...] | None
+) -> None:
+    """NocoBase's `X-Role` leaves one role of the user's; a role that is not the user's is refused."""
+    app.accounts.put_user("anna", roles=["editor", "boss"])
+    seen: list[tuple[str, ...]] = []
+    real = app.store.run_for
+
+    def run_for(actor: minirest.Actor, *more: Any) -> Any:
+        seen.append(actor.roles)
+        return real(actor, *more)
+
+    monkeypatch.setattr(app.store, "run_for", run_for)
+    more = {} if header is None else {"HTTP_X_ROLE": header}
+    answer = send(app, "GET", "/api/notes:list", HTTP_AUTHORIZATION=basic("anna", PASSWORD), **more)
+    assert answer.status == (401 if roles is None else 200)
+    assert seen == ([] if roles is None else [roles])
+
+
+# ---- scopes ----
+
+
+@pytest.mark.parametrize("scheme", ["Bearer {}", "apikey anna:{}"])
+def test_scopes(app: Application, scheme: str) -> None:
+    """The actor has the scopes of its token, in their order; other credentials have none."""
+    accounts, scopes = app.accounts, ("read", "table:notes", "table:x")
+    narrow, wide = accounts.add_token("anna", "narrow", scopes=scopes), accounts.add_token("anna", "wide")
+    actors = [accounts.authenticate(request(scheme.format(token))) for token in (narrow, wide)]
+    assert [actor.scopes for actor in actors] == [scopes, ()]
+    assert [accounts.refresh(actor) for actor in actors] == actors
+    assert [token.scopes for token in accounts.tokens()] == [scopes, ()]
+    assert accounts.authenticate(request(basic("anna", PASSWORD))).scopes == ()
+    assert accounts.authenticate(with_cookie(open_session(app))).scopes == ()
+
+
+@pytest.mark.parametrize("scope", ["", "write", "Read", "table", "table:", "tables:notes", " read"])
+def test_unknown_scopes(accounts: Accounts, scope: str) -> None:
+    """A scope that would narrow nothing, or that nobody can meet, makes no token."""
+    with pytest.raises(ValueError, match="is no scope; write read, or table: and a name"):
+        accounts.add_token("anna", "laptop", scopes=["read", scope])
+    assert accounts.tokens() == []
+
+
+@pytest.mark.parametrize("scopes", [("read",), ("table:notes",)])
+def test_scoped_token_and_accounts(app: Application, scopes: tuple[str, ...]) -> None:
+    """It neither shows, makes nor ends tokens, its own included; a token without scopes does."""
+    scoped, other = app.accounts.add_token("anna", "narrow", scopes=scopes), app.accounts.add_token("anna", "wide")
+    app.accounts.authenticate(request(f"Bearer {scoped}"))
+    before = database_text(app)
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        page = send(app, method, "/api_tokens", HTTP_AUTHORIZATION=f"Bearer {scoped}")
+        assert page.status == 403
+        assert method == "HEAD" or b'<p class="note bad" role="alert">Forbidden.</p>' in page.body
+        assert b"narrow" not in page.body
+    answer = send(app, "POST", "/api/auth:signOut", HTTP_AUTHORIZATION=f"Bearer {scoped}")
+    assert (answer.status, answer.json) == (403, {"errors": [{"code": "forbidden", "message": "No permissions"}]})
+    assert database_text(app) == before
+    assert send(app, "GET", "/api_tokens", HTTP_AUTHORIZATION=f"Bearer {other}").status == 200
+    assert send(app, "POST", "/api/auth:signOut", HTTP_AUTHORIZATION=f"Bearer {other}").status == 200
+
+
+def test_expired_tokens_are_pruned(accounts: Accounts, clock: Clock) -> None:
+    """Those that have expired go, whatever they were made for; the number is told."""
+    account = accounts.sign_in("anna", PASSWORD)
+    for hours in (1, 2, 3):
+        accounts.add_token("anna", f"{hours}", minirest.moment_text(START + timedelta(hours=hours)))
+    accounts.add_token("anna", "for ever")
+    accounts.sign_in_token(account, "auth/token", 1)
+    assert accounts.prune_tokens() == 0
+    clock.forward(hours=2)
+    assert accounts.prune_tokens() == 3
+    assert [token.name for token in accounts.tokens()] == ["3", "for ever"]
+
+
+# ---- cookies and other sites ----
+
+WRITES = [
+    ("POST", "/notes", {"data": {"text": "b"}}),
+    ("PATCH", "/notes/1", {"data": {"text": "b"}}),
+    ("DELETE", "/main_rest.php/notes/1", None),
+    ("POST", "/api/notes:create", {"text": "b"}),
+    ("GET", "/api/notes:destroy/1", None),
+    ("POST", "/api/auth:signOut", None),
+    ("POST", "/api/v2/notes/", {"text": "b"}),
+    ("DELETE", "/api/v2/notes/{uuid}/", None),
+    ("POST", "/api/v1/notes", {"text": "b"}),
+    ("PATCH", "/api/v1/notes/{object}", {"text": "b"}),
+    ("DELETE", "/api/v1/notes/{object}", None),
+    ("DELETE", "/api/v1/auth", None),
+    ("POST", "/api/resources/notes", {"text": "b"}),
+    ("PUT", "/api/resources/notes/1", {"text": "b"}),
+    ("POST", "/api/resources/notes/actions/delete_resource/1", None),
+]
+SITES = [
+    {"HTTP_ORIGIN": "https://evil.example"},
+    {"HTTP_ORIGIN": "null"},
+    {"HTTP_SEC_FETCH_SITE": "cross-site"},
+    {"HTTP_SEC_FETCH_SITE": "same-site"},
+    {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": "http://localhost"},
+]
+
+
+def state(app: Application) -> list[Any]:
+    """Return all that a request could have changed; when a session was last used aside."""
+    queries = ("select * from notes", "select hash from _sessions", "select id from _tokens", "select * from _history")
+    with app.store.database.reading() as connection:
+        return [connection.execute(query).fetchall() for query in queries]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+def test_other_sites_write_nothing(app: Application, method: str, path: str, body: Any) -> None:
+    """A page of another site does nothing with a browser's cookie, nor with a password that the browser remembers."""
+    session, tag = open_session(app), app.schema.tables["notes"].tag
+    address = path.format(object=minirest.object_id(tag, 1), uuid=minirest.record_uuid(tag, 0, 1))
+    ways = [{"HTTP_COOKIE": f"sid={session}"}, {"HTTP_AUTHORIZATION": basic("anna", PASSWORD)}]
+    before = state(app)
+    for site, way in itertools.product(SITES, ways):
+        assert send(app, method, address, body, **site, **way).status == 403
+    assert state(app) == before
+    own = {"HTTP_ORIGIN": "http://localhost", "HTTP_SEC_FETCH_SITE": "same-origin"}
+    assert send(app, method, address, body, **own, **ways[0]).status in (200, 201, 204)
+    assert state(app) != before
+
+
+PATHS = (
+    "/notes /api/notes:list /api/auth:check /api/v2/ /api/v2/notes/ /api/v1/notes /api/me /browse/notes /api_tokens "
+    "/socket.io/?transport=websocket"
+).split()
+
+
+@pytest.mark.parametrize("header", [basic("anna", "wrong password"), "Bearer mrt_x", "apikey anna:x", "Nope", ""])
+def test_wrong_header_beside_a_good_cookie(header: str) -> None:
+    """`Authorization` goes first, and a wrong one does not fall through to the cookie."""
+    with closing(minirest.make_app(SCHEMA, users={"anna": PASSWORD}, limit_failures=False)) as app:
+        cookie = f"sid={open_session(app)}"
+        for path in PATHS:
+            assert send(app, "GET", path, HTTP_AUTHORIZATION=header, HTTP_COOKIE=cookie).status == 401
+            assert send(app, "GET", path, HTTP_COOKIE=cookie).status in (200, 400)
+            good = basic("anna", PASSWORD)
+            assert send(app, "GET", path, HTTP_AUTHORIZATION=good, HTTP_COOKIE="sid=wrong").status in (200, 400)
 
 
 @pytest.mark.parametrize(
@@ -629,8 +1003,8 @@ def test_any_user(users: list[tuple[str, dict[str, Any]]], expected: bool) -> No
 def test_every_scheme_has_its_row(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheme is a function and its row: a new row is a new way to sign in."""
 
-    def by_name(accounts: Accounts, credentials: str) -> Account | None:
-        return accounts.account(credentials)
+    def by_name(accounts: Accounts, credentials: str, address: str) -> Account | None:
+        return accounts.account(credentials) if address == "" else None
 
     assert ask(app, "Name anna")[0] == 401
     monkeypatch.setattr(minirest, "SCHEMES", {**minirest.SCHEMES, "name": by_name})

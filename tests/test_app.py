@@ -7,7 +7,7 @@ import re
 import shlex
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -19,6 +19,7 @@ import pytest
 
 import minirest
 from minirest import Application
+from tests.web import unguarded
 
 PASSWORD = "correct horse"
 SCHEMA: dict[str, Any] = {
@@ -67,12 +68,23 @@ FIRST_PATHS = [
 FOREIGN = {"Origin": "https://evil.example"}
 
 
+class Headers(dict[str, str]):
+    """Headers, and apart from them the id of the request, which is another one each time."""
+
+    request = ""
+
+
 class Answer(NamedTuple):
-    """What an application answered."""
+    """What an application answered; answers that differ in the id of the request alone are equal."""
 
     status: str
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def request(self) -> str:
+        """The id of the request."""
+        return self.headers.request if isinstance(self.headers, Headers) else ""
 
     @property
     def code(self) -> int:
@@ -86,7 +98,7 @@ class Answer(NamedTuple):
 
 
 def ask(
-    app: Callable[..., Any],
+    app: Any,
     path: str = "/",
     method: str = "GET",
     body: bytes = b"",
@@ -119,7 +131,10 @@ def ask(
     )
     (status, answered) = started[0]
     assert len({name.lower() for name, _ in answered}) == len(answered), answered
-    return Answer(status, dict(answered), b"".join(chunks))
+    shown = Headers(answered)
+    shown.request = shown.pop("X-Request-Id", "")  # the embedding program's own answers have none
+    assert re.fullmatch("[0-9a-f]{16}", shown.request) or not isinstance(app, Application) or app.router.routes
+    return Answer(status, shown, b"".join(chunks))
 
 
 def error(status: int, *messages: str) -> dict[str, Any]:
@@ -265,7 +280,7 @@ def test_users(tmp_path: Path) -> None:
         assert ask(app, headers=AUTHORIZATION).code == 401
     with closing(minirest.make_app(SCHEMA, path, {"admin": PASSWORD, "bert": PASSWORD})) as app:
         assert ask(app, headers=AUTHORIZATION).code == 200
-        assert app.accounts.users() == [("admin", False, ""), ("bert", False, "")]
+        assert app.accounts.users() == [("admin", False, [], []), ("bert", False, [], [])]
 
 
 def test_only_disabled_users(tmp_path: Path) -> None:
@@ -602,6 +617,8 @@ CROSS_SITE = [
     ({"Origin": "null"}, "null"),
     ({"Origin": "http://localhost:8081"}, "http://localhost:8081"),
     ({"Origin": "http://localhost"}, "http://localhost"),
+    ({"Origin": "evil://localhost:8080"}, "evil://localhost:8080"),
+    ({"Origin": "https://evil.example://localhost:8080"}, "https://evil.example://localhost:8080"),
     ({"Sec-Fetch-Site": "cross-site"}, "null"),
     ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, "https://evil.example"),
     ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, "https://evil.example"),
@@ -937,21 +954,213 @@ def test_busy_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_read_only_database(tmp_path: Path) -> None:
     """A database that cannot be written is a 507 for writes; reads are answered."""
     with closing(minirest.make_app(SCHEMA, tmp_path / "a.db", auth=False)) as app:
-        app.store.database.writer.execute("pragma query_only=on")
+        unguarded(app.store).execute("pragma query_only=on")
         answer = ask(app, "/kunden", "POST", b'{"data": {"name": "x"}}', JSON)
         message = "The database cannot be written: the file is read-only"
         assert (answer.code, answer.json) == (507, error(507, message))
         assert names_of(app) == ["Meier", "Schulz"]
 
 
-def test_every_request_is_told(app: Application) -> None:
-    """`on_request` hears of each request with its status, of unreadable ones too."""
-    told: list[tuple[str | None, int]] = []
-    app.on_request = lambda request, status, seconds: told.append((request.path if request else None, status))
-    for path in ("/", "/kunden", "/nothing"):
-        ask(app, path)
-    ask(app, PATH_INFO="/\xff")
-    assert told == [("/", 200), ("/kunden", 200), ("/nothing", 400), (None, 400)]
+LINE = r"([0-9a-f]{16}) (\S+) (\".*\") (\d+) [\d.]+ ms (\S+)"
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, ...]]:
+    """The lines for requests: id, method, address, status and user of each."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "minirest.requests"]
+    return [found.groups() for line in lines if (found := re.fullmatch(LINE, line))]
+
+
+def test_every_request_is_logged(guarded: Application, caplog: pytest.LogCaptureFixture) -> None:
+    """There is a line for each request, of unreadable ones too, with the id that the answer has and who asked."""
+    caplog.set_level(logging.INFO, "minirest.requests")
+    answers = [ask(guarded, path, headers=AUTHORIZATION) for path in ("/", "/kunden?$fields=name", "/nothing")]
+    answers += [ask(guarded), ask(guarded, PATH_INFO="/\xff")]
+    ids = [answer.request for answer in answers]
+    assert len(set(ids)) == 5
+    assert logged(caplog) == [
+        (ids[0], "GET", '"/"', "200", '"admin"'),
+        (ids[1], "GET", '"/kunden?$fields=name"', "200", '"admin"'),
+        (ids[2], "GET", '"/nothing"', "400", '"admin"'),
+        (ids[3], "GET", '"/"', "401", "-"),
+        (ids[4], "GET", '"/\\ufffd"', "400", "-"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ('/a\r\n12:00 GET "/" 200', r'"/a\r\n12:00 GET \"/\" 200"'),
+        ("/\x1b[31m\x7f\x9b\u202e\u2028", r'"/\u001b[31m\u007f\u009b\u202e\u2028"'),
+        ("/kunden?api_key=hush&a=1", '"/kunden?api_key=...&a=1"'),
+        ("/kunden?%74oken=hush&data[password]=hush", '"/kunden?%74oken=...&data[password]=..."'),
+        ('/kunden?filter={"secret":"hush"}', '"/kunden?filter=..."'),
+        ("/kunden?x=mrt_hush", '"/kunden?x=..."'),
+        ("/mrt_hush/1", '"/mrt_.../1"'),
+    ],
+)
+def test_lines_hold_no_secret_and_cannot_be_forged(
+    app: Application, caplog: pytest.LogCaptureFixture, path: str, address: str
+) -> None:
+    """A line is printable ASCII with the address in quotes, and parameters that name a secret lose their value."""
+    caplog.set_level(logging.INFO, "minirest.requests")
+    ask(app, path, "G\nT", headers={"Cookie": "sid=hush", "Authorization": "Bearer hush"})
+    ((_, method, line, _, _),) = logged(caplog)
+    assert (method, line) == ("G\\nT", address)
+    assert "hush" not in caplog.text
+
+
+def test_nothing_is_logged_unasked(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    """An embedding program that does not ask for them gets no lines, and no handlers."""
+    caplog.set_level(logging.WARNING)
+    ask(app)
+    assert caplog.records == []
+    assert [logging.getLogger(name).handlers for name in ("minirest", "minirest.requests")] == [[], []]
+
+
+def test_id_of_a_request(app: Application) -> None:
+    """The id is ours, a new one each time; one that a client sends is not believed."""
+    answers = [ask(app, path, headers={"X-Request-Id": "mine"}) for path in ("/", "/", "/nothing", "/health/live")]
+    assert len({answer.request for answer in answers}) == 4
+
+
+def test_time_of_a_request(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a request asks of the database shares one time, whatever came before it in the thread."""
+    left: list[float] = []
+    read, allowance = minirest.Store.read, app.store.database.allowance
+
+    def note(self: minirest.Store, *words: Any) -> Any:
+        left.append(allowance.seconds)
+        return read(self, *words)
+
+    monkeypatch.setattr(minirest.Store, "read", note)
+    for _ in range(2):
+        assert ask(app, "/api/kunden:get/1").code == 200
+        assert allowance.seconds == float("inf")
+    assert left == [minirest.STATEMENT_TIMEOUT_SECONDS] * 2
+
+
+# ---- health ----
+
+
+def test_health(guarded: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both addresses are answered without credentials, for any host, without a look into the database."""
+    monkeypatch.setattr(minirest.Database, "reading", None)
+    monkeypatch.setattr(minirest.Database, "writing", None)
+    guarded.policy = minirest.Policy(hosts=frozenset({"shop.example"}))
+    for path in ("/health/live", "/health/ready"):
+        answer = ask(guarded, path, headers={"Host": "10.0.0.7:80"})
+        assert (answer.status, answer.body) == ("200 OK", b'{"status":"ok"}')
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+        head = ask(guarded, path, "HEAD")
+        assert (head.code, head.body) == (200, b"")
+        other = ask(guarded, path, "POST")
+        assert (other.code, other.headers["Allow"]) == (405, "GET, HEAD")
+        assert other.json == error(405, "Method POST is not allowed here; allowed are GET, HEAD")
+
+
+def test_health_at_the_end(app: Application) -> None:
+    """Who stops is alive and not ready."""
+    app.stopping = True
+    assert ask(app, "/health/live").code == 200
+    answer = ask(app, "/health/ready")
+    assert (answer.status, answer.json) == ("503 Service Unavailable", {"status": "stopping"})
+
+
+def test_closed_is_not_ready() -> None:
+    """An application that is closed is not ready."""
+    app = minirest.make_app(SCHEMA, auth=False)
+    app.close()
+    assert ask(app, "/health/ready").code == 503
+
+
+# ---- proxies ----
+
+
+def seen(headers: Mapping[str, str], peer: str = "10.0.0.7", proxies: tuple[str, ...] = ("10.0.0.7",)) -> Any:
+    """What an application behind proxies takes for the client's address, scheme and host; or what it answers."""
+    found: list[Any] = []
+    with closing(minirest.make_app(SCHEMA, auth=False, trusted_proxies=proxies)) as app:
+
+        @app.router.route("/seen")  # type: ignore[untyped-decorator]
+        def see() -> str:
+            environ = bottle.request.environ
+            found.append((environ["REMOTE_ADDR"], environ["wsgi.url_scheme"], environ["HTTP_HOST"]))
+            return ""
+
+        answer = ask(app, "/seen", headers=headers, REMOTE_ADDR=peer)
+    return found[0] if found else (answer.code, answer.json)
+
+
+FORWARDED = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example"}
+DIRECT = ("http", "localhost:8080")
+
+
+@pytest.mark.parametrize(
+    ("headers", "proxies", "peer", "expected"),
+    [
+        (FORWARDED, ["10.0.0.7"], "10.0.0.7", ("192.0.2.1", "https", "shop.example")),
+        (FORWARDED, ["10.0.0.0/24", "::1"], "10.0.0.9", ("192.0.2.1", "https", "shop.example")),
+        (FORWARDED, ["10.0.0.7"], "::ffff:10.0.0.7", ("192.0.2.1", "https", "shop.example")),
+        (FORWARDED, [], "10.0.0.7", ("10.0.0.7", *DIRECT)),
+        (FORWARDED, ["10.0.0.7"], "10.0.0.8", ("10.0.0.8", *DIRECT)),
+        (FORWARDED, ["10.0.0.7"], "", ("", *DIRECT)),
+        ({}, ["10.0.0.7"], "10.0.0.7", ("10.0.0.7", *DIRECT)),
+        ({"Forwarded": "for=1.2.3.4;proto=https"}, ["10.0.0.7"], "10.0.0.7", ("10.0.0.7", *DIRECT)),
+        ({"X-Forwarded-For": "evil, 1.1.1.1, 192.0.2.1"}, ["10.0.0.7"], "10.0.0.7", ("192.0.2.1", *DIRECT)),
+        ({"X-Forwarded-For": "1.1.1.1,192.0.2.1 , 10.0.0.8"}, ["10.0.0.0/8"], "10.0.0.7", ("192.0.2.1", *DIRECT)),
+        ({"X-Forwarded-For": "10.0.0.9, 10.0.0.8"}, ["10.0.0.0/8"], "10.0.0.7", ("10.0.0.9", *DIRECT)),
+        ({"X-Forwarded-For": "2001:db8::1"}, ["::1"], "::1", ("2001:db8::1", *DIRECT)),
+        ({"X-Forwarded-Proto": "HTTPS"}, ["10.0.0.7"], "10.0.0.7", ("10.0.0.7", "https", "localhost:8080")),
+        ({"X-Forwarded-Host": "[::1]:81"}, ["10.0.0.7"], "10.0.0.7", ("10.0.0.7", "http", "[::1]:81")),
+    ],
+)
+def test_forwarded_headers(headers: dict[str, str], proxies: tuple[str, ...], peer: str, expected: Any) -> None:
+    """Only a proxy that was named is believed, and of a list only what our own proxies have written."""
+    assert seen(headers, peer, proxies) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("X-Forwarded-For", "192.0.2.1, evil", "write addresses, with commas"),
+        ("X-Forwarded-For", "", "write addresses, with commas"),
+        ("X-Forwarded-For", "192.0.2.1:80", "write addresses, with commas"),
+        ("X-Forwarded-Proto", "https, http", "write http or https"),
+        ("X-Forwarded-Proto", "", "write http or https"),
+        ("X-Forwarded-Host", "a.example, b.example", "write one host"),
+        ("X-Forwarded-Host", "a@b", "write one host"),
+        ("X-Forwarded-Host", "", "write one host"),
+    ],
+)
+def test_broken_forwarded_headers(name: str, value: str, reason: str) -> None:
+    """What a proxy says and cannot be read is refused."""
+    assert seen({name: value}) == (400, error(400, f"Invalid header {name!r}: {reason}"))
+
+
+@pytest.mark.parametrize("proxy", ["proxy.example", "10.0.0.7/24", "10.0.0.0/33", ""])
+def test_broken_address_of_a_proxy(proxy: str) -> None:
+    """A proxy is named by its address or its network, exactly."""
+    with pytest.raises(ValueError, match=re.escape(f"{proxy!r} is no address of a proxy; write 10.0.0.7, or a")):
+        minirest.make_app(SCHEMA, auth=False, trusted_proxies=[proxy])
+
+
+@pytest.mark.parametrize(("peer", "secure"), [("10.0.0.7", True), ("10.0.0.8", False)])
+def test_secure_cookies_behind_a_proxy(peer: str, secure: bool) -> None:
+    """A session that begins through a proxy with TLS has a cookie for TLS alone; a stranger cannot bring that about."""
+    body = json.dumps({"login": "admin", "password": PASSWORD}).encode()
+    with closing(minirest.make_app(SCHEMA, users={"admin": PASSWORD}, trusted_proxies=["10.0.0.7"])) as app:
+        answer = ask(app, "/api/v1/auth", "POST", body, {**JSON, **FORWARDED}, REMOTE_ADDR=peer)
+    assert answer.code == 200
+    assert ("; Secure" in answer.headers["Set-Cookie"]) == secure
+
+
+def test_origin_behind_a_proxy_with_tls() -> None:
+    """Where the scheme is known, a page of the other scheme is a foreign one."""
+    with closing(minirest.make_app(SCHEMA, auth=False, trusted_proxies=["10.0.0.7"])) as app:
+        for origin, status in (("https://shop.example", 200), ("http://shop.example", 403)):
+            headers = {**FORWARDED, **JSON, "Origin": origin}
+            answer = ask(app, "/kunden/1", "PATCH", b'{"data": {"name": "x"}}', headers, REMOTE_ADDR="10.0.0.7")
+            assert answer.code == status
 
 
 # ---- inside another program ----

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import minirest
+from tests.web import send
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = ROOT / "minirest.py"
@@ -207,7 +208,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 OPTIONS = {"--db", "--host", "--port", "--no-auth", "--no-examples", "--dialects", "--cors", "--allow-host"}
-OPTIONS |= {"--strict", "--sign-up", "--reload", "--log", "--max-body", "--max-upload", "--version", "--help"}
+OPTIONS |= {
+    "--trusted-proxy",
+    "--strict",
+    "--sign-up",
+    "--reload",
+    "--log",
+    "--max-body",
+    "--max-upload",
+    "--version",
+    "--help",
+}
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,6 +254,23 @@ def test_help_of_commands(capsys: pytest.CaptureFixture[str], command: str) -> N
         (["user", "nope"], r"argument action: invalid choice: 'nope'.*; see minirest user --help"),
         (["user", "add"], r"minirest user add takes the NAME of the user"),
         (["user", "--nope", "list"], r"unrecognized arguments: --nope; see minirest user --help"),
+        (["user", "password", "anna", "--group", "x"], r"--group goes with minirest user add and minirest user groups"),
+        (["user", "list", "--role", "x"], r"--role goes with minirest user add and minirest user roles"),
+        (["user", "groups", "anna", "--email", "x"], r"--email goes with minirest user add and minirest user password"),
+        (
+            ["user", "remove", "anna", "--display-name", "x"],
+            r"--display-name goes with minirest user add and minirest user password",
+        ),
+        (["user", "roles", "anna", "--role", " "], r"a group and a role have a name"),
+        (["user", "groups", "anna", "--group", ""], r"a group and a role have a name"),
+        (["user", "remove"], r"minirest user remove takes the NAME of the user"),
+        (["user", "list", "anna"], r"minirest user list takes no name, but perhaps --schema"),
+        (["token", "list", "anna"], r"minirest token list takes no user, but perhaps --schema"),
+        (["token", "prune", "1"], r"minirest token prune takes no user, but perhaps --schema"),
+        (["token", "revoke", "1", "--read-only"], r"a name and the options of a token go with minirest token add"),
+        (["token", "list", "--table", "kunden"], r"a name and the options of a token go with minirest token add"),
+        (["token", "prune", "--days", "0"], r"a name and the options of a token go with minirest token add"),
+        (["token", "revoke", "1", "laptop"], r"a name and the options of a token go with minirest token add"),
         (["token", "add", "anna"], r"name the user and what the token is for: minirest token add USER NAME"),
         (["token", "add", "anna", "x", "--days", "0"], r"--days is a number from 1 to 36499"),
         (["token", "add", "anna", "x", "--days", "-1"], r"--days is a number from 1 to 36499"),
@@ -635,18 +663,20 @@ def test_options_and_their_twins(twin: bool) -> None:
         "DIALECTS": "limbas",
         "CORS": "https://a.example,https://b.example",
         "ALLOW_HOST": "shop.example",
+        "TRUSTED_PROXY": "127.0.0.1",
         "STRICT": "1",
         "LOG": "1",
     }
     options = ["--db", "other.db", "--host", "127.0.0.1", "--port", "0", "--no-auth", "--no-examples"]
     options += ["--dialects", "limbas", "--cors", "https://a.example", "--cors", "https://b.example"]
-    options += ["--allow-host", "shop.example", "--strict", "--log", "shop.json"]
+    options += ["--allow-host", "shop.example", "--trusted-proxy", "127.0.0.1", "--strict", "--log", "shop.json"]
     twins = {f"MINIREST_{name}": value for name, value in {**given, "SCHEMA": "shop.json"}.items()} if twin else {}
     with start(*([] if twin else options), **twins) as server:
         address = server.next_address()
         assert ask(address)[1]["tables"] == [{"name": "kunden", "title": "kunden", "records": 0}]
         assert ask(address, Host="Shop.Example:1")[0] == 200
         assert ask(address, Host="evil.example")[0] == 421
+        assert ask(address, **{"X-Forwarded-Host": "evil.example"})[0] == 421
         assert ask(address, "kunden?$nope=1")[0] == 400
         host, port = address.removeprefix("http://").rstrip("/").split(":")
         for origin in ("https://a.example", "https://b.example"):
@@ -655,13 +685,14 @@ def test_options_and_their_twins(twin: bool) -> None:
                 assert connection.getresponse().headers["Access-Control-Allow-Origin"] == origin
         code, errors = server.stop()
     assert code == 0
-    assert [re.sub(r"[\d.:]+ ", "", line, count=1).rsplit(" ", 2)[0] for line in errors] == [
-        "GET / 200",
-        "GET / 200",
-        "GET / 421",
-        "GET /kunden?$nope=1 400",
-        "GET / 200",
-        "GET / 200",
+    assert [re.sub(r"[\d:]+ \w+ ", "", line, count=1).rsplit(" ", 3)[0] for line in errors] == [
+        'GET "/" 200',
+        'GET "/" 200',
+        'GET "/" 421',
+        'GET "/" 421',
+        'GET "/kunden?$nope=1" 400',
+        'GET "/" 200',
+        'GET "/" 200',
     ]
     assert sorted(path.name for path in Path().iterdir()) == ["other.db", "shop.json"]
 
@@ -678,7 +709,7 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "max_upload": "3",
     }
     flags = ["no_auth", "no_examples", "strict", "sign_up", "reload", "log"]
-    lists = ["cors", "allow_host"]
+    lists = ["cors", "allow_host", "trusted_proxy"]
     plain = vars(minirest.server_parser().parse_args([]))
     assert set(plain) == {*values, *flags, *lists}
     assert plain == {
@@ -741,7 +772,7 @@ def test_log_lines_cannot_be_forged() -> None:
         _, errors = server.stop()
     assert len(errors) == 2
     for line in errors:
-        assert re.fullmatch(r"\d\d:\d\d:\d\d GET [\x20-\x7e]* 400 [\d.]+ ms", line)
+        assert re.fullmatch(r'\d\d:\d\d:\d\d [0-9a-f]{16} GET "[\x20-\x7e]*" 400 [\d.]+ ms -', line)
 
 
 def test_secrets_in_a_query_are_not_logged() -> None:
@@ -750,7 +781,7 @@ def test_secrets_in_a_query_are_not_logged() -> None:
     with start("shop.json", "--no-auth", "--log") as server:
         ask(server.next_address(), "api/v2/kunden/?username=anna&api_key=hush&limit=1&Token=hush")
         _, errors = server.stop()
-    logged = r"\S+ GET /api/v2/kunden/\?username=anna&api_key=\.\.\.&limit=1&Token=\.\.\. 200 [\d.]+ ms"
+    logged = r'\S+ \S+ GET "/api/v2/kunden/\?username=anna&api_key=\.\.\.&limit=1&Token=\.\.\." 200 [\d.]+ ms -'
     assert [bool(re.fullmatch(logged, line)) for line in errors] == [True]
 
 
@@ -850,6 +881,64 @@ def test_users(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         assert not verify("anna", PASSWORD)
 
 
+def test_roles(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roles are given with a new user, and set as a whole; the list shows them before the groups."""
+    make_file()
+    db = ("--db", "shop.db")
+    monkeypatch.setenv("MINIREST_PASSWORD", PASSWORD)
+    added = ("--role", "editor", "--role", "boss", "--role", "editor", "--group", "sales")
+    assert run(capsys, "user", "add", "bert", *added, *db) == Done(0, "", "")
+    assert run(capsys, "user", "roles", "anna", "--role", "admin", *db) == Done(0, "", "")
+    assert run(capsys, "user", "disable", "bert", *db) == Done(0, "", "")
+    listed = "anna\troles: admin\nbert\tdisabled\troles: editor,boss\tgroups: sales\n"
+    assert run(capsys, "user", "list", *db) == Done(0, listed, "")
+    assert run(capsys, "user", "roles", "anna", *db) == Done(0, "", "")
+    assert run(capsys, "user", "list", *db) == Done(0, listed.replace("\troles: admin", ""), "")
+
+
+def test_removed_user(capsys: pytest.CaptureFixture[str]) -> None:
+    """A user is removed with tokens and sessions from a file whose tables hold records of theirs, which stay."""
+    write_schema()
+    with closing(minirest.make_app(SCHEMA, "shop.db", {"anna": PASSWORD, "bert": PASSWORD})) as app:
+        session, _ = app.accounts.open_session(app.accounts.sign_in("anna", PASSWORD))
+        token, anna = app.accounts.add_token("anna", "laptop"), app.accounts.account("anna")
+        made = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+        assert send(app, "POST", "/kunden", {"data": {"name": "hers"}}, **made).status == 201
+        ways = [made, {"HTTP_COOKIE": f"sid={session}"}]
+        assert [send(app, "GET", "/kunden", **way).status for way in ways] == [200, 200]
+        assert run(capsys, "user", "remove", "anna", "--db", "shop.db") == Done(0, "", "")
+        assert [send(app, "GET", "/kunden", **way).status for way in ways] == [401, 401]
+        one_line(run(capsys, "user", "remove", "anna", "--db", "shop.db"), 1, r"the user 'anna' does not exist; .*")
+        assert run(capsys, "user", "list", "--db", "shop.db") == Done(0, "bert\n", "")
+        assert run(capsys, "token", "list", "--db", "shop.db") == Done(0, "", "")
+        assert anna is not None
+        assert app.accounts.put_user("anna", password=PASSWORD) > anna.id
+    assert run(capsys, "check", "shop.json").code == 0
+
+
+def test_no_argument_takes_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    """Arguments are seen by all on the machine, so there is no such option."""
+    for command in minirest.COMMANDS:
+        assert not re.search(r"--\w*(password|secret|hash)", run(capsys, command, "--help").out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no modes of files")
+def test_new_files_are_private() -> None:
+    """A new database and what stands beside it are for their owner alone; one that is there keeps its mode."""
+    write_schema()
+    with closing(minirest.make_app(SCHEMA, "shop.db", {"anna": PASSWORD})) as app:
+        app.accounts.put_user("bert")
+        beside = sorted(Path().glob("shop.db*"))
+        assert len(beside) == 3
+        assert {path.stat().st_mode & 0o777 for path in beside} == {0o600}
+    minirest.copy_database("shop.db", "copy.db")
+    assert Path("copy.db").stat().st_mode & 0o777 == 0o600
+    Path("shop.db").chmod(0o640)
+    with closing(minirest.make_app(SCHEMA, "shop.db")) as app:
+        app.accounts.put_user("carla")
+        assert {path.stat().st_mode & 0o777 for path in Path().glob("shop.db*")} == {0o640}
+
+
 @pytest.mark.parametrize(
     ("action", "name", "pattern"),
     [
@@ -858,6 +947,8 @@ def test_users(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         ("disable", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
         ("enable", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
         ("groups", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
+        ("roles", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
+        ("remove", "nobody", r"the user 'nobody' does not exist; see minirest user list"),
     ],
 )
 def test_wrong_users(capsys: pytest.CaptureFixture[str], action: str, name: str, pattern: str) -> None:
@@ -927,6 +1018,50 @@ def test_tokens(capsys: pytest.CaptureFixture[str]) -> None:
         assert run(capsys, "token", "revoke", "1", *db) == Done(0, "", "")
         assert app.accounts.bearer(for_ever.out.strip()) is None
         assert app.accounts.bearer(for_a_week.out.strip())
+
+
+def test_scopes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A token is narrowed to reading and to tables, named as in the schema; the list shows how."""
+    make_file()
+    db = ("--db", "shop.db")
+    made = run(capsys, "token", "add", "anna", "report", "--read-only", "--table", "KUNDEN", "--table", "kunden", *db)
+    assert (made.code, made.err) == (0, "")
+    assert run(capsys, "token", "add", "anna", "reader", "--read-only", *db).code == 0
+    assert run(capsys, "token", "add", "anna", "writer", "--table", "kunden", *db).code == 0
+    lines = [line.split("\t")[5:] for line in run(capsys, "token", "list", *db).out.splitlines()]
+    never = "never used"
+    assert lines == [[never, "read", "table:kunden"], [never, "read"], [never, "table:kunden"]]
+    with closing(minirest.make_app(SCHEMA, "shop.db")) as app:
+        account = app.accounts.bearer(made.out.strip())
+        assert account is not None
+        assert account.actor().scopes == ("read", "table:kunden")
+
+
+@pytest.mark.parametrize(
+    ("table", "pattern"),
+    [
+        ("kundne", r"there is no table 'kundne'; did you mean 'kunden'\?"),
+        ("_users", r"there is no table '_users'.*"),
+        ("", r"there is no table ''"),
+    ],
+)
+def test_scope_of_an_unknown_table(capsys: pytest.CaptureFixture[str], table: str, pattern: str) -> None:
+    """A table that the file does not have is one line, and no token is made."""
+    make_file()
+    one_line(run(capsys, "token", "add", "anna", "x", "--table", table, "--db", "shop.db"), 1, pattern)
+    assert run(capsys, "token", "list", "--db", "shop.db") == Done(0, "", "")
+
+
+def test_prune(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tokens that have expired are deleted, and it says how many there were."""
+    make_file()
+    with closing(minirest.make_app(SCHEMA, "shop.db")) as app:
+        for name, expires in (("old", "2020-01-01T00:00:00.000Z"), ("new", "2999-01-01T00:00:00.000Z"), ("x", None)):
+            app.accounts.add_token("anna", name, expires)
+    assert run(capsys, "token", "prune", "--db", "shop.db") == Done(0, "deleted: 1\n", "")
+    assert run(capsys, "token", "prune", "--db", "shop.db") == Done(0, "deleted: 0\n", "")
+    names = [line.split("\t")[2] for line in run(capsys, "token", "list", "--db", "shop.db").out.splitlines()]
+    assert names == ["new", "x"]
 
 
 @pytest.mark.parametrize(

@@ -976,6 +976,7 @@ def test_a_long_upload_may_take_its_time() -> None:
     closed: list[int] = []
 
     class Channel:
+        lingers_until = 0.0
         requests, total_outbufs_len = (), 0
 
         def __init__(self, number: int, received: int) -> None:

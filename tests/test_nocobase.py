@@ -1409,7 +1409,7 @@ def test_a_table_users(closed: Web) -> None:
 
 
 def test_roles(closed: Web) -> None:
-    """`X-Role` may name a role of the user; everybody is a member."""
+    """`X-Role` may name a role of the user, which then counts alone; everybody is a member."""
     assert things_with(closed, {**BASIC, "HTTP_X_ROLE": "member"}) == [1, 2, 3]
     expected = [("ROLE_NOT_FOUND_FOR_USER", "The role does not belong to the user")]
     closed.refuse(401, expected, "GET", "/posts:list", **BASIC, HTTP_X_ROLE="nope")

@@ -692,6 +692,21 @@ def test_token_from_the_form(admin: Site) -> None:
     client.get("/books", headers=headers, status=401)
 
 
+def test_scopes_of_a_token(admin: Site) -> None:
+    """The form narrows a token to reading and to tables; the list shows how."""
+    form = admin.get("/api_tokens").forms[1]
+    form["device_name"], form["tables"] = "report", " Books,authors ,, books"
+    form["read_only"].checked = True
+    token = str(form.submit(status=201).html.find(id="token").text)
+    assert admin.app.accounts.tokens()[0].scopes == ("read", "table:books", "table:authors")
+    assert rows(admin.get("/api_tokens"))[0][0] == f"report {token[:8]}… read table:books table:authors"
+    page = admin.post("/api_tokens", {"device_name": "x", "read_only": "1", "tables": "books, nope"}, 422)
+    assert notes(page) == ["There is no table 'nope'."]
+    assert (page.forms[1]["tables"].value, page.forms[1]["read_only"].checked) == ("books, nope", True)
+    assert notes(admin.post("/api_tokens", {"device_name": "x", "read_only": "no"}, 422)) == ["Send 1 to only read."]
+    assert len(admin.app.accounts.tokens()) == 1
+
+
 def test_token_is_revoked(admin: Site) -> None:
     """The button ends a token at once; the others stay. A token without an end has none."""
     make_token(admin, device_name="stays")

@@ -21,6 +21,7 @@ import pytest
 
 import minirest
 from minirest import ApiError, Batch, Compare, Const, Create, NotOurs, SchemaError, Select, Store, Update
+from tests.web import unguarded
 
 Json = Any
 SCHEMA: Json = {
@@ -120,9 +121,10 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
     """Write-ahead log, full synchronisation, foreign keys; readers cannot write."""
     with closing(open_store(tmp_path / "x.db")) as store:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
-        values = [store.database.writer.execute(f"pragma {name}").fetchone()[0] for name in pragmas]
+        values = [unguarded(store).execute(f"pragma {name}").fetchone()[0] for name in pragmas]
         assert values == ["wal", 2, 1, 0]
         with store.database.reading() as connection:
+            connection.set_authorizer(None)
             assert connection.execute("pragma synchronous").fetchone()[0] == 2
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 connection.execute("delete from doors")
@@ -213,7 +215,7 @@ def test_a_damaged_page(tmp_path: Path) -> None:
     with closing(open_store(path)) as store:
         table = store.schema.find("doors")
         page, size = (
-            store.database.writer.execute(text).fetchone()[0]
+            unguarded(store).execute(text).fetchone()[0]
             for text in (
                 f"select rootpage from sqlite_master where name='{table.name}'",
                 "pragma page_size",
@@ -272,7 +274,7 @@ def test_a_read_only_file(tmp_path: Path) -> None:
 def test_examples() -> None:
     """Examples are inserted under their positions, with links, status and owners by name, and with history."""
     with closing(open_store()) as store:
-        connection = store.database.writer
+        connection = unguarded(store)
         named = "select name from {} order by id"
         users, groups = ([name for (name,) in connection.execute(named.format(t))] for t in ("_users", "_groups"))
         assert (users, groups) == (["anna", "ben"], ["crew"])
@@ -467,10 +469,151 @@ def test_too_expensive(tmp_path: Path, where: str, kind: str, monkeypatch: pytes
         assert store.run(update).changed == 400
 
 
+ENDLESS = "with recursive n (i) as (select 1 union all select i + 1 from n limit 1000000000) select count(*) from n"
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_a_query_that_is_really_expensive(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that would run for minutes is stopped, and the connection serves the next one."""
+    monkeypatch.setattr(minirest, "STATEMENT_TIMEOUT_SECONDS", 0.05)
+    with closing(open_store(tmp_path / "x.db" if where == "file" else ":memory:")) as store:
+        for block in (store.database.reading, lambda: store.database.writing(0.05)):
+            with pytest.raises(ApiError) as caught, block() as connection:
+                connection.execute(ENDLESS).fetchone()
+            assert str(caught.value) == "The request took longer than 0.05 seconds of database time"
+        monkeypatch.undo()
+        assert texts(store.run(doors(store))) == ["front", "back"]
+
+
+class Stopwatch:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        """Return the seconds since some moment."""
+        return self.now
+
+
+def test_statements_of_a_request_share_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six seconds and five are too many for one request, but not for two; what is done between them does not count."""
+    counting = ENDLESS.replace("1000000000", "10000")
+    watch = Stopwatch()
+    monkeypatch.setattr(minirest, "time", watch)
+
+    def work(store: Store, seconds: float) -> None:
+        with store.database.reading() as connection:
+            watch.now += seconds
+            connection.execute(counting).fetchone()
+
+    with closing(open_store(tmp_path / "x.db")) as store:
+        for _ in range(2):
+            with store.database.request():
+                work(store, 6)
+                watch.now += 60
+                with pytest.raises(ApiError, match="longer than 10 seconds"):
+                    work(store, 5)
+        with store.database.request():
+            work(store, 6)
+            with store.database.request():
+                work(store, 5)
+            work(store, 3)
+        work(store, 9)
+
+
+# ---- what requests can never do ----
+
+HARMFUL = [
+    "attach 'other.db' as other",
+    "pragma journal_mode=delete",
+    "pragma writable_schema=on",
+    "pragma user_version=7",
+    "create table t (x)",
+    "create temp table t (x)",
+    "create index i on doors (name)",
+    "create trigger g after insert on doors begin select 1; end",
+    "create view v as select 1",
+    "alter table doors add column x",
+    "drop table doors",
+    "reindex",
+    "analyze",
+    "vacuum into 'copy.db'",
+    "select load_extension('x')",
+    "create virtual table t using fts5(x)",
+    "update sqlite_master set name='x'",
+    "delete from sqlite_master",
+    "savepoint s",
+]
+WRITES = ["insert into doors (name) values ('x')", "update doors set name='x'", "delete from doors"]
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_what_no_request_can_do(tmp_path: Path, where: str) -> None:
+    """Neither the tables nor files nor settings change through a connection of requests; readers write nothing."""
+    with closing(open_store(tmp_path / "x.db" if where == "file" else ":memory:", examples=False)) as store:
+        kept = store.database.writer.execute("select sql from sqlite_master").fetchall()
+        blocks: list[tuple[Any, list[str]]] = [(store.database.writing, HARMFUL)]
+        if where == "file":
+            blocks.append((store.database.reading, [*HARMFUL, *WRITES]))
+        for block, statements in blocks:
+            for statement in statements:
+                refused = "not authorized|authorization denied|prohibited|may not be modified|cannot VACUUM"
+                with pytest.raises(sqlite3.Error, match=refused), block() as connection:
+                    connection.execute(statement)
+        assert store.database.writer.execute("select sql from sqlite_master").fetchall() == kept
+        assert [path.name for path in tmp_path.iterdir() if "x.db" not in path.name] == []
+        for statement in WRITES:
+            with store.database.writing() as connection:
+                connection.execute(statement)
+
+
+def test_limits_of_a_connection(tmp_path: Path) -> None:
+    """Each connection has our limits; what our own statements need lies below them."""
+    with closing(open_store(tmp_path / "x.db")) as store, store.database.reading() as reader:
+        for connection in (store.database.writer, reader):
+            assert {limit: connection.getlimit(limit) for limit in minirest.SQLITE_LIMITS} == minirest.SQLITE_LIMITS
+    assert minirest.MAX_UPLOAD_BYTES < minirest.MAX_VALUE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "message"),
+    [
+        (f"select {'1,' * 600_000} 1", (), "The filter is too large: the request asks for too much at once"),
+        (f"select {','.join('?' * 40_000)}", [1] * 40_000, "The filter is too large: the request nests too deep"),
+        ("select 1 from doors where name like ?", ["%" * 9000], "The filter is too large: the request asks for too"),
+        (f"select 1 where {'1+' * 400} 1", (), "The filter is too large: the request nests too deep"),
+        (
+            "select zeroblob(?)",
+            [minirest.MAX_VALUE_BYTES + 1],
+            f"A record, with all that it shows, has more than {minirest.MAX_VALUE_BYTES} bytes",
+        ),
+    ],
+)
+def test_over_a_limit(tmp_path: Path, statement: str, values: Any, message: str) -> None:
+    """A statement over a limit is a wrong request, with the reason."""
+    with closing(open_store(tmp_path / "x.db")) as store:
+        with pytest.raises(ApiError) as caught, store.database.reading() as connection:
+            connection.execute(statement, values).fetchall()
+        assert caught.value.status == 400
+        assert str(caught.value).startswith(message)
+
+
+def test_no_more_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no other connection can be opened, a reader is told to try again."""
+    with closing(open_store(tmp_path / "x.db")) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(store.database, "path", str(tmp_path / "nowhere" / "x.db"))
+            with pytest.raises(ApiError) as caught:
+                store.run(doors(store))
+        assert (caught.value.code, caught.value.headers) == ("busy", (("Retry-After", "1"),))
+        assert texts(store.run(doors(store))) == ["front", "back"]
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     """No room: 507 with the reason, nothing changed; with room again it goes on."""
     with closing(open_store(tmp_path / "x.db")) as store:
-        writer = store.database.writer
+        writer = unguarded(store)
         pages = writer.execute("pragma page_count").fetchone()[0]
         writer.execute(f"pragma max_page_count={pages}")
         with pytest.raises(ApiError) as caught:

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import minirest
 from minirest import Archive, Batch, Change, Create, Delete, Item, Key, Move, Parent, Relink, Update, Upsert, Violation
+from tests.web import unguarded
 
 Json = Any
 
@@ -109,7 +110,7 @@ class World:
         self.now = START
         self.schema = minirest.load_schema(document)
         self.store = minirest.Store(self.schema, path, lambda: self.now)
-        self.connection = self.store.database.writer
+        self.connection = unguarded(self.store)
         self.events: list[minirest.Event] = []
         self.store.listeners.append(self.events.extend)
         if not self.sql("select 1 from _users where id=1"):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,19 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
+def unguarded(store: minirest.Store) -> sqlite3.Connection:
+    """The connection for writing, which may then do what no request can: look into settings, and change them."""
+    store.database.writer.set_authorizer(None)
+    return store.database.writer
+
+
+def serialized(store: minirest.Store) -> bytes:
+    """The bytes of the database; what a request may not do, it can do no more afterwards."""
+    data = unguarded(store).serialize()
+    store.database.freeze()
+    return data
+
+
 def send(
     app: minirest.Application, method: str, address: str, body: Any = None, kind: str = "", **environ: str
 ) -> Answer:
@@ -62,7 +76,9 @@ def send(
     started: list[Any] = []
     parts = app(request, lambda status, head, *_: started.extend([status, head]))
     status, head = started
-    return Answer(int(status[:3]), dict(head), b"".join(parts))
+    headers = dict(head)
+    headers.pop("X-Request-Id", None)  # another one each time
+    return Answer(int(status[:3]), headers, b"".join(parts))
 
 
 def part(name: str, data: bytes = b"", file: str | None = None, kind: str = "") -> bytes:
