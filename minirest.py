@@ -2756,9 +2756,19 @@ class Batch:
 Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
 
 
-# ---- what has changed ----
+# ---- what changes ----
 
 Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
+Stored: TypeAlias = dict[Field, SqlValue]
+
+
+class Spot(NamedTuple):
+    """A record that is about to change, where the body speaks of it, and the version that the caller has seen."""
+
+    table: Table
+    key: int
+    trail: Trail = ()
+    expect: int | None = None
 
 
 class Event(NamedTuple):
@@ -2928,7 +2938,9 @@ class Names:
 
     def refuse(self, word: str) -> Names:
         """Raise `unknown_field` for a word."""
-        raise fail("unknown_field", name=word, table=self.table.name, hint=did_you_mean(word, self.known()))
+        lacking = self.table.adopted and word in self.manner.words
+        hint = "; a table of others keeps none" if lacking else did_you_mean(word, self.known())
+        raise fail("unknown_field", name=word, table=self.table.name, hint=hint)
 
 
 def check_operator(path: Path, op: Operator) -> None:
@@ -3872,7 +3884,8 @@ class Compiler:
         if not path.field.table.adopted or path.field.is_system:
             return shown
         fits = sql(FITTING.get(kind.name, "typeof({0})='text'"), column)
-        return sql("case when {} then {} else {} end", fits, shown, sql(LOOSE, frame.stored(path.field)))
+        rest = column if path.field.target else frame.stored(path.field)  # a key may be hidden
+        return sql("case when {} then {} else {} end", fits, shown, sql(LOOSE, rest))
 
     def through(self, links: tuple[Link, ...], frame: Frame, render: Callable[[Frame], Sql]) -> Sql:
         """A scalar sub-select along links; of several linked records the first."""
@@ -4224,54 +4237,6 @@ def _shows_only_ids(shape: Shape, link: Link) -> bool:
             assert_never(shape)
 
 
-# ---- definitions ----
-
-
-def create_table(table: Table, name: str | None = None) -> Sql:
-    """`create table`, with foreign keys that are checked at the commit."""
-    keys = {link.key: link for link in table.links.values() if link.key}
-    columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
-    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
-    return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
-
-
-def define_column(column: Field, link: Link | None = None) -> Sql:
-    """A column as `create table` and `alter table add column` write it."""
-    defaults = {"_version": " not null default 1", "_status": " not null default 0"}
-    rest = defaults.get(column.name, "") if column.is_system else ""
-    text = sql("{} {}{}", quoted(column.column), Sql(column.kind.sql_type.lower()), Sql(rest))
-    if not link:
-        return text
-    return sql("{} references {} (id) deferrable initially deferred", text, quoted(link.target.name))
-
-
-def indexes_of(table: Table) -> dict[str, Sql]:
-    """The statements that make a table's indexes, by name: unique rules, keys of links, and what `x-index` asks for.
-
-    An index on one text has a second one without case beside it, for searches and orders that ignore it.
-    """
-    result: dict[str, Sql] = {}
-    for columns in table.unique:
-        name = index_name("unique", table, columns)
-        result[name] = _index("create unique index", name, table, columns)
-    for columns in (*((key,) for key in table.keys), *table.indexes):
-        name = index_name("index", table, columns)
-        result[name] = _index("create index", name, table, columns)
-        if len(columns) == 1 and columns[0].kind.is_text:
-            result[f"{name}:nocase"] = _index("create index", f"{name}:nocase", table, columns, " collate nocase")
-    return result
-
-
-def index_name(kind: Literal["unique", "index"], table: Table, columns: Iterable[Field]) -> str:
-    """The name of an index; the colons keep it apart from every other name."""
-    return ":".join([kind, table.name, *(column.column for column in columns)])
-
-
-def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate: str = "") -> Sql:
-    listed = join(", ", (Sql(quoted(column.column).text + collate) for column in columns))
-    return sql(verb + " {} on {} ({})", quoted(name), quoted(table.name), listed)
-
-
 # ======================================================================================================================
 # 8  Access
 #
@@ -4395,6 +4360,8 @@ def read_grant(table: Table, given: Json, path: str) -> Grant:
             raise SchemaError(f"{path}/hide", f"{member.name!r} names the records; see x-label and x-key")
         if member in (*(table.sort or ()), *(table.validity or ())):
             raise SchemaError(f"{path}/hide", f"{member.name!r} shows in every list; see x-sort and x-validity")
+        if any(link.key and link.key.reference is member for link in table.incoming):
+            raise SchemaError(f"{path}/hide", f"{member.name!r} shows in the links that lead here; see x-references")
     return Grant(rules, hidden, locked)
 
 
@@ -4950,18 +4917,6 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
 # is done here, with history and versions; foreign keys only stand behind it. To add a write operation: a `case` in
 # `Writer.run` and its method.
 # ======================================================================================================================
-
-
-Stored: TypeAlias = dict[Field, SqlValue]
-
-
-class Spot(NamedTuple):
-    """A record that is about to change, where the body speaks of it, and the version that the caller has seen."""
-
-    table: Table
-    key: int
-    trail: Trail = ()
-    expect: int | None = None
 
 
 class Writer:
@@ -5884,6 +5839,57 @@ def _add_pieces(connection: sqlite3.Connection) -> None:
 UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 
+# ---- definitions ----
+
+
+def create_table(table: Table, name: str | None = None) -> Sql:
+    """`create table`, with foreign keys that are checked at the commit."""
+    keys = {link.key: link for link in table.links.values() if link.key}
+    columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
+    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
+    return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
+
+
+def define_column(column: Field, link: Link | None = None) -> Sql:
+    """A column as `create table` and `alter table add column` write it."""
+    defaults = {"_version": " not null default 1", "_status": " not null default 0"}
+    rest = defaults.get(column.name, "") if column.is_system else ""
+    text = sql("{} {}{}", quoted(column.column), Sql(column.kind.sql_type.lower()), Sql(rest))
+    if not link:
+        return text
+    return sql("{} references {} (id) deferrable initially deferred", text, quoted(link.target.name))
+
+
+def indexes_of(table: Table) -> dict[str, Sql]:
+    """The statements that make a table's indexes, by name: unique rules, keys of links, and what `x-index` asks for.
+
+    An index on one text has a second one without case beside it, for searches and orders that ignore it.
+    """
+    result: dict[str, Sql] = {}
+    for columns in table.unique:
+        name = index_name("unique", table, columns)
+        result[name] = _index("create unique index", name, table, columns)
+    for columns in (*((key,) for key in table.keys), *table.indexes):
+        name = index_name("index", table, columns)
+        result[name] = _index("create index", name, table, columns)
+        if len(columns) == 1 and columns[0].kind.is_text:
+            result[f"{name}:nocase"] = _index("create index", f"{name}:nocase", table, columns, " collate nocase")
+    return result
+
+
+def index_name(kind: Literal["unique", "index"], table: Table, columns: Iterable[Field]) -> str:
+    """The name of an index; the colons keep it apart from every other name."""
+    return ":".join([kind, table.name, *(column.column for column in columns)])
+
+
+def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate: str = "") -> Sql:
+    listed = join(", ", (Sql(quoted(column.column).text + collate) for column in columns))
+    return sql(verb + " {} on {} ({})", quoted(name), quoted(table.name), listed)
+
+
+# ---- what is in a file ----
+
+
 class NotOurs(Exception):
     """The file is a database that minirest did not make, or that a later version made."""
 
@@ -6719,10 +6725,12 @@ class _Adopter:
     def references(self, table: Found) -> list[Reference]:
         """Its foreign keys of one column; one without a target column means the target's primary key."""
         rows = self.connection.execute(*sql("select * from pragma_foreign_key_list({})", bind(table.name))).fetchall()
-        sizes = {row[0]: sum(other[0] == row[0] for other in rows) for row in rows}
+        sources = {row[0]: [other[3] for other in rows if other[0] == row[0]] for row in reversed(rows)}
+        several = [f"({', '.join(columns)})" for columns in sources.values() if len(columns) > 1]
+        self.notes += [f"{table.name}{columns} is no link: it has several columns" for columns in several]
         found = []
         for number, _, target, source, to, _, on_delete, _ in reversed(rows):
-            if sizes[number] > 1:
+            if len(sources[number]) > 1:
                 continue
             other = self.tables.get(folded(target))
             key = other.key if other else []

@@ -1,6 +1,8 @@
 """Databases that somebody else made, and JSON and CSV files, served as they are."""
 
+import base64
 import importlib.metadata
+import itertools
 import json
 import os
 import shutil
@@ -202,6 +204,8 @@ def test_what_cannot_be_served_is_listed(tmp_path: Path) -> None:
         create table b (id integer primary key, n int);
         create view broken as select * from b where missing(n);
         create virtual table search using fts5 (body);
+        create table pairs (a int, b int, primary key (a, b));
+        create table ends (id integer primary key, a int, b int, foreign key (a, b) references pairs);
         """,
     )
     found = minirest.adopt_file(str(path))
@@ -211,8 +215,11 @@ def test_what_cannot_be_served_is_listed(tmp_path: Path) -> None:
         "'broken' cannot be read: no such function: missing",
         *parts,
     ]
-    assert found.notes == ["a.b is no link: b.n is not unique"]
-    assert list(found.document["$defs"]) == ["a", "b", "search"]
+    assert found.notes == [
+        "a.b is no link: b.n is not unique",
+        "ends(a, b) is no link: it has several columns",
+    ]
+    assert list(found.document["$defs"]) == ["a", "b", "search", "pairs", "ends"]
 
 
 # ---- reading in every dialect ----
@@ -232,47 +239,56 @@ def record(table: minirest.Table, number: int, dialect: str) -> str:
     return forms[dialect]
 
 
-def listed(app: minirest.Application, table: str) -> dict[str, tuple[int, int]]:
-    """The number of records that each dialect lists on its first page, and that of all."""
+def listed(app: minirest.Application, table: str, dialect: str) -> tuple[int, int]:
+    """The number of records that a dialect lists on its first page, and that of all; Limbas does not say the latter."""
     name = quote(table, safe="")
-    limbas = send(app, "GET", f"/main_rest.php/{name}?$page[count]=20").json["data"]
-    nocobase = send(app, "GET", f"/api/{name}:list?pageSize=20").json
-    coredata = send(app, "GET", f"/api/v2/{name}/?limit=20").json
-    platform = send(app, "GET", f"/api/v1/{name}?limit=20").json
-    total = send(app, "GET", f"/api/v1/{name}?meta=true").json["total"]
-    qore = send(app, "GET", f"/api/resources/{name}/table/{name}", {"per_page": 20}).json
-    return {
-        "limbas": (len(limbas), total),
-        "nocobase": (len(nocobase["data"]), nocobase["meta"]["count"]),
-        "coredata": (len(coredata["objects"]), coredata["meta"]["total_count"]),
-        "platform": (len(platform), total),
-        "qore": (len(qore["data"]), qore["total"]),
-    }
+    if dialect in ("limbas", "platform"):
+        total = send(app, "GET", f"/api/v1/{name}?meta=true").json["total"]
+        address = f"/main_rest.php/{name}?$page[count]=20" if dialect == "limbas" else f"/api/v1/{name}?limit=20"
+        answer = send(app, "GET", address).json
+        return len(answer["data"] if dialect == "limbas" else answer), total
+    if dialect == "nocobase":
+        answer = send(app, "GET", f"/api/{name}:list?pageSize=20").json
+        return len(answer["data"]), answer["meta"]["count"]
+    if dialect == "coredata":
+        answer = send(app, "GET", f"/api/v2/{name}/?limit=20").json
+        return len(answer["objects"]), answer["meta"]["total_count"]
+    answer = send(app, "GET", f"/api/resources/{name}/table/{name}", {"per_page": 20}).json
+    return len(answer["data"]), answer["total"]
 
 
-def check_all(app: minirest.Application, path: Path) -> None:
-    """Every table has in every dialect as many records as SQL counts, and every link leads somewhere."""
+def check_lists(app: minirest.Application, path: Path, *dialects: str) -> None:
+    """Every table has as many records as SQL counts: in these dialects, or in one of them by turns."""
+    turns = itertools.cycle(DIALECTS)
     for table in app.schema.tables.values():
         count = ask(path, f"select count(*) from {quoted(table.name)}")[0][0]
-        assert listed(app, table.name) == dict.fromkeys(DIALECTS, (min(count, 20), count)), table.name
-        for link in table.links.values():
-            name = quote(table.name, safe="")
-            rows = send(app, "GET", f"/api/{name}:list?pageSize=5&appends={quote(link.name, safe='')}")
-            assert rows.status == 200, (table.name, link.name, rows.body)
-            for row in rows.json["data"]:
-                shown = row[link.name]
+        for dialect in dialects or [next(turns)]:
+            assert listed(app, table.name, dialect) == (min(count, 20), count), (table.name, dialect)
+
+
+def check_links(app: minirest.Application) -> None:
+    """Every link leads somewhere, and its own list has as many records as the record shows."""
+    for table in app.schema.tables.values():
+        name, links = quote(table.name, safe=""), table.links.values()
+        query = "".join(f"&appends={quote(link.name, safe='')}" for link in links)
+        rows = send(app, "GET", f"/api/{name}:list?pageSize=3{query}")
+        assert rows.status == 200, (table.name, rows.body)
+        for row in rows.json["data"]:
+            for link in links:
                 if link.key:
-                    assert (shown is None) == (row[link.key.name] is None), (table.name, link.name, row)
-                elif link.many:
-                    key = quote(str(row[table.key.name if table.key else table.id_name]), safe="")
-                    linked = send(app, "GET", f"/api/{name}/{key}/{quote(link.name, safe='')}:list?pageSize=1")
-                    assert linked.json["meta"]["count"] == len(shown), (table.name, link.name, key)
+                    assert (row[link.name] is None) == (row[link.key.name] is None), (table.name, link.name, row)
+        for row, link in itertools.product(rows.json["data"][:1], links):
+            if link.many:
+                key = quote(str(row[table.key.name if table.key else table.id_name]), safe="")
+                linked = send(app, "GET", f"/api/{name}/{key}/{quote(link.name, safe='')}:list?pageSize=1")
+                assert linked.json["meta"]["count"] == len(row[link.name]), (table.name, link.name, key)
 
 
 def test_every_table_in_every_dialect(app: minirest.Application, shop: Path) -> None:
     """The whole shop."""
     assert len(app.schema.tables) == 12
-    check_all(app, shop)
+    check_lists(app, shop, *DIALECTS)
+    check_links(app)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -370,7 +386,8 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
     """Keywords, blanks, quotes, umlauts, case, names that only schema files reserve."""
     path = make(tmp_path / "a.db", NAMES)
     with closing(minirest.make_app(db=path, auth=False)) as app:
-        check_all(app, path)
+        check_lists(app, path, *DIALECTS)
+        check_links(app)
         strange = send(
             app, "GET", f"/api/{quote(chr(34).join(['a ', 'b', '']) + ' ' + chr(39) + 'c' + chr(39) + ' [d]')}:list"
         )
@@ -574,6 +591,174 @@ def test_pages_show_adopted_tables(app: minirest.Application) -> None:
     assert send(app, "GET", "/browse/Orders/new", HTTP_ACCEPT="text/html").status == 200
 
 
+# ---- what the server in the open and rights need ----
+
+INDEXED = """
+create table notes (id integer primary key, body text);
+create virtual table search using fts5 (body, content='notes', content_rowid='id');
+create virtual table boxes using rtree (id, low, high);
+create trigger made after insert on notes begin
+    insert into search (rowid, body) values (new.id, new.body);
+    insert into boxes values (new.id, 0, 1);
+end;
+insert into notes values (1, 'hello');
+"""
+
+
+@pytest.mark.parametrize("table", ["search", "boxes"])
+def test_virtual_tables(tmp_path: Path, table: str) -> None:
+    """They are read, and triggers fill them: what these prepare is not taken for a change of the database."""
+    path = make(tmp_path / "a.db", INDEXED)
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        row = {"id": 1, **({"body": "hello"} if table == "search" else {"low": 0, "high": 1})}
+        assert send(app, "GET", f"/api/{table}:list").json["data"] == [row]
+        assert send(app, "POST", "/api/notes:create", {"body": "world"}).json == {"data": {"id": 2, "body": "world"}}
+        assert send(app, "GET", f"/api/{table}:list").json["meta"]["count"] == 2
+    assert ask(path, "select rowid from search where search match 'world'") == [(2,)]
+
+
+@pytest.mark.parametrize("statement", ["attach ':memory:' as more", "drop table a", "pragma page_size=512"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_connections_are_frozen(tmp_path: Path, statement: str, beside: bool) -> None:
+    """While requests are served nothing is attached or changed, also where the file is beside our tables in memory."""
+    name = "_users" if beside else "others"
+    path = make(tmp_path / "a.db", f"create table {name} (x); create table a (id integer primary key, v text);")
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        database = app.store.database
+        assert bool(database.beside) == beside
+        with database.reading() as connection, pytest.raises(sqlite3.DatabaseError, match=r"authoriz|too many"):
+            connection.execute(statement)
+        with database.writing() as connection, pytest.raises(sqlite3.DatabaseError, match=r"authoriz|too many"):
+            connection.execute(statement)
+
+
+ALFKI = {"CustomerID": "ALFKI"}
+SHOP_RIGHTS: Any = {
+    "Customers": {"*": {"*": ALFKI, "create": False, "hide": ["photo", "twice"], "readonly": ["since"]}},
+    "Orders": {"*": {"list": True, "get": True, "update": {"Customer.Company": "Alfreds"}, "link": True}},
+    "Products": {"none": {"*": True}},
+    "totals": {"none": {"*": True}},
+    "big orders": {"*": {"*": {"Total": {"$gt": 10}}}},
+    "words": {"*": {"*": {"n": 2}}},
+}
+
+
+@pytest.fixture
+def guarded(shop: Path) -> Iterator[minirest.Application]:
+    """The shop, with rights written into its schema file, for a user without roles."""
+    document = minirest.adopt_file(str(shop)).document
+    for table, rights in SHOP_RIGHTS.items():
+        document["$defs"][table]["x-rights"] = rights
+    with closing(minirest.make_app(document, db=shop, users={"guest": "a good password"})) as app:
+        yield app
+
+
+def as_guest(app: minirest.Application, method: str, address: str, body: Any = None) -> Answer:
+    """A request of that user."""
+    basic = "Basic " + base64.b64encode(b"guest:a good password").decode()
+    return send(app, method, address, body, HTTP_AUTHORIZATION=basic)
+
+
+def test_rights_in_adopted_tables(guarded: minirest.Application) -> None:
+    """Records, fields and links are hidden as in our own tables, also behind links that hold texts."""
+    shown = {"CustomerID": "ALFKI", "Company": "Alfreds", "kind": "a", "active": True, "since": "2020-01-02"}
+    assert as_guest(guarded, "GET", "/api/Customers:list").json["data"] == [{**shown, "boss_id": None}]
+    assert as_guest(guarded, "GET", "/api/Customers:get/ANA").json == {"data": None}
+    orders = as_guest(guarded, "GET", "/api/Orders:list?appends=Customer,words&fields=OrderID,CustomerID")
+    word = {"word": "ho", "n": 2, "tags": {"OrderID": 10, "word_id": "ho"}}
+    assert orders.json["data"] == [
+        {"OrderID": 10, "CustomerID": "ALFKI", "Customer": {**shown, "boss_id": None}, "words": [word]},
+        {"OrderID": 20, "CustomerID": None, "Customer": None, "words": []},
+    ]
+    for rule, found in (
+        ({"CustomerID": "ANA"}, []),
+        ({"Customer.Company": "Ana"}, []),
+        ({"CustomerID": "ALFKI"}, [{"OrderID": 10}]),
+        ({"words.n": 1}, []),
+        ({"words.n": 2}, [{"OrderID": 10}]),
+    ):
+        query = urlencode({"filter": json.dumps(rule), "fields": "OrderID"})
+        assert as_guest(guarded, "GET", f"/api/Orders:list?{query}").json["data"] == found, rule
+    assert [row["id"] for row in as_guest(guarded, "GET", "/api/big%20orders:list").json["data"]] == [10]
+    assert as_guest(guarded, "GET", "/api/Customers:list?sort=photo").status == 400
+    assert as_guest(guarded, "GET", "/api/Products:list").status == 403
+    customers = guarded.schema.tables["customers"]
+    for dialect in ("limbas", "coredata", "platform"):
+        statuses = [as_guest(guarded, "GET", record(customers, key, dialect)).status for key in (1, 2)]
+        assert statuses == [200, 404], dialect
+
+
+@pytest.mark.parametrize(
+    ("address", "body", "status", "message"),
+    [
+        ("Customers:update/ALFKI", {"Company": "New"}, 200, None),
+        ("Customers:update/ALFKI", {"kind": "z"}, 400, 'Field \'kind\' must be one of "a", "b", null'),
+        ("Customers:create", {"CustomerID": "X", "Company": "x"}, 403, "No permissions"),
+        ("Orders:update/10", {"note": "x"}, 200, None),
+        ("Orders:update/20", {"note": "x"}, 403, "No permissions"),
+        ("Orders:update/10", {"CustomerID": "ANA"}, 400, "Field 'Customer' links to a record that does not exist: ANA"),
+        ("Orders:destroy/10", {}, 403, "No permissions"),
+        ("totals:create", {"total": 1}, 403, "No permissions"),
+        ("big%20orders:create", {"Total": 11}, 403, "Table 'big orders' can only be read: it is a view"),
+        ("words:update/1", {"n": 3}, 403, "Table 'words' can only be read: its rows have no id that is a whole number"),
+        ("pairs:destroy/1", {}, 400, minirest.UNSEEN_RULE.params["text"]),
+    ],
+)
+def test_rights_to_write_in_adopted_tables(
+    guarded: minirest.Application, address: str, body: Any, status: int, message: str | None
+) -> None:
+    """Rights go before what can only be read; what SQLite says of rules may name what is hidden, and is not told."""
+    answer = as_guest(guarded, "POST", f"/api/{address}", body)
+    found = answer.json["errors"][0]["message"] if answer.status != 200 else None
+    assert (answer.status, found) == (status, message)
+
+
+def test_connections_of_unseen_records(guarded: minirest.Application, shop: Path) -> None:
+    """A link that holds a text is set from the other end; who holds it without being seen is not told."""
+    answer = as_guest(guarded, "POST", "/api/Customers/ALFKI/Orders:set", [20])
+    assert answer.status == 200
+    assert ask(shop, "select OrderID, CustomerID from Orders") == [(10, None), (20, "ALFKI")]
+    assert as_guest(guarded, "POST", "/api/Customers:update/ALFKI", {"since": "2021-01-01"}).status == 200
+    assert ask(shop, "select since from Customers where CustomerID = 'ALFKI'") == [("2020-01-02",)]  # it is locked
+
+
+@pytest.mark.parametrize(
+    ("table", "words", "place", "reason"),
+    [
+        (
+            "Orders",
+            {"x-rights": {"*": {"*": {"createdById": "$me"}}}},
+            "x-rights/*/*",
+            "Unknown field 'createdById' in table 'Orders'; a table of others keeps none",
+        ),
+        (
+            "Orders",
+            {"x-tabs": {"mine": {"owner": "$me"}}},
+            "x-tabs/mine",
+            "Unknown field 'owner' in table 'Orders'; a table of others keeps none",
+        ),
+        (
+            "words",
+            {"x-key": None, "x-label": "n", "x-rights": {"*": {"list": True, "hide": ["word"]}}},
+            "x-rights/*/hide",
+            "'word' shows in the links that lead here; see x-references",
+        ),
+        ("Orders", {"x-access": True}, "x-access", "x-access needs columns that adopted tables lack"),
+        ("Orders", {"x-archive": True}, "x-archive", "x-archive needs columns that adopted tables lack"),
+    ],
+)
+def test_rules_that_adopted_tables_cannot_have(
+    shop: Path, table: str, words: dict[str, Any], place: str, reason: str
+) -> None:
+    """A rule that speaks of what is not kept is an error of the schema file."""
+    document = minirest.adopt_file(str(shop)).document
+    definition = document["$defs"][table]
+    document["$defs"][table] = {name: it for name, it in (definition | words).items() if it is not None}
+    with pytest.raises(minirest.SchemaError) as caught:
+        minirest.make_app(document, db=shop, auth=False)
+    assert str(caught.value) == f"#/$defs/{table}/{place}: {reason}"
+
+
 # ---- the file ----
 
 
@@ -646,6 +831,7 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
         "minirest: can only be read: 'words', 'tags', 'totals', 'big orders'",
         "minirest: reached below /main_rest.php/ and /api/v2/ only: 'docs'",
         "minirest: reached through links only, because of the slash: 'a/b'",
+        "minirest: ends(a, b) is no link: it has several columns",
     ]
 
 
@@ -707,7 +893,8 @@ def test_public_databases(package: str, tmp_path: Path) -> None:
     shutil.copy(source, path)
     with closing(minirest.make_app(db=path, auth=False)) as app:
         assert len(app.schema.tables) >= tables
-        check_all(app, path)
+        check_lists(app, path)
+        check_links(app)
 
 
 # ---- records in files ----
