@@ -31,31 +31,33 @@ Map of the sections; each uses only earlier ones:
  8  Access             who asks, and what that allows
  9  Database           connections and transactions
 10  Writes             what an operation changes, history, events
-11  Store              the tables in a file, changes of the schema, examples, the door for operations
-12  Adoption           existing databases, JSON and CSV files as schema documents
-13  HTTP               requests, replies, bracket parameters, bodies
-14  Files              what records hold as files: multipart, names, ranges
-15  Accounts           users, tokens, authentication schemes
-16  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
-17  Dialects           what all dialects have
-18  Limbas             tables, records and links at /<table>
-19  NocoBase           resources and actions at /api/<collection>:<action>
-20  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
-21  Platform           stores and ObjectIds at /api/v1/<store>
-22  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
-23  Qore               resources with tables, forms and actions at /api/resources/<resource>
-24  Transfer           import and export, made-up records
-25  Pages              what all pages for a browser share; signing in; tokens
-26  Drawing            the schema as a picture
-27  Browsing           the overview at /, lists of records at /browse/<table>
-28  Records            one record, its links and its history
-29  Forms              the forms that make and change records
-30  OpenAPI            the dialects as OpenAPI 3.1 documents
-31  Docs               the page at /docs
-32  App                make_app: the parts put together, the policy of hosts and origins
-33  Server             waitress with settings that hold in the open, the graceful stop
-34  Testing            worlds, faults, determinism; the pytest plugin
-35  Command line       main
+11  Migrations         the tables in a file, and what a changed schema file changes
+12  Store              one file: examples, snapshots, the door for operations
+13  Adoption           existing databases, JSON and CSV files as schema documents
+14  HTTP               requests, replies, bracket parameters, bodies
+15  Files              what records hold as files: multipart, names, ranges
+16  Accounts           users, tokens, authentication schemes
+17  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
+18  Dialects           what all dialects have
+19  Limbas             tables, records and links at /<table>
+20  NocoBase           resources and actions at /api/<collection>:<action>
+21  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
+22  Platform           stores and ObjectIds at /api/v1/<store>
+23  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
+24  Qore               resources with tables, forms and actions at /api/resources/<resource>
+25  Transfer           import and export, made-up records
+26  Pages              what all pages for a browser share; signing in; tokens
+27  Drawing            the schema as a picture
+28  Browsing           the overview at /, lists of records at /browse/<table>
+29  Records            one record, its links and its history
+30  Forms              the forms that make and change records
+31  OpenAPI            the dialects as OpenAPI 3.1 documents
+32  Docs               the page at /docs
+33  App                make_app: the parts put together, the policy of hosts and origins
+34  Server             waitress with settings that hold in the open, the graceful stop
+35  Testing            worlds, faults, determinism; the pytest plugin
+36  Commands           what the command line does with a file
+37  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
@@ -277,6 +279,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "const": ErrorRule(400, "Field {field!r} must be {expected_value}"),
     "type": ErrorRule(400, "Field {field!r} must be of type {types}"),
     "contentMediaType": ErrorRule(400, "Field {field!r} must be a file of type {media_type}"),
+    "constraint": ErrorRule(400, "A rule of the table {table!r} forbids this: {reason}"),
     "schema": ErrorRule(400, "Field {field!r} breaks the rule {keyword!r} of the schema"),
     # links
     "link_missing": ErrorRule(400, "Field {field!r} links to a record that does not exist: {value}"),
@@ -293,6 +296,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "forged": ErrorRule(403, "The form does not belong to this session; open its page again"),
     "cross_site": ErrorRule(403, "A page of another origin may not do this; start the server with --cors {origin}"),
     "not_found": ErrorRule(404, "Not found"),
+    "read_only_table": ErrorRule(403, "Table {table!r} can only be read: {reason}"),
     "method": ErrorRule(405, "Method {method} is not allowed here; allowed are {allowed}"),
     "range": ErrorRule(416, "The file has {size} bytes; {value!r} asks for none of them"),
     "precondition": ErrorRule(412, "The record has changed since: its version is not the one in If-Match"),
@@ -785,6 +789,75 @@ KINDS = _kinds(
 )
 
 
+class DateForm(NamedTuple):
+    """How a database of others stores dates: how SQL reads `{}`, and from and to what is stored."""
+
+    template: str
+    load: Callable[[SqlValue], SqlValue]
+    store: Callable[[SqlValue], SqlValue]
+
+
+def _load_text(value: SqlValue) -> SqlValue:
+    with contextlib.suppress(ValueError):
+        return parse_span(value).start if isinstance(value, str) else value
+    return value
+
+
+def _text_form(between: str) -> DateForm:
+    def store(value: SqlValue) -> SqlValue:
+        text = str(value)[:23].replace("T", between).removesuffix(".000")
+        return None if value is None else text
+
+    return DateForm("strftime('%Y-%m-%dT%H:%M:%fZ',{})", _load_text, store)
+
+
+def _number_form(width: int, per_second: int) -> DateForm:
+    """Dates as numbers since 1970; `width` is the length of the text that stands for them."""
+
+    def load(value: SqlValue) -> SqlValue:
+        with contextlib.suppress(OverflowError):
+            if isinstance(value, int | float):
+                return moment_text(EPOCH + timedelta(seconds=value / per_second))[:width]
+        return value
+
+    def store(value: SqlValue) -> SqlValue:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(str(value)[:23]).replace(tzinfo=UTC)
+        return (moment - EPOCH) // timedelta(milliseconds=1000 // per_second)
+
+    wanted = "%Y-%m-%dT%H:%M:%fZ" if width > 10 else "%Y-%m-%d"
+    number = "{}" if per_second == 1 else f"{{}}/{per_second}.0"
+    return DateForm(f"strftime('{wanted}',{number},'unixepoch')", load, store)
+
+
+STORED_FORMS: Mapping[tuple[str, str], DateForm] = MappingProxyType(
+    {
+        ("moment", "text"): _text_form(" "),
+        ("moment", "iso"): _text_form("T"),
+        ("moment", "seconds"): _number_form(24, 1),
+        ("moment", "milliseconds"): _number_form(24, 1000),
+        ("date", "seconds"): _number_form(10, 1),
+        ("date", "milliseconds"): _number_form(10, 1000),
+    }
+)
+"""The forms of `x-stored`, for each kind of date; without one it is stored as our own are."""
+
+FITTING: Mapping[str, str] = {
+    **dict.fromkeys(("id", "integer"), "typeof({0})='integer'"),
+    "number": "typeof({0}) in ('integer','real')",
+    "boolean": "{0} in (0,1)",
+    "moment": "length({0})=24",
+    "json": "json_valid({0})",
+}
+"""Whether a value is one of its kind, in columns that may hold anything; a kind that is not here is text."""
+LOOSE = (
+    "case typeof({0}) when 'real' then " + NUMBER + " when 'blob' then"
+    " case when length({0})<=65536 then hex({0}) else printf('%d bytes',length({0})) end else {0} end"
+)
+"""Any value at all as JSON: a BLOB in hexadecimal, a long one as its length."""
+
+
 @dataclass(frozen=True, eq=False)
 class Style:
     """How a dialect spells values: the templates of the kinds that it does not spell in the plain way.
@@ -934,6 +1007,7 @@ def _scrypt(password: str, salt: str, cost: tuple[int, int, int]) -> str:
 # ======================================================================================================================
 
 Status = Literal[0, 1, 2]
+ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 RULES_OF_TABLES = frozenset(
     "allOf if then else oneOf anyOf not dependentRequired dependentSchemas minProperties maxProperties".split()
 )
@@ -944,7 +1018,10 @@ TRASH: Status = 2
 
 @dataclass(eq=False, slots=True)
 class Field:
-    """One column. `items` is the kind of a list's elements, `target` the table that a column of ids points to."""
+    """One column. `items` is the kind of a list's elements, `target` the table that a key points to.
+
+    What a key holds is the target's id, or, in databases of others, what the target has in the column `reference`.
+    """
 
     name: str
     kind: Kind
@@ -957,6 +1034,19 @@ class Field:
     items: Kind | None = None
     is_system: bool = False
     target: Table | None = None
+    reference: Field | None = None
+    form: DateForm | None = None
+
+    @property
+    def referenced(self) -> Field:
+        """The column of the target whose value this key holds."""
+        assert self.target
+        return self.reference or self.target.id
+
+    @property
+    def holds_id(self) -> bool:
+        """Whether this key holds ids."""
+        return self.reference is None
 
     @property
     def choices(self) -> Sequence[Json]:
@@ -974,6 +1064,8 @@ class Field:
         """Whether an index, of its own table, begins with it."""
         table = self.table
         indexes = (*table.unique, *table.indexes)
+        if table.adopted and (self.form or self in table.keys or table.is_numbered):
+            return False  # as far as we know
         return self is table.id or self in table.keys or any(columns[0] is self for columns in indexes)
 
     def parse_json(self, value: Json) -> SqlValue:
@@ -982,7 +1074,25 @@ class Field:
             return None
         if self.items and isinstance(value, list):
             value = [self.items.to_json(self.items.parse_json(item)) if item is not None else None for item in value]
-        return self.kind.parse_json(value)
+        return self.stored(self.kind.parse_json(value))
+
+    def parse_text(self, text: str) -> SqlValue:
+        """What is stored for a text of a form. `BadValue` when the kind cannot read it."""
+        return self.stored(self.kind.parse_text(text))
+
+    def stored(self, value: SqlValue) -> SqlValue:
+        """A value of the kind in the form in which this column stores it."""
+        return self.form.store(value) if self.form else value
+
+    def to_json(self, value: SqlValue) -> Json:
+        """A stored value as JSON; what is none of the kind, in a table of others, as it is."""
+        if value is None or isinstance(value, bytes):
+            return value.hex().upper() if value else None
+        value = self.form.load(value) if self.form else value
+        try:
+            return self.kind.to_json(value)
+        except (TypeError, ValueError):
+            return value
 
     def __repr__(self) -> str:
         return f"<Field {self.table.name}.{self.name}>"
@@ -1022,6 +1132,16 @@ class Link:
         return str(self.schema.get("title") or self.name)
 
     @property
+    def aim(self) -> Field:
+        """The column of the target whose value the link's own column holds."""
+        return (self.key and self.key.reference) or self.target.id
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the rows of its table keep the order in which they were added."""
+        return self.through is not None and self.forward and not self.through.is_numbered
+
+    @property
     def is_file(self) -> bool:
         """Whether it is a file field: what it leads to belongs to this record alone, and goes with it."""
         return self.target.name == "_files"
@@ -1038,6 +1158,11 @@ class Link:
         return f"<Link {self.source.name}.{self.name} -> {self.target.name}>"
 
 
+def folded(name: str) -> str:
+    """A name as SQLite compares it: the letters of ASCII in lower case."""
+    return name.translate(ASCII_LOWER)
+
+
 def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
     """What is remembered, emptied when it is full."""
     if len(remembered) >= MAX_REMEMBERED:
@@ -1052,11 +1177,25 @@ class SortRule(NamedTuple):
     scope: Field | None
 
 
+class Adopted(NamedTuple):
+    """What only a table has that somebody else made.
+
+    `id` is the column of its ids, which SQLite counts on by itself where it is `counted`; without one (a view, a table
+    WITHOUT ROWID) its rows are numbered while they are read. `reason` says why it can only be read; "" when it can be
+    written.
+    """
+
+    id: str = ""
+    counted: bool = False
+    reason: str = ""
+
+
 @dataclass(eq=False)
 class Table:
     """A table with its fields and links, in the order of the schema file (`members` has both).
 
-    `path` is the JSON path of its schema, which `allOf` has been merged into. `system` holds the columns that every
+    `path` is the JSON path of its schema, which `allOf` has been merged into. `id_name` is the name under which the id
+    is shown where the table `shows_id`. `system` holds the columns that every
     tracked table has beside the user's, `system_links` the links made of them. Junctions of plain many links are tables
     too, without system columns. `expressions` remembers compiled shapes.
     """
@@ -1069,7 +1208,9 @@ class Table:
     system_links: dict[str, Link] = field(default_factory=dict)
     tag: int = 0
     tracked: bool = True
+    adopted: Adopted | None = None
     shows_id: bool = False
+    id_name: str = "id"
     archive: bool = False
     access: bool = False
     validity: tuple[Field, Field] | None = None
@@ -1091,6 +1232,16 @@ class Table:
     def address(self) -> Field:
         """The column whose value names a record in addresses and bodies: the table's key, else the id."""
         return self.key or self.id
+
+    @property
+    def segment(self) -> str:
+        """The name as a part of an address."""
+        return quote(self.name, safe="")
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its rows have no id but their number."""
+        return self.adopted is not None and not self.adopted.id
 
     @functools.cached_property
     def fields(self) -> dict[str, Field]:
@@ -1121,7 +1272,7 @@ class Table:
     @functools.cached_property
     def by_fold(self) -> dict[str, Field | Link]:
         """Fields and links by name in lower case."""
-        return {name.lower(): member for name, member in self.members.items()}
+        return {folded(name): member for name, member in self.members.items()}
 
     def aliases(self, dialect: str) -> Mapping[str, str]:
         """The second names that one dialect has for fields and links."""
@@ -1185,13 +1336,18 @@ def schema_violations(
     return found
 
 
-def unique_violation(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
-    """The violation behind SQLite's complaint about a unique index."""
+def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
+    """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
     columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
     names = {link.key.column: link.name for link in table.links.values() if link.key}
     names |= {column.column: column.name for column in table.fields.values()}
     found = [names.get(column, column) for column in columns] or ["id"]
-    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+    code = getattr(error, "sqlite_errorname", "")
+    if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"):
+        return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+    if code == "SQLITE_CONSTRAINT_NOTNULL":
+        return Violation((*path, found[0]), "required")
+    return Violation(path, "constraint", {"table": table.name, "reason": error})
 
 
 @dataclass(eq=False)
@@ -1213,6 +1369,16 @@ class Schema:
         """The tables whose records are not for everybody."""
         return tuple(table for table in self.tables.values() if table.access)
 
+    @property
+    def own_tables(self) -> Iterator[Table]:
+        """The tables that we make, and keep as the schema file says."""
+        return (table for table in self.all_tables.values() if not table.adopted)
+
+    @functools.cached_property
+    def adopts(self) -> bool:
+        """Whether some of the tables are in a database that somebody else made."""
+        return any(table.adopted for table in self.tables.values())
+
     @functools.cached_property
     def restricted(self) -> tuple[Table, ...]:
         """The tables in which not everybody may do everything."""
@@ -1220,7 +1386,7 @@ class Schema:
 
     def find(self, name: str, known: Iterable[Table] | None = None) -> Table:
         """The user's table of that name, in any case. ApiError `unknown_table`, which hints at the `known` ones."""
-        table = self.tables.get(name.lower())
+        table = self.tables.get(folded(name))
         if table is None:
             names = (table.name for table in known or self.tables.values())
             raise fail("unknown_table", name=name, hint=did_you_mean(name, names))
@@ -1238,7 +1404,7 @@ def derive_tags(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int
     """A tag of 32 bits for each table: the one it has, else the first of SHA-256 of its name that is free."""
     tags = dict(known)
     for name in names:
-        tag = int.from_bytes(hashlib.sha256(name.lower().encode()).digest()[:4], "big")
+        tag = int.from_bytes(hashlib.sha256(folded(name).encode()).digest()[:4], "big")
         while name not in tags and tag in tags.values():
             tag = (tag + 1) % 2**32
         tags.setdefault(name, tag)
@@ -1311,10 +1477,11 @@ STANDARD_WORDS = ANNOTATIONS | frozenset(
 )
 TABLE_WORDS = frozenset(
     """x-archive x-validity x-sort x-label x-key x-alias x-columns x-tabs x-options x-access x-rights
-    x-unique x-index""".split()
+    x-unique x-index x-adopted""".split()
 )
-FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete".split())
-OWN_LINK_WORDS = frozenset({"x-column", "x-delete"})
+FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete x-references x-stored".split())
+OWN_LINK_WORDS = frozenset({"x-column", "x-delete", "x-references"})
+LINK_WORDS = FIELD_WORDS - {"x-unique", "x-index", "x-column", "x-stored"}
 ROOT_WORDS = frozenset({"x-limbas-nulls"})
 SCHEMA_MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"})
 SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -1474,6 +1641,9 @@ class _Loader:
         for step in (self.add_members, self.add_system_columns):
             for table in tables:
                 step(table)
+        for table in tables:
+            for link in table.links.values():
+                self.add_reference(link)
         self.add_inverse_links()
         for table in tables:
             self.add_table_words(table)
@@ -1602,19 +1772,21 @@ class _Loader:
     # -- tables and their members --
 
     def add_table(self, name: str, path: str, definition: Mapping[str, Json]) -> None:
-        if name not in SYSTEM_SCHEMA:
+        adopted = read_adopted(definition, path)
+        if name not in SYSTEM_SCHEMA and not adopted:
             check_name(name, path, "table")
             if name.lower() in RESERVED_TABLES or name.lower().startswith("sqlite_"):
                 raise SchemaError(path, f"the table name {name!r} is reserved; choose another")
-        if name.lower() in self.schema.all_tables:
+        if folded(name) in self.schema.all_tables or (adopted and folded(name) in SYSTEM_SCHEMA):
             raise SchemaError(path, f"two tables have the name {name!r}, which is compared without case")
-        table = Table(name, merge_all_of(definition, self.resolve), path)
-        self.schema.all_tables[name.lower()] = table
+        table = Table(name, merge_all_of(definition, self.resolve), path, adopted=adopted, tracked=not adopted)
+        self.schema.all_tables[folded(name)] = table
         if name not in SYSTEM_SCHEMA:
-            self.schema.tables[name.lower()] = table
+            self.schema.tables[folded(name)] = table
 
     def add_members(self, table: Table) -> None:
-        table.system["id"] = Field("id", KINDS["id"], table, "id", read_only=True, is_system=True, target=table)
+        column = (table.adopted.id or "rowid") if table.adopted else "id"
+        table.system["id"] = Field("id", KINDS["id"], table, column, read_only=True, is_system=True, target=table)
         properties = table.schema.get("properties", {})
         required = table.schema.get("required", [])
         if sum(name.lower() == "id" for name in properties) > 1:
@@ -1630,10 +1802,11 @@ class _Loader:
                 raise SchemaError(f"{table.path}/required", f"{name!r} is not a property")
 
     def check_member_name(self, table: Table, name: str, path: str) -> None:
-        check_name(name, path, "field")
+        if not table.adopted:
+            check_name(name, path, "field")
         if name.lower() in RESERVED_FIELDS:
             raise SchemaError(path, f"the field name {name!r} is reserved; choose another")
-        if any(name.lower() == other.lower() for other in table.members):
+        if any(folded(name) == folded(other) for other in table.members):
             raise SchemaError(path, f"two fields have the name {name!r}, which is compared without case")
 
     def flatten(self, schema: Json, path: str) -> Mapping[str, Json]:
@@ -1658,7 +1831,7 @@ class _Loader:
         items = it.schema.get("items")
         many = _types(it.schema) == ["array"] and isinstance(items, Mapping)
         element = self.flatten(items, f"{it.path}/items") if many and items else {}
-        if it.name.lower() == "id":
+        if it.name.lower() == "id" or (it.table.adopted and it.name == it.table.adopted.id):
             self.add_id(it)
         elif "$ref" in it.schema:
             self.add_link(it)
@@ -1681,19 +1854,24 @@ class _Loader:
 
     def add_id(self, it: Declared) -> None:
         if _types(it.schema) == ["integer"]:
-            it.table.shows_id = True
+            it.table.shows_id, it.table.id_name = True, it.name if it.table.adopted else "id"
         elif _types(it.schema) == ["string"]:
-            key = Field("id", self.kind_of(it.schema, it.path), it.table, "_key", it.schema, required=True)
+            column = it.name if it.table.adopted else "_key"
+            key = Field("id", self.kind_of(it.schema, it.path), it.table, column, it.schema, required=True)
             it.table.members["id"] = it.table.key = key
             it.table.unique.append((key,))
         else:
             raise SchemaError(it.path, "the field 'id' must be an integer (the record's own id) or a string (its key)")
 
     def add_field(self, it: Declared) -> None:
-        refuse_words(it.schema, FIELD_WORDS - {"x-unique", "x-index"}, it.path, "is for links")
+        refuse_words(it.schema, LINK_WORDS, it.path, "is for links")
+        if not it.table.adopted:
+            refuse_words(it.schema, frozenset({"x-column", "x-stored"}), it.path, "is for adopted tables and links")
         kind = self.kind_of(it.schema, it.path)
         items = it.schema.get("items") if kind.name in ("list", "choices") else None
-        column = Field(it.name, kind, it.table, it.name, it.schema, it.required, bool(it.schema.get("readOnly")))
+        name = str(it.schema.get("x-column", it.name))
+        column = Field(it.name, kind, it.table, name, it.schema, it.required, bool(it.schema.get("readOnly")))
+        column.form = date_form(it.schema, kind, it.path)
         column.write_only = bool(it.schema.get("writeOnly")) or kind.name == "password"
         column.items = self.kind_of(items, it.path) if isinstance(items, Mapping) else None
         it.table.members[it.name] = column
@@ -1748,9 +1926,10 @@ class _Loader:
         refuse_words(it.schema, frozenset({"x-inverse"}), it.path, "is not for files")
         link = Link(it.name, it.table, target, many=False, schema=it.schema, required=it.required)
         column = it.schema.get("x-column", f"{it.name}_id")
-        if "x-column" in it.schema:
+        if "x-column" in it.schema and not it.table.adopted:
             check_name(column, f"{it.path}/x-column", "column")
-        link.key = Field(column, KINDS["id"], it.table, column, required=it.required, target=target)
+        name = column if column != it.name else f"{it.name}_id"
+        link.key = Field(name, KINDS["id"], it.table, column, required=it.required, target=target)
         link.read_only = link.key.read_only = bool(it.schema.get("readOnly"))
         if _flag(it.schema, "x-unique", it.path):
             it.table.unique.append((link.key,))
@@ -1759,6 +1938,19 @@ class _Loader:
             reason = "must be clear, cascade or restrict; a required link cannot be cleared"
             raise SchemaError(f"{it.path}/x-delete", reason)
         return link
+
+    def add_reference(self, link: Link) -> None:
+        """The column of an adopted target that a link's own column refers to, where it is not the id."""
+        name, path = link.schema.get("x-references"), f"{link.source.path}/properties/{link.name}/x-references"
+        if link.key is None or name is None or name == link.target.id.column:
+            return
+        if not link.source.adopted:
+            raise SchemaError(path, "is for adopted tables")
+        columns = {column.column: column for column in (*link.target.fields.values(), *link.target.keys)}
+        if name not in columns:
+            raise SchemaError(path, f"{name!r} is no column of {link.target.name!r}")
+        link.key.reference = columns[name]
+        link.key.kind = KINDS["integer"] if columns[name].kind.name == "id" else columns[name].kind
 
     def add_inverse_links(self) -> None:
         """Second pass over the links that need to know other links: first the junctions, then their other sides."""
@@ -1794,7 +1986,7 @@ class _Loader:
             self.add_through(link, f"{path}/x-through")
             return
         name = f"{link.source.name}_{link.name}"
-        if name.lower() in self.schema.all_tables:
+        if folded(name) in self.schema.all_tables:
             raise SchemaError(path, f"its junction table {name!r} has the name of another table")
         table = Table(name, {"title": f"{link.source.title}: {link.title}"}, tracked=False)
         table.system["id"] = Field("id", KINDS["id"], table, "id", read_only=True, is_system=True, target=table)
@@ -1804,7 +1996,7 @@ class _Loader:
             own.key = Field(f"{end}_id", KINDS["id"], table, f"{end}_id", required=True, target=target)
             table.members[end] = own
             ends.append(own.key)
-        self.schema.all_tables[name.lower()] = table
+        self.schema.all_tables[folded(name)] = table
         self.join(link, table, *ends)
 
     def add_through(self, link: Link, path: str) -> None:
@@ -1812,7 +2004,7 @@ class _Loader:
         name = words.get("table") if isinstance(words, Mapping) else words
         if isinstance(words, Mapping) and not set(words) <= {"table", "source", "target"}:
             raise SchemaError(path, 'must be a table or {"table": table, "source": link, "target": link}')
-        table = self.schema.tables.get(str(name).lower())
+        table = self.schema.tables.get(folded(str(name)))
         if table is None:
             raise SchemaError(path, f"{name!r} is not a table")
         if table in (link.source, link.target):
@@ -1827,7 +2019,7 @@ class _Loader:
                 raise SchemaError(
                     path, f"table {name!r} must have one unique link to {target.name!r}; name it as {end!r}"
                 )
-            found[0].on_delete = "cascade"
+            found[0].on_delete = found[0].on_delete if table.adopted else "cascade"
             ends.append(found[0].key)
         assert ends[0] and ends[1]
         if ends[0] is ends[1]:
@@ -1843,6 +2035,8 @@ class _Loader:
 
     def add_table_words(self, table: Table) -> None:
         path, words = table.path, table.schema
+        if table.adopted:
+            refuse_words(words, frozenset({"x-archive", "x-access"}), path, "needs columns that adopted tables lack")
         table.archive = _flag(words, "x-archive", path)
         table.access = _flag(words, "x-access", path)
         if table.archive:
@@ -1856,7 +2050,7 @@ class _Loader:
         check_table_words(table, path)
 
     def extra_field(self, table: Table, name: str, kind: str) -> Field:
-        if name not in table.members:
+        if name not in table.members and not table.adopted:
             self.check_member_name(table, name, f"{table.path}/properties/{name}")
             table.members[name] = Field(name, KINDS[kind], table, name, dict(KINDS[kind].schema))
             table.__dict__.pop("fields", None)
@@ -1960,7 +2154,7 @@ class _Loader:
             table.__dict__.pop(name, None)
         seen: set[str] = set()
         for column in table.columns:
-            if column.column.lower() in seen:
+            if column.column.lower() in seen and not table.adopted:
                 raise SchemaError(table.path, f"two columns have the name {column.column!r}; set x-column")
             seen.add(column.column.lower())
         for link in table.links.values():
@@ -1977,6 +2171,29 @@ class _Loader:
             table.validator  # noqa: B018 - made now, so that a wrong schema is refused at load
         except ValueError as error:
             raise SchemaError(table.path, f"not a valid JSON Schema: {str(error).splitlines()[0]}") from None
+
+
+def read_adopted(definition: Mapping[str, Json], path: str) -> Adopted | None:
+    """What `x-adopted` says of a table that somebody else made; None for our own. SchemaError."""
+    words = definition.get("x-adopted")
+    if words is None:
+        return None
+    kinds = {"id": str, "counted": bool, "reason": str}
+    if not isinstance(words, Mapping) or any(not isinstance(words[name], kinds.get(name, ())) for name in words):
+        raise SchemaError(f"{path}/x-adopted", 'must be {"id": column, "counted": true or false, "reason": text}')
+    found = Adopted(**words)
+    return found if found.id else found._replace(reason=found.reason or "its rows have no key")
+
+
+def date_form(schema: Mapping[str, Json], kind: Kind, path: str) -> DateForm | None:
+    """The form in which `x-stored` says that dates are stored. SchemaError."""
+    name = schema.get("x-stored")
+    if name is None:
+        return None
+    known = {form: found for (of, form), found in STORED_FORMS.items() if of == kind.name}
+    if name not in known:
+        raise SchemaError(f"{path}/x-stored", f"{name!r} is no form of a {kind.name}; there are {', '.join(known)}")
+    return known[name]
 
 
 def check_name(name: Json, path: str, what: str) -> None:
@@ -2073,6 +2290,8 @@ def _only_shown(schema: Json) -> bool:
 
 
 def _keys_schema(link: Link) -> dict[str, Json]:
+    if link.key and not link.key.holds_id:
+        return {}
     if not link.many:
         return {"type": "integer"}
     limits = {word: link.schema[word] for word in ("minItems", "maxItems") if word in link.schema}
@@ -2614,6 +2833,59 @@ class Batch:
 Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
 
 
+# ---- what changes ----
+
+Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
+Stored: TypeAlias = dict[Field, SqlValue]
+
+
+class Spot(NamedTuple):
+    """A record that is about to change, where the body speaks of it, and the version that the caller has seen."""
+
+    table: Table
+    key: int
+    trail: Trail = ()
+    expect: int | None = None
+
+
+class Event(NamedTuple):
+    """One record that a committed transaction changed, by which dialect, and when (stored form).
+
+    `record` has its columns after the change, of a deleted one those that it had; `number` is the newest row of its
+    history.
+    """
+
+    action: Action
+    table: Table
+    key: int
+    dialect: str
+    moment: str = ""
+    number: int = 0
+    record: Mapping[Field, SqlValue] = MappingProxyType({})
+
+
+class Note(NamedTuple):
+    """One row of history: a changed field with its values, or a whole record that was made or deleted."""
+
+    action: Action
+    field: str | None = None
+    before: Json = None
+    after: Json = None
+
+
+class Linked(NamedTuple):
+    """A record that is to be linked, the values for the link's row, and where the body speaks of it."""
+
+    key: int
+    row: Mapping[Field, SqlValue]
+    trail: Trail
+
+
+def narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Select:
+    """The operation on the records with these ids."""
+    return dataclasses.replace(op, where=Compare(Path((), table.id), "in", tuple(keys)))
+
+
 # ======================================================================================================================
 # 6  Names
 #
@@ -2681,7 +2953,7 @@ class Names:
         """The field or link of that name. Fields that are never shown are found for writing only."""
         member = self.table.members.get(word)
         if member is None and self.manner.fold_names:
-            member = self.table.by_fold.get(word.lower())
+            member = self.table.by_fold.get(folded(word))
         if member is None:
             member = self._other(word)
         if member is None or member in self.hidden or (member.write_only and not writing):
@@ -2695,7 +2967,7 @@ class Names:
             return self.table.members[self.table.aliases(self.manner.name)[word]]
         if word == self.manner.id_word or (self.manner.fold_names and word.lower() == self.manner.id_word):
             return self.table.id
-        if word == "id" and self.table.shows_id:
+        if word == self.table.id_name and self.table.shows_id:
             return self.table.id
         if self.manner.shows_keys:
             links = (link for link in self.table.links.values() if link not in self.hidden)
@@ -2743,12 +3015,14 @@ class Names:
     def known(self) -> list[str]:
         """The names that this actor may see."""
         aliases = self.table.aliases(self.manner.name)
-        words = (*self.table.members, *self.manner.words, *aliases, self.manner.id_word, "id")
+        words = (*self.table.members, *self.manner.words, *aliases, self.manner.id_word, self.table.id_name)
         return [name for name in dict.fromkeys(words) if self.find(name)]
 
     def refuse(self, word: str) -> Names:
         """Raise `unknown_field` for a word."""
-        raise fail("unknown_field", name=word, table=self.table.name, hint=did_you_mean(word, self.known()))
+        lacking = self.table.adopted and word in self.manner.words
+        hint = "; a table of others keeps none" if lacking else did_you_mean(word, self.known())
+        raise fail("unknown_field", name=word, table=self.table.name, hint=hint)
 
 
 def check_operator(path: Path, op: Operator) -> None:
@@ -3165,7 +3439,7 @@ def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -
 def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
     try:
         if text and isinstance(value, str):
-            result.fields[member] = None if value == "" and not member.kind.is_text else member.kind.parse_text(value)
+            result.fields[member] = None if value == "" and not member.kind.is_text else member.parse_text(value)
         elif text and isinstance(value, list) and member.items:
             result.fields[member] = dump_json(
                 [member.items.to_json(member.items.parse_text(str(item))) for item in value]
@@ -3250,8 +3524,6 @@ def join(separator: str, parts: Iterable[Sql], empty: str = "") -> Sql:
 
 
 # ---- operators ----
-
-ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class Comparison(NamedTuple):
@@ -3402,7 +3674,7 @@ def true_on_nulls(where: Filter) -> bool | None:
 class Frame(NamedTuple):
     """One record in a statement: its table and alias, and the alias of the row of the link that led to it.
 
-    `only_id` stands for the id where the table itself is not part of the statement.
+    `only_id` stands for the id where the table itself is not part of the statement; other columns are looked up by it.
     """
 
     table: Table
@@ -3412,13 +3684,21 @@ class Frame(NamedTuple):
     only_id: Sql | None = None
 
     def column(self, column: Field) -> Sql:
-        """A column of this record or of its link's row."""
+        """A column of this record or of its link's row, as a value of its kind."""
+        found = self.stored(column)
+        return sql(column.form.template, found) if column.form else found
+
+    def stored(self, column: Field) -> Sql:
+        """A column of this record or of its link's row, as it is stored."""
         if column.table is self.row and column.table is not self.table:
             return Sql(f"{self.row_alias}.{quoted(column.column).text}")
-        if self.only_id and column is self.table.id:
-            return self.only_id
         assert column.table is self.table, f"{column} is not in {self.table}"
-        return Sql(f"{self.alias}.{quoted(column.column).text}")
+        if not self.only_id:
+            return Sql(f"{self.alias}.{quoted(column.column).text}")
+        if column is self.table.id:
+            return self.only_id
+        names = (quoted(column.column), stored_rows(self.table), quoted(self.table.id.column))
+        return sql("(select {} from {} where {}={})", *names, self.only_id)
 
     @property
     def id(self) -> Sql:
@@ -3529,12 +3809,12 @@ class Compiler:
                     collecting.append(part)
         return comparing or collecting[:1]
 
-    def seen_id(self, table: Table, key: Sql) -> Sql:
-        """The id of a record that is seen; null for any other."""
-        frame = self.frame(table)
-        return sql(
-            "(select {0} from {1} where {2})", frame.id, _table(frame), self.seen(frame, sql("{}={}", frame.id, key))
-        )
+    def seen_key(self, column: Field, key: Sql) -> Sql:
+        """The value of a key that leads to a record that is seen; null for any other."""
+        assert column.target
+        frame = self.frame(column.target)
+        found = frame.column(column.referenced)
+        return sql("(select {0} from {1} where {2})", found, _table(frame), self.seen(frame, sql("{}={}", found, key)))
 
     # -- filters --
 
@@ -3572,8 +3852,8 @@ class Compiler:
         """The plain value at the end of a path, its links aside, and its kind."""
         assert path.field
         column = frame.column(path.field)
-        if path.field.target and self.reads_null(path.field):
-            column = self.seen_id(path.field.target, column)
+        if self.reads_null(path.field):
+            column = self.seen_key(path.field, column)
         if not path.within:
             return column, path.field.kind
         if path.field.kind.is_date:
@@ -3603,14 +3883,15 @@ class Compiler:
         inner = self.frame(link.target, link.through)
         joined: dict[tuple[Link, ...], Frame] = {(link,): inner}
         if link.key:
-            mine, theirs, tables = frame.column(link.key), inner.id, _table(inner)
+            mine, theirs, tables = frame.column(link.key), inner.column(link.aim), _table(inner)
         elif link.back:
             assert link.back.key
-            mine, theirs, tables = frame.column(link.source.id), inner.column(link.back.key), _table(inner)
+            mine, theirs, tables = frame.column(link.back.aim), inner.column(link.back.key), _table(inner)
         else:
             assert link.near and link.far
-            mine, theirs = frame.column(link.source.id), inner.column(link.near)
-            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
+            mine, theirs = frame.column(link.near.referenced), inner.column(link.near)
+            far = (inner.column(link.far.referenced), inner.column(link.far))
+            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), *far)
         tables = sql("{} {}", tables, self.joins(where, frame, joined))
         condition = self.choice(inner, where, joined) or Sql("1")
         found = sql("select {0} from {1} where {2} and {0} is not null", theirs, tables, condition)
@@ -3630,16 +3911,18 @@ class Compiler:
     def left_join(self, link: Link, near: Frame, far: Frame) -> Sql:
         """The join along one link. A record that is not seen is no row at all, not one of nulls beside others."""
         if link.key:
-            return sql("left join {} on {}", _table(far), self.seen(far, sql("{}={}", far.id, near.column(link.key))))
+            own = sql("{}={}", far.column(link.aim), near.column(link.key))
+            return sql("left join {} on {}", _table(far), self.seen(far, own))
         if link.back:
             assert link.back.key
-            back = sql("{}={}", far.column(link.back.key), near.column(link.source.id))
+            back = sql("{}={}", far.column(link.back.key), near.column(link.back.aim))
             return sql("left join {} on {}", _table(far), self.seen(far, back))
         assert link.near and link.far and far.row
-        row = self.seen(Frame(far.row, far.row_alias), sql("{}={}", far.column(link.near), near.column(link.source.id)))
+        mine = sql("{}={}", far.column(link.near), near.column(link.near.referenced))
+        row = self.seen(Frame(far.row, far.row_alias), mine)
         if self.hides(link.target):
-            row = sql("{} and {} is not null", row, self.seen_id(link.target, far.column(link.far)))
-        table = sql("{} on {}={}", _table(far), far.id, far.column(link.far))
+            row = sql("{} and {} is not null", row, self.seen_key(link.far, far.column(link.far)))
+        table = sql("{} on {}={}", _table(far), far.column(link.far.referenced), far.column(link.far))
         return sql("left join {} on {} left join {}", _row_table(far), row, table)
 
     # -- shapes --
@@ -3679,7 +3962,12 @@ class Compiler:
                 path.links, frame, lambda inner: self.col(Path((), path.field, path.within), style, inner)
             )
         column, kind = self.value(path, frame)
-        return sql(style.template(kind), column, _extra(path.field))
+        shown = sql(style.template(kind), column, _extra(path.field))
+        if not path.field.table.adopted or path.field.is_system:
+            return shown
+        fits = sql(FITTING.get(kind.name, "typeof({0})='text'"), column)
+        rest = column if path.field.target else frame.stored(path.field)  # a key may be hidden
+        return sql("case when {} then {} else {} end", fits, shown, sql(LOOSE, rest))
 
     def through(self, links: tuple[Link, ...], frame: Frame, render: Callable[[Frame], Sql]) -> Sql:
         """A scalar sub-select along links; of several linked records the first."""
@@ -3699,7 +3987,7 @@ class Compiler:
     def sub(self, sub: Sub, frame: Frame) -> Sql:
         """The linked records as JSON."""
         link, all_seen = sub.link, not self.hides(sub.link.target)
-        if link.key and all_seen and _shows_only_ids(sub.shape, link):
+        if link.key and link.key.holds_id and all_seen and _shows_only_ids(sub.shape, link):
             key = frame.column(link.key)
             item = self.shape(sub.shape, Frame(link.target, "", only_id=key))
             template = (
@@ -3727,20 +4015,21 @@ class Compiler:
         """The records that a link leads to from one record."""
         inner = self.frame(link.target, link.through)
         if link.key:
-            where = self.seen(inner, sql("{}={}", inner.id, frame.column(link.key)))
+            where = self.seen(inner, sql("{}={}", inner.column(link.aim), frame.column(link.key)))
             return Source(inner, _table(inner), where, inner.id)
         if link.back:
             assert link.back.key
-            where = self.seen(inner, sql("{}={}", inner.column(link.back.key), frame.column(link.source.id)))
+            where = self.seen(inner, sql("{}={}", inner.column(link.back.key), frame.column(link.back.aim)))
             return Source(inner, _table(inner), where, inner.id)
         assert link.near and link.far and link.through
-        where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.source.id)))
-        if only_ids:
+        where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.near.referenced)))
+        if only_ids and link.far.holds_id:
             inner = inner._replace(only_id=inner.column(link.far))
             tables = _row_table(inner)
         else:
-            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), inner.id, inner.column(link.far))
-        return Source(inner, tables, where, inner.column(link.through.id) if link.forward else inner.id)
+            far = (inner.column(link.far.referenced), inner.column(link.far))
+            tables = sql("{} join {} on {}={}", _row_table(inner), _table(inner), *far)
+        return Source(inner, tables, where, inner.column(link.through.id) if link.is_ordered else inner.id)
 
     # -- statements --
 
@@ -3808,7 +4097,8 @@ class Compiler:
         tables = _table(frame)
         if link and link.through:
             assert link.far
-            tables = sql("{} join {} on {}={}", tables, _row_table(frame), frame.id, frame.column(link.far))
+            far = (frame.column(link.far.referenced), frame.column(link.far))
+            tables = sql("{} join {} on {}={}", tables, _row_table(frame), *far)
         parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
         parts.append(self.choice(frame, op.where, of=op))
         return frame, tables, join(" and ", (part for part in parts if part), "1")
@@ -3817,15 +4107,14 @@ class Compiler:
         """The condition that a record is linked to the Select's parent."""
         if not op.parent:
             return None
-        link, key = op.parent.link, self.key(op.parent)
+        link, parent = op.parent.link, Frame(op.parent.link.source, "", only_id=self.key(op.parent))
         if link.key:
-            column = quoted(link.key.column)
-            return sql("{}=(select {} from {} where id={})", frame.id, column, quoted(link.source.name), key)
+            return sql("{}={}", frame.column(link.aim), parent.column(link.key))
         if link.back:
             assert link.back.key
-            return sql("{}={}", frame.column(link.back.key), key)
+            return sql("{}={}", frame.column(link.back.key), parent.column(link.back.aim))
         assert link.near
-        return sql("{}={}", frame.column(link.near), key)
+        return sql("{}={}", frame.column(link.near), parent.column(link.near.referenced))
 
     def key(self, parent: Parent) -> Sql:
         """The id of a Select's parent; null when it is not seen."""
@@ -3861,7 +4150,7 @@ class Compiler:
     def order(self, op: Select, frame: Frame) -> Sql:
         """`order by`: what is asked for, else the link's order, the manual order, and always the id."""
         terms = [self.sort(term, frame) for term in op.sort]
-        if not terms and op.parent and op.parent.link.through and op.parent.link.forward:
+        if not terms and op.parent and op.parent.link.through and op.parent.link.is_ordered:
             terms.append(frame.column(op.parent.link.through.id))
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
@@ -3905,7 +4194,7 @@ def _first_row(link: Link, source: Source, order: Sql) -> Sql:
     """The condition that leaves one linked record. A sorter around its item would lose the JSON subtype."""
     if not link.many:
         return source.where
-    row = source.frame.column(link.through.id) if link.through else source.frame.id
+    row = source.frame.column(link.through.id) if link.through and link.is_ordered else source.frame.id
     first = sql("select {} from {} where {} order by {} limit 1", row, source.tables, source.where, order)
     return sql("{} and {}=({})", source.where, row, first)
 
@@ -3924,7 +4213,15 @@ def _extra(column: Field) -> Sql:
 
 
 def _table(frame: Frame) -> Sql:
-    return sql("{} {}", quoted(frame.table.name), Sql(frame.alias))
+    return sql("{} {}", stored_rows(frame.table), Sql(frame.alias))
+
+
+def stored_rows(table: Table) -> Sql:
+    """What stands for a table behind `from`."""
+    name = quoted(table.name)
+    if not table.is_numbered:
+        return name
+    return sql("(select row_number() over () as {},* from {})", quoted(table.id.column), name)
 
 
 def _row_table(frame: Frame) -> Sql:
@@ -4022,54 +4319,6 @@ def _shows_only_ids(shape: Shape, link: Link) -> bool:
             assert_never(shape)
 
 
-# ---- definitions ----
-
-
-def create_table(table: Table, name: str | None = None) -> Sql:
-    """`create table`, with foreign keys that are checked at the commit."""
-    keys = {link.key: link for link in table.links.values() if link.key}
-    columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
-    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
-    return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
-
-
-def define_column(column: Field, link: Link | None = None) -> Sql:
-    """A column as `create table` and `alter table add column` write it."""
-    defaults = {"_version": " not null default 1", "_status": " not null default 0"}
-    rest = defaults.get(column.name, "") if column.is_system else ""
-    text = sql("{} {}{}", quoted(column.column), Sql(column.kind.sql_type.lower()), Sql(rest))
-    if not link:
-        return text
-    return sql("{} references {} (id) deferrable initially deferred", text, quoted(link.target.name))
-
-
-def indexes_of(table: Table) -> dict[str, Sql]:
-    """The statements that make a table's indexes, by name: unique rules, keys of links, and what `x-index` asks for.
-
-    An index on one text has a second one without case beside it, for searches and orders that ignore it.
-    """
-    result: dict[str, Sql] = {}
-    for columns in table.unique:
-        name = index_name("unique", table, columns)
-        result[name] = _index("create unique index", name, table, columns)
-    for columns in (*((key,) for key in table.keys), *table.indexes):
-        name = index_name("index", table, columns)
-        result[name] = _index("create index", name, table, columns)
-        if len(columns) == 1 and columns[0].kind.is_text:
-            result[f"{name}:nocase"] = _index("create index", f"{name}:nocase", table, columns, " collate nocase")
-    return result
-
-
-def index_name(kind: Literal["unique", "index"], table: Table, columns: Iterable[Field]) -> str:
-    """The name of an index; the colons keep it apart from every other name."""
-    return ":".join([kind, table.name, *(column.column for column in columns)])
-
-
-def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate: str = "") -> Sql:
-    listed = join(", ", (Sql(quoted(column.column).text + collate) for column in columns))
-    return sql(verb + " {} on {} ({})", quoted(name), quoted(table.name), listed)
-
-
 # ======================================================================================================================
 # 8  Access
 #
@@ -4142,7 +4391,8 @@ class Rights:
 
     def allows(self, table: Table, *verbs: Verb) -> bool:
         """Whether one of the verbs may be done to any record of a table."""
-        return any(self.rule(table, verb) != FALSE for verb in verbs)
+        locked = table.adopted is not None and table.adopted.reason
+        return any(self.rule(table, verb) != FALSE for verb in verbs if not locked or verb in READING)
 
     @functools.cached_property
     def variables(self) -> frozenset[str]:
@@ -4192,6 +4442,8 @@ def read_grant(table: Table, given: Json, path: str) -> Grant:
             raise SchemaError(f"{path}/hide", f"{member.name!r} names the records; see x-label and x-key")
         if member in (*(table.sort or ()), *(table.validity or ())):
             raise SchemaError(f"{path}/hide", f"{member.name!r} shows in every list; see x-sort and x-validity")
+        if any(link.key and link.key.reference is member for link in table.incoming):
+            raise SchemaError(f"{path}/hide", f"{member.name!r} shows in the links that lead here; see x-references")
     return Grant(rules, hidden, locked)
 
 
@@ -4268,7 +4520,7 @@ def common(grants: list[Grant], word: Literal["hidden", "locked"]) -> frozenset[
 
 def outside(schema: Schema, scopes: tuple[str, ...]) -> dict[tuple[Table, Verb], Filter]:
     """What the scopes of a token forbid: `read` all that writes, `table:` and a name all in other tables."""
-    names = {scope.removeprefix("table:").lower() for scope in scopes if scope.startswith("table:")}
+    names = {folded(scope.removeprefix("table:")) for scope in scopes if scope.startswith("table:")}
     return {
         (table, verb): FALSE
         for name, table in schema.tables.items()
@@ -4360,7 +4612,7 @@ def guard(op: Operation, actor: Actor, moment: str, rights: Rights = ALL_RIGHTS)
 
     ApiError `forbidden` for what its rights allow on no record, `filter_too_large` for an order of too many terms.
     """
-    if rights.rules and not isinstance(op, Upsert | Batch):
+    if not isinstance(op, Upsert | Batch) and (rights.rules or not isinstance(op, Select)):
         check_verb(op, actor, rights)
     return bound(op, actor, moment, rights)
 
@@ -4391,10 +4643,26 @@ def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation
 
 
 def check_verb(op: Select | Create | Update | Delete | Archive | Relink | Move, actor: Actor, rights: Rights) -> None:
-    """ApiError `forbidden`, or `unauthenticated` for strangers, when the rights allow an operation on no record."""
+    """ApiError when an operation may be done to no record, see `check_right`."""
     table = op.parent.link.source if isinstance(op, Relink) else op.table
-    if not rights.allows(table, verb_of(op)):
+    check_right(table, verb_of(op), actor, rights)
+
+
+def check_right(table: Table, verb: Verb, actor: Actor, rights: Rights) -> None:
+    """ApiError `forbidden`, or `unauthenticated` for strangers, when the rights allow a verb on no record of a table.
+
+    ApiError `read_only_table` when nobody may write there.
+    """
+    if rights.rule(table, verb) == FALSE:
         raise refusal(actor)
+    if verb not in READING:
+        check_writable(table)
+
+
+def check_writable(table: Table) -> None:
+    """ApiError `read_only_table` for a table that can only be read, whoever asks."""
+    if table.adopted and table.adopted.reason:
+        raise fail("read_only_table", table=table.name, reason=table.adopted.reason)
 
 
 def guard_load(table: Table, by: Field | None, origin: Origin) -> None:
@@ -4501,6 +4769,8 @@ WRITE_ACTIONS = READ_ACTIONS | {
     sqlite3.SQLITE_DELETE,
     sqlite3.SQLITE_SAVEPOINT,
 }
+HARMLESS_PRAGMAS = frozenset({"data_version", "page_size"})
+"""Virtual tables, in databases of others, ask for them."""
 
 
 def authorizer(actions: frozenset[int]) -> Callable[..., int]:
@@ -4508,11 +4778,16 @@ def authorizer(actions: frozenset[int]) -> Callable[..., int]:
 
     def allows(action: int, first: str | None, second: str | None, *_: str | None) -> int:
         if action not in actions:
-            harmless = action == sqlite3.SQLITE_PRAGMA and first == "table_info"  # it shows what any read could
-            return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
+            shown = first == "table_info" or (first in HARMLESS_PRAGMAS and second is None)  # what any read could show
+            return sqlite3.SQLITE_OK if shown and action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
 
     return allows
+
+
+def lenient_text(data: bytes) -> str:
+    """A stored text, with what is no UTF-8 replaced: in databases of others texts may be of any encoding."""
+    return data.decode("utf-8", "replace")
 
 
 def _fold(text: SqlValue) -> SqlValue:
@@ -4547,6 +4822,17 @@ def storage_error(error: sqlite3.Error) -> ApiError:
     raise error
 
 
+def attach(connection: sqlite3.Connection, path: str) -> None:
+    """Put the tables of a file of others beside those of a connection; where the file is read-only, to read them."""
+    address, can_write = f"file:{quote(path)}", os.access(path, os.W_OK)
+    connection.execute("attach ? as others", (f"{address}?mode={'rw' if can_write else 'ro'}",))
+    try:
+        connection.execute("select count(*) from others.sqlite_master")
+    except sqlite3.OperationalError:  # a WAL file, in a folder where nothing can be written
+        connection.execute("detach others")
+        connection.execute("attach ? as others", (f"{address}?immutable=1",))
+
+
 def make_private(path: str) -> None:
     """Make a file that is not there yet, for its owner alone; SQLite gives those that it makes beside it the same mode.
 
@@ -4566,11 +4852,12 @@ class Database:
     """The connections to one database.
 
     A file has one connection for writing and as many for reading as there are readers at a time; a database in memory
-    (":memory:") is a single connection, shared by all under a lock.
+    (":memory:") is a single connection, shared by all under a lock. So is one in memory `beside` a file of others, in
+    which our tables find no place.
     """
 
-    def __init__(self, path: str) -> None:
-        self.in_memory = path == ":memory:"
+    def __init__(self, path: str, lenient: bool = False, beside: str = "") -> None:
+        self.in_memory, self.lenient, self.beside = path == ":memory:", lenient, beside
         self.path = path if self.in_memory else str(FilePath(path).absolute())  # so that "file:x" is no URI
         if not self.in_memory:
             make_private(self.path)
@@ -4588,17 +4875,24 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,
+            uri=bool(self.beside),
         )
         try:
+            if self.lenient:
+                connection.text_factory = lenient_text
+            if self.beside:
+                attach(connection, self.beside)  # nothing else can be: see the limits
             for limit, value in SQLITE_LIMITS.items():
                 connection.setlimit(limit, value)
             connection.execute("pragma foreign_keys=on")
-            connection.execute("pragma trusted_schema=off")
+            if not self.lenient:  # triggers of others fill search indexes, which this would call unsafe
+                connection.execute("pragma trusted_schema=off")
             connection.execute("pragma synchronous=full")
             connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
             if not writing:
                 connection.execute("pragma query_only=on")
-                connection.set_authorizer(authorizer(READ_ACTIONS))
+                # virtual tables of others prepare writes too as they are opened; that they run none is already certain
+                connection.set_authorizer(authorizer(WRITE_ACTIONS if self.lenient else READ_ACTIONS))
         except sqlite3.Error:
             connection.close()
             raise
@@ -4720,54 +5014,6 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
 # ======================================================================================================================
 
 
-Action: TypeAlias = Literal["created", "updated", "moved", "archived", "deleted"]
-
-
-class Event(NamedTuple):
-    """One record that a committed transaction changed, by which dialect, and when (stored form).
-
-    `record` has its columns after the change, of a deleted one those that it had; `number` is the newest row of its
-    history.
-    """
-
-    action: Action
-    table: Table
-    key: int
-    dialect: str
-    moment: str = ""
-    number: int = 0
-    record: Mapping[Field, SqlValue] = MappingProxyType({})
-
-
-Stored: TypeAlias = dict[Field, SqlValue]
-
-
-class Spot(NamedTuple):
-    """A record that is about to change, where the body speaks of it, and the version that the caller has seen."""
-
-    table: Table
-    key: int
-    trail: Trail = ()
-    expect: int | None = None
-
-
-class Linked(NamedTuple):
-    """A record that is to be linked, the values for the link's row, and where the body speaks of it."""
-
-    key: int
-    row: Mapping[Field, SqlValue]
-    trail: Trail
-
-
-class Note(NamedTuple):
-    """One row of history: a changed field with its values, or a whole record that was made or deleted."""
-
-    action: Action
-    field: str | None = None
-    before: Json = None
-    after: Json = None
-
-
 class Writer:
     """The writes of one open transaction. Nothing here commits."""
 
@@ -4803,7 +5049,7 @@ class Writer:
                 return self.move(op)
             case Upsert(where, create, update):
                 found = self.chosen(Select(create.table, create.shape, where, page=Page(1), parent=create.parent))
-                part = _narrowed(update, create.table, found) if found else create
+                part = narrowed(update, create.table, found) if found else create
                 check_verb(part, self.origin.actor, self.origin.rights)
                 return self.create_unseen(part) if isinstance(part, Create) else self.run(part)
             case Batch(operations):
@@ -4824,7 +5070,10 @@ class Writer:
     def refuse_faults(self) -> None:
         """Raise all violations found so far."""
         if self.faults:
-            faults = [self.told(fault) for fault in self.faults]
+            words = [
+                fault for fault in self.faults if fault.rule != "constraint"
+            ]  # what we found says more than SQLite
+            faults = [self.told(fault) for fault in words or self.faults]
             unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in faults}
             raise ApiError(faults[0].rule, *unique.values())
 
@@ -4832,9 +5081,10 @@ class Writer:
         """A violation as the actor may know it: of a hidden field not even the name."""
         hidden = {member.name for member in self.origin.rights.hidden}
         names = (*map(str, fault.path), *str(fault.params.get("fields", "")).split(", "))
-        if fault.rule == "unknown_field" or not hidden.intersection(names):  # the first is the caller's own word
+        if fault.rule == "unknown_field":  # the caller's own word
             return fault
-        return UNSEEN_RULE
+        may_tell = fault.rule == "constraint" and (hidden or self.origin.sight.rules)  # SQLite may name anything
+        return UNSEEN_RULE if may_tell or hidden.intersection(names) else fault
 
     # -- rights --
 
@@ -4998,7 +5248,7 @@ class Writer:
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
         columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where id={}", columns, quoted(table.name), bind(key))).fetchone()
+        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
         if row is None:
             raise fail("not_found")
         return dict(zip(table.columns, row, strict=True))
@@ -5026,8 +5276,7 @@ class Writer:
         Violations go to `faults`. Gives the id, 0 when the record could not be made.
         """
         table, trail = spot.table, spot.trail
-        if not self.origin.rights.allows(table, "create"):  # before anything is told of what is there
-            raise refusal(self.origin.actor)
+        check_right(table, "create", self.origin.actor, self.origin.rights)  # before anything is told of what is there
         if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
@@ -5036,13 +5285,15 @@ class Writer:
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
-                stored[link.key] = self.only_target(link, change, (*trail, link.name))
+                stored[link.key] = self.key_value(link.key, self.only_target(link, change, (*trail, link.name)))
         stored |= self.system_values(table, stored)
         version = self.first_version(spot)
         if version > 1:
             stored[table.system["_version"]] = version
-        plain = self.hashed({column: value for column, value in stored.items() if value is not None})
-        number = self.insert_row(table, plain | ({table.id: spot.key} if spot.key else {}), trail)
+        given = values if table.adopted else EMPTY  # there null and nothing may differ: SQLite puts defaults in
+        plain = self.hashed({column: it for column, it in stored.items() if it is not None or column in given})
+        number = spot.key or self.next_id(table)
+        number = self.insert_row(table, plain | ({table.id: number} if number else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
         if not number:
             found = {link: self.wanted(link, 0, change, (*trail, link.name)) for link, change in others.items()}
@@ -5075,14 +5326,15 @@ class Writer:
     def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
         for link in spot.table.links.values():
-            target = values.get(link.key) if link.key else None
-            if self.trusting or not link.key or not isinstance(target, int) or not target:
+            value = values.get(link.key) if link.key else None
+            if self.trusting or not link.key or not value:
                 continue
-            if before and before[link.key] == target and link.target not in self.origin.sight.single:
+            if before and before[link.key] == value and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
-            if link.is_file or self.find(link.target, Key(link.target.id, target)) is None:  # no file of another
-                self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+            target = self.find(link.target, Key(link.aim, value))
+            if link.is_file or target is None:  # no file of another
+                self.faults.append(Violation(trail, "link_missing", {"value": value, "table": link.target.name}))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
 
@@ -5094,9 +5346,15 @@ class Writer:
         try:
             cursor = self.execute(statement if values else sql("insert into {} default values", quoted(table.name)))
         except sqlite3.IntegrityError as error:
-            self.faults.append(unique_violation(table, error, trail))
+            self.faults.append(broken_rule(table, error, trail))
             return 0
-        return int(cursor.lastrowid or 0)
+        return int(values.get(table.id) or cursor.lastrowid or 0)
+
+    def next_id(self, table: Table) -> int:
+        """The id of the next record in a table whose ids SQLite does not count; 0 in any other."""
+        if table.adopted is None or table.adopted.counted:
+            return 0
+        return self.ids(sql("select coalesce(max({}),0)+1 from {}", quoted(table.id.column), quoted(table.name)))[0]
 
     def system_values(self, table: Table, stored: Stored) -> Stored:
         """What the server itself puts into a new record."""
@@ -5138,7 +5396,8 @@ class Writer:
         self.check_keys(spot, wanted, before)
         for link, change in links.items():
             if link.key:
-                wanted[link.key] = self.only_target(link, change, (*spot.trail, link.name), before)
+                target = self.only_target(link, change, (*spot.trail, link.name), before)
+                wanted[link.key] = self.key_value(link.key, target)
         changes = {column: value for column, value in wanted.items() if before[column] != value}
         if changes.keys() & set(spot.table.keys):
             self.permit("link", spot.table, spot.key, later=True)
@@ -5158,6 +5417,7 @@ class Writer:
         if not changes:
             return
         table, key = spot.table, spot.key
+        check_writable(table)
         parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
         version = Sql("")
         links = set(table.keys) - {link.key for link in table.files}
@@ -5166,14 +5426,22 @@ class Writer:
         if table.tracked and (table, key) not in self.touched:
             parts.append(Sql("_version=_version+1"))
             version = sql(" and _version={}", bind(spot.expect)) if spot.expect is not None else version
-        statement = sql("update {} set {} where id={}{}", quoted(table.name), join(", ", parts), bind(key), version)
+        statement = sql("update {} set {} where {}{}", quoted(table.name), join(", ", parts), _of(table, key), version)
         try:
             cursor = self.execute(statement)
         except sqlite3.IntegrityError as error:
-            self.faults.append(unique_violation(table, error, spot.trail))
+            self.faults.append(broken_rule(table, error, spot.trail))
             return
         if not cursor.rowcount:
             raise fail("precondition")
+        if (
+            table.adopted
+            and table.keys
+            and not self.ids(sql("select 1 from {} where {}", quoted(table.name), _of(table, key)))
+        ):
+            reason = "it gives the record another id"
+            self.faults.append(Violation(spot.trail, "constraint", {"table": table.name, "reason": reason}))
+            return
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
         self.note_changes(spot, before, changes, action)
@@ -5190,6 +5458,7 @@ class Writer:
         """Delete a record and do to its links what the schema asks for."""
         if (table, key) in self.removed:
             return
+        check_writable(table)
         rise = int((table, key) not in self.touched)
         before = self.removed[table, key] = self.record(table, key)
         self.expect(table, before, expect)
@@ -5197,10 +5466,13 @@ class Writer:
         for link in table.incoming:
             self.release(link, key)
         self.touch_targets(table, before)
-        self.execute(sql("delete from {} where id={}", quoted(table.name), bind(key)))
-        if table.tracked:
-            version = int(before[table.system["_version"]] or 0) + rise
-            self.note(Spot(table, key), version, Note("deleted", before=described))
+        try:
+            self.execute(sql("delete from {} where {}", quoted(table.name), _of(table, key)))
+        except sqlite3.IntegrityError as error:  # a foreign key that is no link of ours, or a trigger
+            self.faults.append(broken_rule(table, error, ()))
+            return
+        version = int(before[table.system["_version"]] or 0) + rise if table.tracked else 0
+        self.note(Spot(table, key), version, Note("deleted", before=described))
         self.drop_files(table, before)
 
     def release(self, link: Link, target: int) -> None:
@@ -5217,8 +5489,28 @@ class Writer:
     def holders(self, link: Link, target: int) -> list[int]:
         """The ids of the records whose own link leads to a record."""
         assert link.key
-        table, column = quoted(link.source.name), quoted(link.key.column)
-        return self.ids(sql("select id from {} where {}={} order by id", table, column, bind(target)))
+        names = (quoted(it) for it in (link.source.id.column, link.source.name, link.key.column))
+        value = bind(self.key_value(link.key, target))
+        return self.ids(sql("select {0} from {1} where {2}={3} order by {0}", *names, value))
+
+    # -- keys: the ids of records, and what columns hold for them --
+
+    def key_value(self, column: Field, key: int | None) -> SqlValue:
+        """What a key column holds when it leads to the record with that id; null for none."""
+        if column.holds_id or key is None:
+            return key
+        assert column.target
+        return self.record(column.target, key)[column.referenced]
+
+    def held(self, column: Field, stored: Mapping[Field, SqlValue]) -> int | None:
+        """The id of the record that a key column leads to."""
+        value = stored[column]
+        if not column.holds_id and value is not None:
+            assert column.target
+            key, found = quoted(column.target.id.column), quoted(column.referenced.column)
+            statement = sql("select {} from {} where {}={}", key, stored_rows(column.target), found, bind(value))
+            value = next(iter(self.ids(statement)), None)
+        return value if isinstance(value, int) else None
 
     # -- links --
 
@@ -5254,11 +5546,11 @@ class Writer:
         """Change a link that is a column of the record itself."""
         assert link.key
         before = self.record(link.source, source)
-        key = self.only_target(link, change, trail, before)
-        if key == before[link.key]:
+        value = self.key_value(link.key, self.only_target(link, change, trail, before))
+        if value == before[link.key]:
             return 0
-        self.set(Spot(link.source, source, trail), before, {link.key: key})
-        return (key is not None) + (before[link.key] is not None)
+        self.set(Spot(link.source, source, trail), before, {link.key: value})
+        return (value is not None) + (before[link.key] is not None)
 
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
@@ -5273,9 +5565,9 @@ class Writer:
 
     def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
         """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
-        if link.key:
-            table, column = quoted(link.source.name), quoted(link.key.column)
-            return self.ids(sql("select {0} from {1} where id={2} and {0} is not null", column, table, bind(source)))
+        if link.key and link.key.holds_id:
+            table, column, this = quoted(link.source.name), quoted(link.key.column), _of(link.source, source)
+            return self.ids(sql("select {0} from {1} where {2} and {0} is not null", column, table, this))
         near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
         it = Compiler(sight).source(link, near, only_ids)
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
@@ -5292,7 +5584,7 @@ class Writer:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = {link.key: link for link in table.links.values() if link.key}
         cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
-        unseen = {column for column in cleared if not self.sees(links[column].target, int(before[column] or 0))}
+        unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -5318,7 +5610,7 @@ class Writer:
         """A new record for a link; where the link is a column of the new record, it belongs to `source` at once."""
         values = dict(item.values)
         if link.back and link.back.key:
-            values[link.back.key] = source
+            values[link.back.key] = self.key_value(link.back.key, source)
             if not link.many:
                 for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
@@ -5327,8 +5619,7 @@ class Writer:
     def only_target(self, link: Link, change: Change, trail: Trail, before: Stored | None = None) -> int | None:
         """The id that an own link gets by a change, None when it is cleared."""
         assert link.key
-        held = before[link.key] if before else None
-        held = held if isinstance(held, int) else None
+        held = self.held(link.key, before) if before else None
         found = [
             self.resolve_file(link, held, item, trail) if link.is_file else self.resolve(link, 0, item, trail)
             for item in change.items or ()
@@ -5351,9 +5642,9 @@ class Writer:
         """Clear the own link of another record to a target that only one may have; an unseen one keeps it."""
         assert link.key
         source = before[link.source.id] if before else 0
-        table, column = quoted(link.source.name), quoted(link.key.column)
-        statement = sql("select id from {} where {}={} and id<>{}", table, column, bind(target), bind(source))
-        for holder in self.ids(statement):
+        for holder in self.holders(link, target):
+            if holder == source:
+                continue
             if link.required:
                 self.faults.append(Violation(trail, "link_taken", {"value": target, "table": link.target.name}))
             elif self.sees(link.source, holder):
@@ -5363,16 +5654,21 @@ class Writer:
     def connect(self, link: Link, source: int, it: Linked, taken: Literal["move", "refuse"]) -> None:
         """Link a record that is not linked yet."""
         if link.back and link.back.key:
-            child = self.record(link.target, it.key)
-            holder = child[link.back.key]
-            is_taken = holder not in (None, source) and self.sees(link.source, int(holder or 0))
+            child, value = self.record(link.target, it.key), self.key_value(link.back.key, source)
+            holder = self.held(link.back.key, child)
+            is_taken = holder not in (None, source) and self.sees(link.source, holder or 0)
             if is_taken and taken == "refuse":
                 self.faults.append(Violation(it.trail, "link_taken", {"value": it.key, "table": link.target.name}))
-            elif holder != source:
+            elif child[link.back.key] != value:
                 self.permit("link", link.target, it.key, later=True)
-                self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: source})
-        elif link.through and link.near and link.far:
-            self.insert(Spot(link.through, 0, it.trail), {link.near: source, link.far: it.key, **it.row}, {})
+                self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: value})
+        elif link.through:
+            self.insert(Spot(link.through, 0, it.trail), {**self.ends(link, source, it.key), **it.row}, {})
+
+    def ends(self, link: Link, source: int, target: int) -> dict[Field, SqlValue]:
+        """What the row of a link between two records holds in its two keys."""
+        assert link.near and link.far
+        return {link.near: self.key_value(link.near, source), link.far: self.key_value(link.far, target)}
 
     def disconnect(self, link: Link, source: int, target: int, trail: Trail) -> None:
         """Unlink a record."""
@@ -5388,12 +5684,11 @@ class Writer:
 
     def row_id(self, link: Link, source: int, target: int) -> int:
         """The id of the link row between two records."""
-        assert link.through and link.near and link.far
-        near, far = quoted(link.near.column), quoted(link.far.column)
-        statement = sql(
-            "select id from {} where {}={} and {}={}", quoted(link.through.name), near, bind(source), far, bind(target)
-        )
-        return self.ids(statement)[0]
+        assert link.through
+        ends = self.ends(link, source, target).items()
+        where = join(" and ", (sql("{}={}", quoted(column.column), bind(value)) for column, value in ends))
+        row, table = quoted(link.through.id.column), quoted(link.through.name)
+        return self.ids(sql("select {} from {} where {}", row, table, where))[0]
 
     def change_row(self, link: Link, source: int, it: Linked) -> int:
         """Change the values of a link's row."""
@@ -5439,19 +5734,21 @@ class Writer:
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
         """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
         if not link or not link.is_file or not isinstance(value, int):
-            return None if column.write_only else _shown(column, value)
+            return None if column.write_only else column.to_json(value)
         file = self.record(link.target, value)
         return {name: file[link.target.fields[name]] for name in ("name", "size")}
 
     # -- versions, history, events --
 
     def touch(self, table: Table, key: int) -> int:
-        """Raise a record's version, once in a transaction; gives the version it has then."""
+        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
+        if not table.tracked:
+            return 0
         name = quoted(table.name)
         if (table, key) not in self.touched:
             self.touched.add((table, key))
-            self.execute(sql("update {} set _version=_version+1 where id={}", name, bind(key)))
-        return next(iter(self.ids(sql("select _version from {} where id={}", name, bind(key)))), 0)
+            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
+        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
 
     def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
         """Raise the versions of the records that own links lead to, or led to before the changes."""
@@ -5464,6 +5761,7 @@ class Writer:
     def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
         """One row of history for each changed column."""
         if not spot.table.tracked:
+            self.note(spot, 0, Note(action))
             return
         version = self.touch(spot.table, spot.key)
         links = {link.key: link for link in spot.table.links.values()}
@@ -5473,7 +5771,9 @@ class Writer:
             self.note(spot, version, Note(action, (link or column).name, old, new))
 
     def note(self, spot: Spot, version: int, note: Note) -> None:
-        """One row of history, and an event."""
+        """One row of history, and an event; tables of others have no history."""
+        if spot.table.adopted:
+            self.changes[note.action, spot.table, spot.key] = 0
         if not spot.table.tracked:
             return
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
@@ -5509,7 +5809,7 @@ class Writer:
             if link.through and link.forward
         }
         values = {
-            column.name: _shown(column, stored.get(column)) for column in table.fields.values() if not column.write_only
+            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
         }
         return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
 
@@ -5524,17 +5824,17 @@ class Writer:
         many links where the record itself is not in the file.
         """
         table, key = spot.table, stored.get(spot.table.id)
-        if not table.tracked or self.trusting:
+        if not (table.tracked or table.adopted) or self.trusting:
             return
-        record = {name: _shown(column, stored.get(column)) for name, column in table.fields.items()}
+        record = {name: column.to_json(stored.get(column)) for name, column in table.fields.items()}
         record |= {link.name: stored.get(link.key) for link in table.links.values() if link.key}
         for link in table.restrained_links:
             found = self.linked(link, int(key)) if key else lists.get(link.name, [])
             record[link.name] = (found if link.many else found[0]) if found else None
         record = {name: value for name, value in record.items() if value is not None}
         if not table.validator.is_valid(record):
-            passwords = (column for column in table.fields.values() if column.kind.name == "password")
-            kept = {column.name for column in passwords if before and before[column] == stored.get(column)}
+            kept = {column.name for column in table.fields.values() if before and before[column] == stored.get(column)}
+            kept = {name for name in kept if table.adopted or table.fields[name].kind.name == "password"}
             known = {fault.path for fault in self.faults}
             self.faults += schema_violations(table, record, spot.trail, (kept, known))
 
@@ -5600,19 +5900,16 @@ class Writer:
         )
 
 
-def _shown(column: Field, value: SqlValue) -> Json:
-    return None if value is None else column.kind.to_json(value)
-
-
-def _narrowed(op: Update | Select, table: Table, keys: list[int]) -> Update | Select:
-    return dataclasses.replace(op, where=Compare(Path((), table.id), "in", tuple(keys)))
+def _of(table: Table, key: int) -> Sql:
+    """The condition that a row is that of the record with an id."""
+    return sql("{}={}", quoted(table.id.column), bind(key))
 
 
 # ======================================================================================================================
-# 11  Store
+# 11  Migrations
 #
-# One file with the tables of one schema: made, checked, changed when the schema file changes, filled with its
-# examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
+# The tables in a file: how they are made, what the file keeps of them (`layout`, in `_meta`), and what a changed schema
+# file changes, as a plan of steps. A step that loses something is not taken by itself.
 # ======================================================================================================================
 
 META_VERSION = 2
@@ -5635,6 +5932,57 @@ def _add_pieces(connection: sqlite3.Connection) -> None:
 
 
 UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
+
+
+# ---- definitions ----
+
+
+def create_table(table: Table, name: str | None = None) -> Sql:
+    """`create table`, with foreign keys that are checked at the commit."""
+    keys = {link.key: link for link in table.links.values() if link.key}
+    columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
+    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
+    return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
+
+
+def define_column(column: Field, link: Link | None = None) -> Sql:
+    """A column as `create table` and `alter table add column` write it."""
+    defaults = {"_version": " not null default 1", "_status": " not null default 0"}
+    rest = defaults.get(column.name, "") if column.is_system else ""
+    text = sql("{} {}{}", quoted(column.column), Sql(column.kind.sql_type.lower()), Sql(rest))
+    if not link:
+        return text
+    return sql("{} references {} (id) deferrable initially deferred", text, quoted(link.target.name))
+
+
+def indexes_of(table: Table) -> dict[str, Sql]:
+    """The statements that make a table's indexes, by name: unique rules, keys of links, and what `x-index` asks for.
+
+    An index on one text has a second one without case beside it, for searches and orders that ignore it.
+    """
+    result: dict[str, Sql] = {}
+    for columns in table.unique:
+        name = index_name("unique", table, columns)
+        result[name] = _index("create unique index", name, table, columns)
+    for columns in (*((key,) for key in table.keys), *table.indexes):
+        name = index_name("index", table, columns)
+        result[name] = _index("create index", name, table, columns)
+        if len(columns) == 1 and columns[0].kind.is_text:
+            result[f"{name}:nocase"] = _index("create index", f"{name}:nocase", table, columns, " collate nocase")
+    return result
+
+
+def index_name(kind: Literal["unique", "index"], table: Table, columns: Iterable[Field]) -> str:
+    """The name of an index; the colons keep it apart from every other name."""
+    return ":".join([kind, table.name, *(column.column for column in columns)])
+
+
+def _index(verb: str, name: str, table: Table, columns: Sequence[Field], collate: str = "") -> Sql:
+    listed = join(", ", (Sql(quoted(column.column).text + collate) for column in columns))
+    return sql(verb + " {} on {} ({})", quoted(name), quoted(table.name), listed)
+
+
+# ---- what is in a file ----
 
 
 class NotOurs(Exception):
@@ -5684,6 +6032,7 @@ def layout_of(schema: Schema) -> Layout:
             "indexes": {name: statement.text for name, statement in indexes_of(table).items()},
         }
         for table in schema.all_tables.values()
+        if not table.adopted
     }
 
 
@@ -5706,12 +6055,41 @@ def set_meta(connection: sqlite3.Connection, key: str, value: Json) -> None:
     )
 
 
+def has_our_tables(connection: sqlite3.Connection) -> bool:
+    """Whether the database has our tables, whoever made the others."""
+    names = {row[0] for row in connection.execute("select name from sqlite_master")}
+    return {"_meta", "_history"} <= names
+
+
+def is_adopted(connection: sqlite3.Connection) -> bool:
+    """Whether our tables were made in a database of others."""
+    return has_our_tables(connection) and bool(get_meta(connection, "adopted"))
+
+
+def lock(tables: Iterable[Table]) -> None:
+    """Let tables of others only be read, because their file is."""
+    for table in tables:
+        if table.adopted:
+            table.adopted = table.adopted._replace(reason=table.adopted.reason or "the file is read-only")
+
+
+def open_others(path: str) -> Database:
+    """A file of others: with our tables in it where they find a place, else beside them in memory."""
+    database = Database(path, lenient=True)
+    names = {row[0].lower() for row in database.writer.execute("select name from sqlite_master")}
+    taken = names & set(SYSTEM_SCHEMA) and not has_our_tables(database.writer)
+    if os.access(path, os.W_OK) and not taken:
+        return database
+    database.close()
+    return Database(":memory:", lenient=True, beside=str(FilePath(path).absolute()))
+
+
 def check_ours(connection: sqlite3.Connection) -> bool:
     """Whether the database is one of ours; False for an empty one. NotOurs for any other."""
     names = {row[0] for row in connection.execute("select name from sqlite_master")}
     if not names:
         return False
-    if "_meta" not in names or "_history" not in names:
+    if not has_our_tables(connection):
         raise NotOurs("it was not made by minirest")
     if int(get_meta(connection, "version") or 0) > META_VERSION:
         raise NotOurs("it was made by a later version of minirest")
@@ -5821,7 +6199,7 @@ class _Planner:
     # -- tables and columns --
 
     def add_table(self, name: str) -> Iterator[Step]:
-        yield Step(f"add table {name}", _runner(create_table(self.schema.all_tables[name.lower()])))
+        yield Step(f"add table {name}", _runner(create_table(self.schema.all_tables[folded(name)])))
 
     def drop_table(self, name: str) -> Step:
         records = self.count("select count(*) from {}", self.present(name))
@@ -5829,7 +6207,7 @@ class _Planner:
 
     def alter_table(self, name: str) -> Iterator[Step]:
         old, new = self.old[name]["columns"], self.new[name]["columns"]
-        table = self.schema.all_tables[name.lower()]
+        table = self.schema.all_tables[folded(name)]
         columns = {column.column: column for column in table.columns}
         for column in new:
             if column not in old:
@@ -5902,7 +6280,7 @@ class _Planner:
                     yield Step(f"drop index {name}", _runner(sql("drop index {}", quoted(name))))
 
     def add_indexes(self) -> Iterator[Step]:
-        for table in self.schema.all_tables.values():
+        for table in self.schema.own_tables:
             have = self.old.get(table.name, {}).get("indexes", {})
             unique = {index_name("unique", table, columns): columns for columns in table.unique}
             for name, statement in indexes_of(table).items():
@@ -5968,11 +6346,11 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 
 def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str] | None = None) -> None:
     """Give each table the tag that the file keeps for it, or a new one."""
-    spelt = {table.name.lower(): table.name for table in schema.all_tables.values()}
+    spelt = {folded(table.name): table.name for table in schema.all_tables.values()}
     kept = ((renames or {}).get(name, name) for name in get_meta(connection, "tags") or {})
     known = dict(
         zip(
-            (spelt.get(name.lower(), name) for name in kept), (get_meta(connection, "tags") or {}).values(), strict=True
+            (spelt.get(folded(name), name) for name in kept), (get_meta(connection, "tags") or {}).values(), strict=True
         )
     )
     tags = derive_tags((table.name for table in schema.all_tables.values()), known)
@@ -6017,6 +6395,14 @@ def plan_of(connection: sqlite3.Connection, statement: Sql) -> Plan:
     return Plan(statement.text, "\n".join(steps))
 
 
+# ======================================================================================================================
+# 12  Store
+#
+# One file with the tables of one schema: made, checked, changed when the schema file changes, filled with its
+# examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
+# ======================================================================================================================
+
+
 class Store:
     """One database with the tables of one schema.
 
@@ -6035,15 +6421,19 @@ class Store:
     ) -> None:
         self.schema, self.clock = schema, clock
         new_file = path != ":memory:" and not FilePath(path).exists()
-        self.database = Database(path)
+        self.database = open_others(path) if schema.adopts else Database(path)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
             if snapshot:
                 snapshot.backup(self.database.writer)
-            check_ours(self.database.writer)
-            self.database.use_wal()
+            if not schema.adopts:
+                check_ours(self.database.writer)
+            if not (schema.adopts or is_adopted(self.database.writer)):
+                self.database.use_wal()
             self.is_new = self.open(examples)
+            if self.database.beside and not os.access(self.database.beside, os.W_OK):
+                lock(schema.tables.values())
             self.database.freeze()
         except BaseException:
             self.close()
@@ -6055,15 +6445,17 @@ class Store:
     def open(self, examples: bool) -> bool:
         """Make the tables or check those that are there; True when the database is new."""
         with self.database.writing() as connection:
-            if not check_ours(connection):
+            if not (has_our_tables(connection) if self.schema.adopts else check_ours(connection)):
                 self.make_tables(connection)
                 if examples:
-                    self.insert_examples(connection, list(self.schema.tables.values()))
+                    self.insert_examples(connection, [it for it in self.schema.tables.values() if not it.adopted])
                 return True
             upgrade(connection)
-            take_tags(connection, self.schema)
             if not self.schema.tables:
                 return False
+            if is_adopted(connection) and not self.schema.adopts:
+                raise NotOurs("somebody else made its tables, which this schema file does not speak of")
+            take_tags(connection, self.schema)
             steps = make_plan(connection, self.schema)
             if any(not step.safe for step in steps):
                 raise MigrationNeeded(steps)
@@ -6080,10 +6472,12 @@ class Store:
             connection.execute(statement)
         set_meta(connection, "version", META_VERSION)
         take_tags(connection, self.schema)
-        for table in self.schema.all_tables.values():
+        for table in self.schema.own_tables:
             for step in (create_table(table), *indexes_of(table).values()):
                 connection.execute(*step)
         set_meta(connection, "layout", layout_of(self.schema))
+        if self.schema.adopts:
+            set_meta(connection, "adopted", True)
 
     def insert_examples(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
         """Insert the `examples` of the tables: first records with their own links, then the other links."""
@@ -6238,12 +6632,17 @@ class Store:
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
         with self.database.write_lock:
-            with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
-                writer = self.writer(connection, origin)
-                writer.deadline = self.database.deadlines[id(connection)]
-                outcome = work(writer)
-                writer.finish()
-                events = writer.events() if self.listeners else []
+            try:
+                with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
+                    writer = self.writer(connection, origin)
+                    writer.deadline = self.database.deadlines[id(connection)]
+                    outcome = work(writer)
+                    writer.finish()
+                    events = writer.events() if self.listeners else []
+            except sqlite3.IntegrityError as error:
+                if not self.schema.adopts:
+                    raise
+                raise fail("refused", text=f"A rule of the database forbids this: {error}") from None
             self.publish(events)
         return outcome
 
@@ -6552,15 +6951,737 @@ def copy_database(source: str, target: str) -> None:
 
 
 # ======================================================================================================================
-# 12  Adoption
+# 13  Adoption
 #
 # What others have made, as a schema document that the loader reads: the tables of an existing SQLite file, the records
 # of JSON and CSV files. Nothing is guessed silently: what cannot be served is listed.
 # ======================================================================================================================
 
+SAMPLE_ROWS = 500
+DECLARED_KINDS = (("BOOL", "boolean"), ("TIMESTAMP", "moment"), ("DATETIME", "moment"), ("DATE", "date"))
+"""Parts of declared types that say more than SQLite's affinity does, the longer ones first."""
+AFFINITIES = (
+    (("INT",), "integer"),
+    (("CHAR", "CLOB", "TEXT"), "text"),
+    (("REAL", "FLOA", "DOUB", "NUM", "DEC", "MONEY"), "number"),
+)
+ON_DELETE = {"CASCADE": "cascade", "SET NULL": "clear"}
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
+OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
+STORED_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
+STORED_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+SECONDS_OF_OUR_TIME = range(100_000_000, 100_000_000_000)
+"""Numbers that are dates in seconds: 1973 to 5138. A thousand times as many are milliseconds."""
+
+
+class Adoption(NamedTuple):
+    """The schema document for a database, the lines about what cannot be served, and those that are good to know."""
+
+    document: dict[str, Json]
+    left_out: list[str]
+    notes: list[str]
+
+
+class Column(NamedTuple):
+    """One column as SQLite declares it. `place` is its place in the primary key, 0 outside; `default` is SQL."""
+
+    name: str
+    declared: str
+    required: bool
+    default: str | None
+    place: int
+    generated: bool
+
+
+class Reference(NamedTuple):
+    """A foreign key of one column."""
+
+    column: str
+    table: str
+    target: str
+    on_delete: str
+
+
+@dataclass(eq=False)
+class Found:
+    """One table or view of a database of others, with some of its records."""
+
+    name: str
+    is_table: bool
+    has_rowid: bool
+    text: str
+    columns: dict[str, Column]
+    unique: list[tuple[str, ...]]
+    references: list[Reference] = field(default_factory=list)
+    sample: dict[str, list[SqlValue]] = field(default_factory=dict)
+    id: str = ""
+    counted: bool = False
+    properties: dict[str, dict[str, Json]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> list[str]:
+        """The columns of the primary key."""
+        return [column.name for column in sorted(self.columns.values(), key=lambda it: it.place) if column.place]
+
+    @property
+    def is_junction(self) -> bool:
+        """Whether its key is made of two foreign keys and nothing else."""
+        keys = [reference.column for reference in self.references]
+        return len(keys) == 2 and set(keys) in (set(self.key), *(set(columns) for columns in self.unique))
+
+
+def adopt(connection: sqlite3.Connection) -> Adoption:
+    """Read the tables of a database that somebody else made."""
+    return _Adopter(connection).adopt()
+
+
+class _Adopter:
+    """Reads one database: first every table alone, then the links between them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.tables: dict[str, Found] = {}
+        self.left_out: list[str] = []
+        self.notes: list[str] = []
+
+    def adopt(self) -> Adoption:
+        for name, kind, without_rowid in self.names():
+            try:
+                self.tables[folded(name)] = self.read(name, kind, without_rowid)
+            except sqlite3.Error as error:
+                self.left_out.append(f"{name!r} cannot be read: {error}")
+        for table in self.tables.values():
+            table.references = [it for it in self.references(table) if self.is_possible(table, it)]
+        for step in (self.choose_id, self.describe, self.add_links):
+            for table in self.tables.values():
+                step(table)
+        for table in self.tables.values():
+            self.add_other_sides(table)
+        definitions = {table.name: self.definition(table) for table in self.tables.values()}
+        document = {"$schema": META_SCHEMA, "$defs": definitions}
+        return Adoption(document, self.left_out, self.notes)
+
+    # -- one table --
+
+    def names(self) -> Iterator[tuple[str, str, bool]]:
+        """Every table and view: its name, what it is, and whether it has no rowid."""
+        everything = self.connection.execute("pragma main.table_list").fetchall()
+        ours = OUR_TABLES if {"_meta", "_history"} <= {row[1] for row in everything} else frozenset[str]()
+        order = {row[0]: number for number, row in enumerate(self.connection.execute("select name from sqlite_master"))}
+        for _, name, kind, _, without_rowid, _ in sorted(everything, key=lambda row: order.get(row[1], -1)):
+            if name.startswith("sqlite_") or name in ours:
+                continue
+            if kind == "shadow":
+                self.left_out.append(f"{name!r} is a part of a virtual table")
+            elif name.lower() in SYSTEM_SCHEMA:
+                self.left_out.append(f"{name!r} has the name of a table of ours")
+            else:
+                yield name, kind, bool(without_rowid)
+
+    def read(self, name: str, kind: str, without_rowid: bool) -> Found:
+        """One table with its columns and a sample. sqlite3.Error when it cannot be read."""
+        rows = self.connection.execute(*sql("select * from pragma_table_xinfo({})", bind(name))).fetchall()
+        columns = {
+            row[1]: Column(row[1], (row[2] or "").upper(), bool(row[3]), row[4], row[5], row[6] in (2, 3))
+            for row in rows
+            if row[6] != 1
+        }
+        has_rowid = kind == "table" and not without_rowid
+        text = self.connection.execute("select sql from sqlite_master where name=?", (name,)).fetchone()
+        found = Found(name, kind == "table", has_rowid, str(text[0] or "") if text else "", columns, self.unique(name))
+        found.sample = self.sample(found)
+        return found
+
+    def sample(self, table: Found) -> dict[str, list[SqlValue]]:
+        """The first records, column by column, without nulls; of texts the beginning, of a BLOB that it is one."""
+        short = "case typeof({0}) when 'blob' then x'' when 'text' then substr({0},1,2000) else {0} end"
+        columns = join(",", (sql(short, quoted(name)) for name in table.columns))
+        statement = sql("select {} from {} limit {}", columns, quoted(table.name), bind(SAMPLE_ROWS))
+        rows = self.connection.execute(*statement).fetchall()
+        return {
+            name: [row[number] for row in rows if row[number] is not None] for number, name in enumerate(table.columns)
+        }
+
+    def unique(self, table: str) -> list[tuple[str, ...]]:
+        """The columns of its unique indexes, also that of a primary key; expressions and partial ones are left out."""
+        found = []
+        indexes = self.connection.execute(*sql("select * from pragma_index_list({})", bind(table))).fetchall()
+        for _, name, is_unique, _, partial in indexes:
+            rows = self.connection.execute(*sql("select name from pragma_index_info({})", bind(name))).fetchall()
+            if is_unique and not partial and all(row[0] for row in rows):
+                found.append(tuple(row[0] for row in rows))
+        return found
+
+    def references(self, table: Found) -> list[Reference]:
+        """Its foreign keys of one column; one without a target column means the target's primary key."""
+        rows = self.connection.execute(*sql("select * from pragma_foreign_key_list({})", bind(table.name))).fetchall()
+        sources = {row[0]: [other[3] for other in rows if other[0] == row[0]] for row in reversed(rows)}
+        several = [f"({', '.join(columns)})" for columns in sources.values() if len(columns) > 1]
+        self.notes += [f"{table.name}{columns} is no link: it has several columns" for columns in several]
+        found = []
+        for number, _, target, source, to, _, on_delete, _ in reversed(rows):
+            if len(sources[number]) > 1:
+                continue
+            other = self.tables.get(folded(target))
+            key = other.key if other else []
+            column = _spelt(table.columns, source)
+            aim = _spelt(other.columns, to) if other and to else key[0] if len(key) == 1 else ""
+            if other and column and aim:
+                found.append(Reference(column, other.name, aim, on_delete))
+        return found
+
+    def is_possible(self, table: Found, it: Reference) -> bool:
+        """Whether a foreign key can be a link: it leads to one record, and no other foreign key has its column."""
+        other = self.tables[folded(it.table)]
+        is_unique = (it.target,) in other.unique or other.key == [it.target]
+        if not is_unique:
+            self.notes.append(f"{table.name}.{it.column} is no link: {it.table}.{it.target} is not unique")
+        return is_unique
+
+    def choose_id(self, table: Found) -> None:
+        """Its integer key, else another unique integer, else the rowid; a table without one of them is only read."""
+        keys = {reference.column for reference in table.references}
+        for columns in ([tuple(table.key)] if len(table.key) == 1 else []) + table.unique:
+            if len(columns) == 1 and columns[0] not in keys and self.is_id(table, columns[0]):
+                table.id, table.counted = columns[0], table.has_rowid and self.is_rowid(table, columns[0])
+                return
+        if not table.is_table:
+            table.id = self.id_of_view(table)
+        elif table.has_rowid:
+            table.id = next((name for name in ROWID_NAMES if not _spelt(table.columns, name)), "")
+            table.counted = True
+
+    def id_of_view(self, table: Found) -> str:
+        """Its column `id`, where this names every row."""
+        name = _spelt(table.columns, "id")
+        if not name or not all(isinstance(value, int) for value in table.sample[name]):
+            return ""
+        statement = sql(
+            "select count(*)=count(distinct {0}) and min(typeof({0})='integer') from {1}",
+            *map(quoted, (name, table.name)),
+        )
+        return name if self.connection.execute(*statement).fetchone()[0] else ""
+
+    def is_rowid(self, table: Found, name: str) -> bool:
+        """Whether a column is another name of the rowid, so that SQLite counts it."""
+        column = table.columns[name]
+        return table.key == [name] and column.declared == "INTEGER" and (name,) not in table.unique
+
+    def is_id(self, table: Found, name: str) -> bool:
+        """Whether every record has a whole number in a column that is unique."""
+        if not table.is_table or "INT" not in table.columns[name].declared:
+            return False
+        if table.has_rowid and self.is_rowid(table, name):
+            return True
+        wrong = sql("select 1 from {} where typeof({})<>'integer' limit 1", quoted(table.name), quoted(name))
+        is_required = table.columns[name].required or name in table.key
+        return is_required and self.connection.execute(*wrong).fetchone() is None
+
+    # -- fields --
+
+    def describe(self, table: Found) -> None:
+        """Its properties; columns of foreign keys become links later."""
+        keys = {reference.column for reference in table.references}
+        for column in table.columns.values():
+            if column.name not in keys:
+                is_key = column.name in (table.id, text_key(table))
+                name = free_name(column.name, table, RESERVED_FIELDS if is_key else {"id", *RESERVED_FIELDS})
+                table.properties[name] = self.property(table, column)
+                if name != column.name:
+                    table.properties[name]["x-column"] = column.name
+                    self.notes.append(f"{table.name}.{column.name} is shown as {name}")
+
+    def property(self, table: Found, column: Column) -> dict[str, Json]:
+        """One field: what is declared, as far as the records agree."""
+        if column.name == table.id:
+            return {"type": "integer", "readOnly": True}
+        values = table.sample[column.name]
+        words = words_of_kind(column, values)
+        if column.generated or words.get("readOnly"):
+            words["readOnly"] = True
+        if (column.name,) in table.unique:
+            words["x-unique"] = True
+        choices = allowed_values(table.text, column.name)
+        if choices and all(value in choices for value in values):
+            words["enum"] = [*choices] if column.required else [*choices, None]
+        with contextlib.suppress(ValueError):
+            default = literal(column.default)
+            if fits(words, default):
+                words["default"] = bool(default) if words["type"] == "boolean" else default
+        return words
+
+    # -- links --
+
+    def add_links(self, table: Found) -> None:
+        """The links that its foreign keys are, named by their columns without `_id`."""
+        for it in table.references:
+            short = re.sub(r"(?<=.)(_id|Id|ID|_ID)$", "", it.column).rstrip("_ ")
+            other = self.tables[folded(it.table)]
+            name = free_name(short or it.column, table, {"id", *RESERVED_FIELDS})
+            words: dict[str, Json] = {"$ref": f"#/$defs/{it.table}", "x-column": it.column}
+            if it.target != other.id:
+                words["x-references"] = it.target
+            if (it.column,) in table.unique or table.key == [it.column]:
+                words["x-unique"] = True
+            required = table.columns[it.column].required or it.column in table.key
+            wanted = ON_DELETE.get(it.on_delete, "restrict")
+            words["x-delete"] = "restrict" if required and wanted == "clear" else wanted
+            table.properties[name] = words
+            table.links[it.column] = name
+
+    def add_other_sides(self, table: Found) -> None:
+        """What its links are from the other side; the rows of a junction are many links of both tables."""
+        if table.is_junction:
+            self.add_junction(table)
+            return
+        for it in table.references:
+            other, own = self.tables[folded(it.table)], table.links[it.column]
+            several = sum(reference.table == it.table for reference in table.references) > 1 or other is table
+            name = free_name(f"{table.name}_{own}" if several else table.name, other)
+            words: dict[str, Json] = {"$ref": f"#/$defs/{table.name}"}
+            words = {"type": "array", "items": words} if not table.properties[own].get("x-unique") else words
+            other.properties[name] = {**words, "x-inverse": own}
+
+    def add_junction(self, table: Found) -> None:
+        """One many link for each end of a junction."""
+        first, second = table.references
+        near, far = (self.tables[folded(it.table)] for it in table.references)
+        ends = {"source": table.links[first.column], "target": table.links[second.column]}
+        name = free_name(far.name if far is not near else f"{table.name}_{ends['target']}", near)
+        items = {"type": "array", "items": {"$ref": f"#/$defs/{far.name}"}}
+        near.properties[name] = {**items, "x-through": {"table": table.name, **ends}}
+        back = free_name(near.name if far is not near else f"{table.name}_{ends['source']}", far)
+        far.properties[back] = {"type": "array", "items": {"$ref": f"#/$defs/{near.name}"}, "x-inverse": name}
+
+    # -- the document --
+
+    def definition(self, table: Found) -> dict[str, Json]:
+        """A table of the document."""
+        required = [name for name, words in table.properties.items() if self.is_required(table, name, words)]
+        words: dict[str, Json] = {"type": "object", "properties": table.properties}
+        if required:
+            words["required"] = required
+        several = [list(columns) for columns in table.unique if len(columns) > 1]
+        named = {words.get("x-column", name): name for name, words in table.properties.items()}
+        if several:
+            words["x-unique"] = [[named[column] for column in columns] for columns in several]
+        key = text_key(table)
+        if key and named[key].lower() != "id" and named[key] in required:
+            words["x-key"] = named[key]
+        marker: dict[str, Json] = {"id": table.id} if table.id else {}
+        if table.id and table.counted:
+            marker["counted"] = True
+        if not table.is_table:
+            marker["reason"] = "it is a view"
+        elif not table.id:
+            marker["reason"] = "its rows have no id that is a whole number"
+        return {**words, "x-adopted": marker}
+
+    def is_required(self, table: Found, name: str, words: Mapping[str, Json]) -> bool:
+        """Whether a new record must have the field."""
+        column = table.columns.get(str(words.get("x-column", name)))
+        if column is None or "x-inverse" in words or "x-through" in words or name == table.id:
+            return False
+        needed = column.required or (bool(column.place) and (not table.has_rowid or text_key(table) == column.name))
+        return needed and column.default is None and not words.get("readOnly")
+
+
+def text_key(table: Found) -> str:
+    """The one text column that its primary key is; "" for any other key."""
+    key = table.key
+    is_text = len(key) == 1 and key[0] != table.id and not any("INT" in table.columns[name].declared for name in key)
+    return key[0] if is_text and all(isinstance(value, str) for value in table.sample[key[0]]) else ""
+
+
+def free_name(name: str, table: Found, taken: Collection[str] = ()) -> str:
+    """A name that no member of a table has yet; columns keep theirs."""
+    names = {folded(other) for other in (*table.properties, *taken)}
+    while folded(name) in names:
+        name += "_"
+    return name
+
+
+def _spelt(columns: Iterable[str], name: str) -> str:
+    return next((column for column in columns if folded(column) == folded(name)), "")
+
+
+def words_of_kind(column: Column, values: Sequence[SqlValue]) -> dict[str, Json]:
+    """The words for the kind of a column: the declared one where the values are of it, else what they are."""
+    if any(isinstance(value, bytes) for value in values) or ("BLOB" in column.declared and not values):
+        return {"type": "string", "readOnly": True, "description": "BLOB, in hexadecimal"}
+    for part, kind in DECLARED_KINDS:
+        if part in column.declared:
+            return words_of_dates(kind, values) or words_of_values(values)
+    for parts, kind in AFFINITIES:
+        if any(part in column.declared for part in parts):
+            found = {"type": {"text": "string"}.get(kind, kind)}
+            return found if all(fits(found, value) for value in values) else words_of_values(values)
+    if column.declared == "JSON" and all(is_json_text(value) for value in values):
+        return {"type": ["object", "array"]}
+    return words_of_values(values)
+
+
+def words_of_values(values: Sequence[SqlValue]) -> dict[str, Json]:
+    """The narrowest type that all values have: whole numbers, numbers, texts."""
+    for kind in ("integer", "number") if values else ():
+        if all(fits({"type": kind}, value) for value in values):
+            return {"type": kind}
+    return {"type": "string"}
+
+
+def words_of_dates(kind: str, values: Sequence[SqlValue]) -> dict[str, Json] | None:
+    """The words of a column that is declared as a date or a boolean; None when the values are something else."""
+    if kind == "boolean":
+        return {"type": "boolean"} if all(value in (0, 1) for value in values) else None
+    form = "date" if kind == "date" else "date-time"
+    if all(isinstance(value, str) for value in values):
+        texts = [str(value) for value in values]
+        if kind == "date" and all(STORED_DATE.fullmatch(text) for text in texts):
+            return {"type": "string", "format": "date"}
+        matches = [STORED_MOMENT.fullmatch(text.removesuffix("Z")) for text in texts]
+        if all(matches):
+            iso = any(match and match[1] == "T" for match in matches)
+            ours = texts and all(len(text) == 24 for text in texts)
+            stored = {} if ours else {"x-stored": "iso" if iso else "text"}
+            return {"type": "string", "format": "date-time", **stored}
+        return None
+    for name, factor in (("seconds", 1), ("milliseconds", 1000)):
+        if all(isinstance(value, int | float) and int(value / factor) in SECONDS_OF_OUR_TIME for value in values):
+            return {"type": "string", "format": form, "x-stored": name}
+    return None
+
+
+def fits(words: Mapping[str, Json], value: SqlValue) -> bool:
+    """Whether a stored value is of a type."""
+    match words.get("type"):
+        case "integer":
+            return isinstance(value, int)
+        case "number":
+            return isinstance(value, int | float)
+        case "boolean":
+            return value in (0, 1)
+        case "string":
+            return isinstance(value, str) and "format" not in words
+        case _:
+            return False
+
+
+def is_json_text(value: SqlValue) -> bool:
+    """Whether a value is the text of a JSON object or array."""
+    with contextlib.suppress(ValueError):
+        return isinstance(value, str) and isinstance(json.loads(value), dict | list)
+    return False
+
+
+LITERAL = re.compile(r"'((?:[^']|'')*)'|([+-]?\d+)|([+-]?\d*\.\d+(?:e[+-]?\d+)?)", re.IGNORECASE)
+
+
+def literal(text: str | None) -> SqlValue:
+    """The value of a constant of SQL. ValueError for any other expression.
+
+    >>> literal("'it''s'")
+    "it's"
+    """
+    match = LITERAL.fullmatch((text or "").strip())
+    if not match:
+        raise ValueError("not a constant")
+    if match[1] is not None:
+        return match[1].replace("''", "'")
+    return int(match[2]) if match[2] else float(match[3])
+
+
+def allowed_values(text: str, column: str) -> list[SqlValue]:
+    """The values of `check (column in (...))` in the text of a table, when there is just this in the check.
+
+    >>> allowed_values("create table t (a text check (a in ('x', 'y')), b int)", "a")
+    ['x', 'y']
+    """
+    name = rf'(?:"{re.escape(column)}"|\[{re.escape(column)}\]|`{re.escape(column)}`|\b{re.escape(column)})'
+    match = re.search(rf"check\s*\(\s*{name}\s+in\s*\(([^()]*)\)\s*\)", text, re.IGNORECASE)
+    if not match:
+        return []
+    with contextlib.suppress(ValueError):
+        return [literal(part) for part in re.findall(r"'(?:[^']|'')*'|[^,\s][^,]*", match[1])]
+    return []
+
+
+@contextlib.contextmanager
+def only_reading(path: str) -> Iterator[sqlite3.Connection]:
+    """A connection that changes no byte of the file and leaves none beside it (as `mode=ro` would, of a WAL file)."""
+    mode = "rw" if os.access(path, os.W_OK) else "ro"
+    address = f"file:{quote(str(FilePath(path).absolute()))}?mode={mode}"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
+        connection.text_factory = lenient_text
+        connection.execute("pragma query_only=on")
+        yield connection
+
+
+def is_of_others(connection: sqlite3.Connection) -> bool:
+    """Whether somebody else made tables of the database. sqlite3.Error when it is none."""
+    if has_our_tables(connection):
+        return is_adopted(connection)
+    names = (row[0] for row in connection.execute("select name from sqlite_master where type in ('table', 'view')"))
+    return any(not name.startswith("sqlite_") for name in names)
+
+
+def adopt_file(path: str) -> Adoption:
+    """Read the tables of a file. sqlite3.Error when it is no database."""
+    with only_reading(path) as connection:
+        return adopt(connection)
+
+
+# ---- records in JSON and CSV files ----
+
+SCHEMA_MARKS = frozenset({"$defs", "$schema", "openapi", "type", "properties", "allOf"})
+DELIMITERS = ",;\t|"
+CSV_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+CSV_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+MANY_ENDINGS = (("", ""), ("", "s"), ("", "es"), ("y", "ies"))
+RecordList: TypeAlias = list[dict[str, Json]]
+
+
+class Data(NamedTuple):
+    """RecordList of files as a schema document and, by the names of its tables, the records themselves.
+
+    `notes` are the lines about what is not served or has another name.
+    """
+
+    document: dict[str, Json]
+    records: dict[str, RecordList]
+    notes: list[str]
+
+
+def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | None:
+    """The records of a mapping, a JSON file, a CSV file or a folder of these; None for what may be a schema.
+
+    A mapping of names to lists of objects is data, as json-server takes it. SchemaError says what cannot be read.
+    """
+    if isinstance(source, Mapping):
+        return infer(source) if is_data(source) else None
+    path = FilePath(source)
+    if path.is_dir() or path.suffix.lower() == ".csv":
+        files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not files:
+            raise SchemaError(str(path), "the folder holds no CSV file")
+        return infer({file.stem: read_csv(file) for file in files})
+    document = read_document(path) if path.is_file() else None
+    return infer(document) if document is not None and is_data(document) else None
+
+
+def read_document(path: str | os.PathLike[str]) -> Json:
+    """What a JSON file holds. SchemaError when it is no JSON, OSError when it is not there."""
+    try:
+        return read_json(FilePath(path).read_bytes())
+    except ApiError as error:
+        raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
+
+
+def is_data(document: Json) -> bool:
+    """Whether a document holds lists of records and no word that only a schema has at its top."""
+    return (
+        isinstance(document, Mapping)
+        and not SCHEMA_MARKS & set(document)
+        and any(isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows) for rows in document.values())
+    )
+
+
+def read_csv(path: FilePath) -> RecordList:
+    """The records of a CSV file with a line of names; nothing is null. SchemaError names the line that is wrong."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SchemaError(str(path), f"it is not UTF-8 at byte {error.start}; write it anew in that encoding") from None
+    first = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True)
+    records: RecordList = []
+    try:
+        names = next(lines, [])
+        if len(set(names)) < len(names) or not all(names):
+            raise SchemaError(f"{path}:1", "a column has no name, or two have the same")
+        for cells in lines:
+            if len(cells) > len(names):
+                raise SchemaError(f"{path}:{lines.line_num}", f"{len(cells)} cells for {len(names)} columns")
+            if cells:
+                records.append({name: cell or None for name, cell in zip(names, cells, strict=False)})
+    except csv.Error as error:
+        raise SchemaError(f"{path}:{lines.line_num}", str(error)) from None
+    for name in names:
+        convert_cells(name, records)
+    return records
+
+
+def convert_cells(name: str, records: RecordList) -> None:
+    """Give the cells of a column the type that all of them have."""
+    cells = [record[name] for record in records if record.get(name) is not None]
+    readers: tuple[tuple[Callable[[str], object], Callable[[str], Json]], ...] = (
+        (CSV_INTEGER.fullmatch, int),
+        (CSV_NUMBER.fullmatch, float),
+        ({"true": True, "false": True}.get, {"true": True, "false": False}.get),
+    )
+    for is_one, read_cell in readers if cells else ():
+        if all(is_one(cell) for cell in cells):
+            for record in records:
+                record[name] = None if record.get(name) is None else read_cell(record[name])
+            return
+
+
+def infer(document: Mapping[str, Json]) -> Data:
+    """The schema of records: kinds, keys and links as the values show them."""
+    return _Inference(document).data()
+
+
+class _Inference:
+    """Infers the schema of some lists of records; first every table alone, then the links between them."""
+
+    def __init__(self, document: Mapping[str, Json]) -> None:
+        self.notes: list[str] = []
+        self.records: dict[str, RecordList] = {}
+        taken = set(RESERVED_TABLES)
+        for name, rows in document.items():
+            if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+                self.records[self.allowed(name, taken)] = [dict(row) for row in rows]
+            else:
+                self.notes.append(f"not served: {name!r} is no list of records")
+        self.properties: dict[str, dict[str, dict[str, Json]]] = {}
+
+    def data(self) -> Data:
+        for table, rows in self.records.items():
+            self.properties[table] = self.describe(rows)
+        for table in self.records:
+            for name in list(self.properties[table]):
+                self.link(table, name)
+        definitions = {
+            table: {"type": "object", "properties": properties} for table, properties in self.properties.items()
+        }
+        return Data({"$schema": META_SCHEMA, "$defs": definitions}, self.records, self.notes)
+
+    def allowed(self, name: str, taken: set[str]) -> str:
+        """A name that a schema file may have, like the given one, and that nothing else has yet."""
+        new = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[: MAX_NAME_LENGTH - 4]
+        new = new if NAME.fullmatch(new) and not new.lower().startswith("sqlite_") else f"x_{new}"
+        while new.lower() in taken:
+            new += "_"
+        taken.add(new.lower())
+        if new != name:
+            self.notes.append(f"{name!r} is called {new!r}")
+        return new
+
+    def describe(self, rows: RecordList) -> dict[str, dict[str, Json]]:
+        """The fields of some records, whose names are made such as a schema file may have."""
+        taken, properties = set(RESERVED_FIELDS), dict[str, dict[str, Json]]()
+        for given in dict.fromkeys(name for row in rows for name in row):
+            values = [row[given] for row in rows if row.get(given) is not None]
+            is_key = given == "id" and len(values) == len(rows)
+            name, words = self.allowed(given, taken if is_key else taken | {"id"}), words_of_json(values)
+            taken.add(name.lower())
+            if is_key and not can_be_key(values, words):
+                name = self.allowed("id", taken)
+            properties[name] = words
+            for row in rows if name != given else ():
+                if given in row:
+                    row[name] = row.pop(given)
+        return properties
+
+    def link(self, table: str, name: str) -> None:
+        """Make a link of a field that is named after another table and holds ids of its records."""
+        short = re.sub(r"(?<=.)(_id|Id|ID)$", "", name)
+        target = self.target(short) if name not in (short, "id") else None
+        values = [row[name] for row in self.records[table] if row.get(name) is not None]
+        if target is None or folded(short) in map(folded, self.properties[table]):
+            return
+        known = {row.get("id") for row in self.records[target]} if "id" in self.properties[target] else set()
+        if not values or any(isinstance(value, list | dict) or value not in known for value in values):
+            return
+        words = {"$ref": f"#/$defs/{target}", "x-column": name}
+        self.properties[table] = {
+            short if other == name else other: words if other == name else it
+            for other, it in self.properties[table].items()
+        }
+        if folded(table) not in map(folded, self.properties[target]):
+            items = {"$ref": f"#/$defs/{table}"}
+            self.properties[target][table] = {"type": "array", "items": items, "x-inverse": short}
+
+    def target(self, short: str) -> str | None:
+        """The table that a word names, in the singular or the plural."""
+        tables = {folded(table): table for table in self.records}
+        words = (
+            folded(short).removesuffix(end) + ending for end, ending in MANY_ENDINGS if folded(short).endswith(end)
+        )
+        return next((tables[word] for word in words if word in tables), None)
+
+
+def can_be_key(values: Sequence[Json], words: Mapping[str, Json]) -> bool:
+    """Whether some ids can stay what they are: different whole numbers that ids may be, or different texts."""
+    if words.get("type") == "integer":
+        return len(set(values)) == len(values) and all(0 < value <= MAX_GIVEN_ID for value in values)
+    return words == {"type": "string"} and len(set(values)) == len(values)
+
+
+def words_of_json(values: Sequence[Json]) -> dict[str, Json]:
+    """The narrowest words for the kind of some values, of which none is null."""
+    types = {type(value) for value in values}
+    if types == {str}:
+        return words_of_texts(values)
+    names: Mapping[frozenset[type], str] = {
+        frozenset({bool}): "boolean",
+        frozenset({int}): "integer",
+        frozenset({float}): "number",
+        frozenset({int, float}): "number",
+    }
+    if frozenset(types) in names:
+        return {"type": names[frozenset(types)]}
+    if types == {list}:
+        inner = words_of_json([item for value in values for item in value])
+        plain = inner.get("type") in SCALAR_TYPES and not any(item is None for value in values for item in value)
+        return {"type": "array", "items": {"type": inner["type"]}} if plain else {"type": "array"}
+    return {"type": "string"} if not types else {}
+
+
+def words_of_texts(values: Sequence[str]) -> dict[str, Json]:
+    """The words for texts: dates, moments, or any."""
+    for form, kind in (("date", "date"), ("date-time", "moment")):
+        with contextlib.suppress(BadValue):
+            for value in values:
+                KINDS[kind].parse_json(value)
+            return {"type": "string", "format": form}
+    return {"type": "string"}
+
+
+def load_records(store: Store, data: Data) -> None:
+    """Put the records into the new tables of a store, under the ids that they have."""
+    numbers = {
+        table: {
+            row.get("id"): row["id"] if type(row.get("id")) is int else number for number, row in enumerate(rows, 1)
+        }
+        for table, rows in data.records.items()
+    }
+    with store.database.writing() as connection:
+        writer = store.writer(connection, Origin(NOBODY, "examples", store.moment()))
+        writer.trusting = True
+        for name, rows in data.records.items():
+            table = store.schema.tables[folded(name)]
+            for number, row in enumerate(rows, 1):
+                key = row["id"] if table.shows_id else number
+                writer.insert(Spot(table, key), stored_record(table, row, numbers), {})
+            writer.refuse_faults()
+
+
+def stored_record(table: Table, row: Mapping[str, Json], numbers: Mapping[str, Mapping[Json, int]]) -> Stored:
+    """A record of a file as it is stored; a link holds the number that its target has here."""
+    values: Stored = {}
+    for column in (*table.fields.values(), *table.keys):
+        value = row.get(column.name)
+        if value is not None:
+            is_key = column in table.keys
+            values[column] = (
+                numbers[column.target.name][value] if is_key and column.target else column.parse_json(value)
+            )
+    return values
+
 
 # ======================================================================================================================
-# 13  HTTP
+# 14  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
@@ -7066,7 +8187,7 @@ def match_route(router: bottle.Bottle, method: str, path: str) -> tuple[Any, dic
 
 
 # ======================================================================================================================
-# 14  Files
+# 15  Files
 #
 # Files that records hold: how they come in (`read_form` reads a multipart as a stream) and how they go out (`Downloads`
 # is the one address, for all dialects). A file field is a unique link to `_files`, its content lies in pieces in
@@ -7328,8 +8449,8 @@ class Downloads:
 
     def find(self, request: Request, table: str, key: str, name: str) -> str:
         """The description of a file, as JSON."""
-        found = self.store.schema.tables.get(table.lower())
-        link = found.by_fold.get(name.lower()) if found else None
+        found = self.store.schema.tables.get(folded(table))
+        link = found.by_fold.get(folded(name)) if found else None
         if not found or not isinstance(link, Link) or not link.is_file or not re.fullmatch(r"\d{1,16}", key, re.ASCII):
             raise fail("not_found")
         columns = (link.target.id, *link.target.fields.values(), link.target.system["_created"])
@@ -7384,7 +8505,7 @@ def disposition(name: str) -> str:
 
 
 # ======================================================================================================================
-# 15  Accounts
+# 16  Accounts
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
@@ -7958,7 +9079,7 @@ SCHEMES: Mapping[str, Callable[[Accounts, str, str], Account | None]] = {
 
 
 # ======================================================================================================================
-# 16  Sockets
+# 17  Sockets
 #
 # Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. `Session` is
 # engine.io 3 with socket.io 2 inside, without I/O: texts go in, texts and a code to close with come out. `Socket`
@@ -8471,7 +9592,7 @@ class Hub:
     def frame(self, event: Event, actor: Actor) -> bytes:
         """An event as an actor sees it; empty for one that it does not."""
         table = event.table
-        body = self.render(event, actor) if self.store.schema.tables.get(table.name.lower()) is table else None
+        body = self.render(event, actor) if self.store.schema.tables.get(folded(table.name)) is table else None
         name = dump_json(f"{table.name}-{EVENT_WORDS[event.action]}")
         return text_frame(f"42[{name},{body}]") if body is not None else b""
 
@@ -8522,7 +9643,7 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 
 
 # ======================================================================================================================
-# 17  Dialects
+# 18  Dialects
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
@@ -9173,7 +10294,7 @@ def unique_word(word: str, used: Collection[str]) -> str:
 
 
 # ======================================================================================================================
-# 18  Limbas
+# 19  Limbas
 #
 # The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
 # records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
@@ -9394,7 +10515,7 @@ class Limbas(Dialect):
         """A record with its attributes."""
         here = f"/{_segment(table)}/"
         number = Col(Path((), table.id), LIMBAS)
-        attributes = tuple((name.lower(), self.attribute(table, member)) for name, member in members)
+        attributes = tuple((folded(name), self.attribute(table, member)) for name, member in members)
         links = Obj((("self", Text((here, number))),))
         return Obj((("links", links), ("id", number), ("attributes", Obj(attributes))))
 
@@ -9596,7 +10717,7 @@ class LimbasError(ApiError):
 
 
 def _segment(named: Table | Link | Field) -> str:
-    return quote(named.name.lower(), safe="")
+    return quote(folded(named.name), safe="")
 
 
 class _LimbasFields:
@@ -9614,7 +10735,7 @@ class _LimbasFields:
 
     def all(self) -> list[tuple[str, Field | Link]]:
         table = self.names.table
-        shown: list[tuple[str, Field | Link]] = [("id", table.id)] if table.shows_id else []
+        shown: list[tuple[str, Field | Link]] = [(table.id_name, table.id)] if table.shows_id else []
         return shown + [(name, member) for name, member in table.members.items() if self.names.find(name)]
 
     def of_parameter(self, parameter: Parameter) -> Iterator[tuple[str, Field | Link]]:
@@ -9913,7 +11034,7 @@ def _limbas_family(column: Field | Link) -> str:
 
 
 # ======================================================================================================================
-# 19  NocoBase
+# 20  NocoBase
 #
 # The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
 # also on the records that an association leads to. The method matters only where no action is named. Parameters come
@@ -10307,7 +11428,7 @@ class NocoBase(Dialect):
         """All visible columns: the id (unless a key takes its place), fields, keys of associations, times."""
         table = names.table
         if table.key is None:
-            yield "id", table.id
+            yield table.id_name, table.id
         for name, column in table.fields.items():
             if names.find(name):
                 yield name, column
@@ -10321,6 +11442,8 @@ class NocoBase(Dialect):
 
     def word_of(self, column: Field) -> str:
         """The name of a column in this dialect."""
+        if column is column.table.id:
+            return column.table.id_name
         return next(
             (word for word, name in self.manner.words.items() if column.is_system and name == column.name), column.name
         )
@@ -10332,7 +11455,10 @@ class NocoBase(Dialect):
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="values are an object")
         allowed, blocked = call.words("whitelist"), call.words("blacklist") or []
-        beside = {call.link.through.name if call.link and call.link.through else None, None if call.table.key else "id"}
+        beside = {
+            call.link.through.name if call.link and call.link.through else None,
+            None if call.table.key else call.table.id_name,
+        }
         kept = _restricted({name: value for name, value in body.items() if name not in beside}, allowed, blocked)
         updating = call.given.get("updateAssociationValues", [])
         names = call.words("updateAssociationValues") if isinstance(updating, list) else [str(updating)]
@@ -10367,7 +11493,7 @@ class NocoBase(Dialect):
 
     def create_operation(self, call: Call, body: Json) -> Create:
         """One new record."""
-        key = body.get("id") if call.table.key is None and isinstance(body, Mapping) else None
+        key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
         values = self.values(call, body)
         faults = tuple(values.faults)
         if key is not None and (isinstance(key, bool) or not isinstance(key, int) or not 0 < key <= MAX_ID):
@@ -10630,7 +11756,7 @@ class _LinkValues:
         inner = _LinkValues(self.dialect, self.updating, f"{name}.")
         names = self.dialect.names(link.target, link)
         through = link.through.name if link.through else None
-        beside = {through, None if link.target.key else "id"}
+        beside = {through, None if link.target.key else link.target.id_name}
         columns = {word: part for word, part in value.items() if word not in beside}
         values = read_values(names, columns, inner.read).check()
         row = (
@@ -10638,7 +11764,7 @@ class _LinkValues:
             if link.through and value.get(str(through)) is not None
             else {}
         )
-        given = value.get("id", value.get(key.name))
+        given = value.get(link.target.id_name, value.get(key.name))
         return Item(
             None if given is None else self.key(key, given),
             values.fields,
@@ -10731,7 +11857,7 @@ def _user(account: Account) -> dict[str, Json]:
 
 
 # ======================================================================================================================
-# 20  CoreData
+# 21  CoreData
 #
 # CoreData API v2 ("API v2"), which django-tastypie serves: lists with `meta` and `objects`, filters as `field__lookup`,
 # ids and `snapshot_id` as UUIDs, links as addresses. Where the document is silent, codes and texts are those of
@@ -11375,6 +12501,9 @@ class _CoreDataQuery:
         known = (*names.known(), "id", *COREDATA_DERIVED)
         word = max((word for word in known if f"{name}__".startswith(f"{word}__")), key=len, default=None)
         if word is None:
+            lacking = [it for it in names.manner.words if names.table.adopted and f"{name}__".startswith(f"{it}__")]
+            if lacking:
+                raise fail("refused", text=f"The table {names.table.name!r} keeps no '{lacking[0]}'.")
             return None
         member, rest = names.table.id if word == "id" else names.find(word), name[len(word) :]
         if isinstance(member, Link) and rest:
@@ -11548,7 +12677,7 @@ def _by_id(table: Table, number: int) -> Filter:
 
 
 # ======================================================================================================================
-# 21  Platform
+# 22  Platform
 #
 # The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
 # and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
@@ -11760,7 +12889,7 @@ class Platform(Dialect):
         names = self.names(table)
         pairs: list[tuple[str, Shape]] = [("_id", Col(Path((), table.id), PLATFORM))]
         if table.shows_id:
-            pairs.append(("id", Col(Path((), table.id))))
+            pairs.append((table.id_name, Col(Path((), table.id))))
         pairs += [(name, self.shape_of(member)) for name, member in table.members.items() if names.find(name)]
         for word in self.manner.words:
             column = names.find(word)
@@ -12049,13 +13178,20 @@ class _PlatformQuery:
 
     def interval(self) -> Iterator[Filter]:
         """`from` and `to`, or `begin` and `end`: instants of creation, both ends included."""
-        created = Path((), self.names.table.system["_created"])
         bounds: tuple[tuple[Operator, str, str], ...] = (("gte", "from", "begin"), ("lte", "to", "end"))
         for op, word, alias in bounds:
             instants = [self.instant(name) for name in (word, alias) if name in self.given]
             if len(instants) > 1:
                 self.dialect.refuse_if_strict(alias, self.given[alias], f"{word} says the same")
-            yield from (Compare(created, op, instant) for instant in instants[:1])
+            yield from (Compare(self.created(word), op, instant) for instant in instants[:1])
+
+    def created(self, word: str) -> Path:
+        """The time of creation. ApiError where a table of others has none."""
+        column = self.names.table.system.get("_created")
+        if column is None:
+            reason = f"the table {self.names.table.name!r} keeps no time of creation"
+            raise fail("bad_parameter", name=word, value=self.given.get(word, ""), reason=reason)
+        return Path((), column)
 
     def instant(self, name: str) -> str:
         """A parameter that is a time point."""
@@ -12105,7 +13241,7 @@ class _PlatformQuery:
 
 
 # ======================================================================================================================
-# 22  Laravel
+# 23  Laravel
 #
 # What Qore leaves to Laravel, in its newest version: how input is read, what things are called, the texts of
 # validation, the paginator, the rules of fields in words. Nothing here knows of an address.
@@ -12365,7 +13501,7 @@ def laravel_rules(member: Field | Link) -> list[str]:
 
 
 # ======================================================================================================================
-# 23  Qore
+# 24  Qore
 #
 # The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
 # options. A resource is a table; what is read takes parameters from the query and from a JSON body alike.
@@ -12507,7 +13643,7 @@ class Qore(Dialect):
 
     def table(self, request: Request, resource: str) -> Table:
         """The table of a resource."""
-        found = self.schema.tables.get(resource.lower())
+        found = self.schema.tables.get(folded(resource))
         if found is None:
             raise self.nowhere(request)
         return self.usable(found)
@@ -13250,7 +14386,7 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 
 # ======================================================================================================================
-# 24  Transfer
+# 25  Transfer
 #
 # Records in and out in bulk: CSV, NDJSON and JSON. `Export` gives a file piece by piece; `Reader` makes drafts of its
 # lines, which `Import` hands to the Store, so that rules, history and rights hold as for any write. All of it streams:
@@ -13941,7 +15077,7 @@ class Maker:
     def faults(self, draft: Draft) -> list[Violation]:
         """What is wrong with a draft; when it is right its unique values are taken."""
         record = {
-            name: _shown(column, value)  # type: ignore[arg-type]
+            name: column.to_json(value)  # type: ignore[arg-type]
             for name, column in self.table.fields.items()
             if (value := draft.get(column)) is not None
         }
@@ -14130,7 +15266,7 @@ def class_signs(code: object, value: Any) -> str:
 
 
 # ======================================================================================================================
-# 25  Pages
+# 26  Pages
 #
 # What people open in a browser, made by the server: HTML from `element`, which escapes every text, with one stylesheet
 # and one small script inside, both named by their hashes in the policy, so that nothing else can run or be fetched.
@@ -14710,7 +15846,7 @@ class Door(Pages):
 
 
 # ======================================================================================================================
-# 26  Drawing
+# 27  Drawing
 #
 # The schema as a picture: SVG made by the server. Tables stand in columns, mostly right of those that they link to; a
 # line that passes a column has a place of its own in it, so that it crosses no box. A line begins at the row of its
@@ -14957,7 +16093,7 @@ class Drawing:
             parts.append(
                 element("text", shortened(kind, 13), x=x + BOX_WIDTH - 10, y=base, text_anchor="end", class_="quiet")
             )
-        return element("a", *parts, href=f"/browse/{table.name}", aria_label=table.title, data_table=table.name)
+        return element("a", *parts, href=f"/browse/{table.segment}", aria_label=table.title, data_table=table.name)
 
     def line(self, line: Line, nodes: Sequence[Node]) -> Html:
         """One link: curves from gap to gap, straight where it passes a column, with its ends."""
@@ -15000,7 +16136,7 @@ def shortened(text: str, length: int) -> str:
 
 
 # ======================================================================================================================
-# 27  Browsing
+# 28  Browsing
 #
 # The overview at `/`, and lists of the records of a table with search, filters, order and pages. They use the
 # operations of the dialects, so that nobody sees here what is not theirs. What is archived, in the trash or not valid
@@ -15090,7 +16226,7 @@ class Overview(Pages):
 
     def row(self, table: Table, count: int) -> Html:
         """One table of the page."""
-        name = element("a", table.name, href=f"/browse/{table.name}")
+        name = element("a", table.name, href=f"/browse/{table.segment}")
         about = str(table.schema.get("description") or table.title)
         return element(
             "tr", element("td", name, class_="name"), element("td", about), element("td", f"{count:,}", class_="number")
@@ -15153,7 +16289,7 @@ def version_of(text: str) -> int:
 
 def record_address(table: Table, number: int) -> str:
     """The page of a record."""
-    return f"/browse/{table.name}/{number}"
+    return f"/browse/{table.segment}/{number}"
 
 
 def shape_of(member: Field | Link) -> Shape:
@@ -15502,7 +16638,7 @@ class Lists(Pages):
         """`/browse/<table>`: the records of a table."""
         self.reading(request)
         names = self.names(self.find_table(table))
-        address = f"/browse/{names.table.name}"
+        address = f"/browse/{names.table.segment}"
         about, query = names.table.schema.get("description"), _ListQuery(self, request, names, None)
         links = {}
         if self.rights.allows(names.table, "create"):
@@ -15689,7 +16825,7 @@ class Transfers(Pages):
 
 
 # ======================================================================================================================
-# 28  Records
+# 29  Records
 #
 # The page of one record: its values, its links to walk along, what became of it, and the buttons that archive, restore
 # and delete it or take its last change back. History is kept of all records; it is shown of those that are seen, and
@@ -15914,7 +17050,8 @@ class Records(Pages):
         pairs: list[tuple[str, Shape]] = [
             (word, Col(Path((), table.system[name]))) for word, name in moments.items() if name in table.system
         ]
-        links = {word: table.system_links[f"_{word}"] for word in ("created_by", "modified_by", "owner")}
+        words = ("created_by", "modified_by", "owner")
+        links = {word: table.system_links[f"_{word}"] for word in words if f"_{word}" in table.system_links}
         pairs += [(word, Sub(link, user_name(link.target), many=False)) for word, link in links.items()]
         values = tuple(
             (name, shape_of(member)) for name in table.members if (member := names.find(name)) and not is_many(member)
@@ -15936,7 +17073,7 @@ class Records(Pages):
         can_undo = may_undo and timeline.undo(entries) is not None
         undo = self.action(request, row, table, "undo", "Undo this change") if can_undo else None
         status = record.get("status") or 0
-        back = element("a", table.title, href=f"/browse/{table.name}")
+        back = element("a", table.title, href=f"/browse/{table.segment}")
         badge = element("span", STATUS_WORDS[status], class_="badge") if table.archive else None
         content = fragment(
             done_note(given),
@@ -15944,9 +17081,8 @@ class Records(Pages):
             self.actions(request, row, table, status),
             self.values(names, record, number),
             *self.linked(request, names, number),
-            element("h2", "History", id="history"),
-            self.origin(record),
-            timeline.show(entries, undo),
+            *((element("h2", "History", id="history"), self.origin(record)) if table.tracked else ()),
+            timeline.show(entries, undo) if table.tracked else None,
         )
         return self.show(request, label_of(record["record"]), content)
 
@@ -15990,7 +17126,7 @@ class Records(Pages):
             items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
             every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
             may_add = link.back and self.rights.allows(link.target, "create")
-            new = f"/browse/{link.target.name}/new?{link.back.name}={number}" if link.back and may_add else None
+            new = f"/browse/{link.target.segment}/new?{link.back.name}={number}" if link.back and may_add else None
             yield fragment(
                 element("h2", link.title),
                 element("ul", *items) if items else element("p", "None.", class_="quiet"),
@@ -16036,7 +17172,7 @@ class Records(Pages):
             raise fail("bad_parameter", name="_do", value=word[:100], reason="use a button of the page")
         if not self.run(request, Batch((found, op))).parts[0].rows:
             raise fail("not_found")
-        address = f"/browse/{table.name}" if word == "delete" else record_address(table, number)
+        address = f"/browse/{table.segment}" if word == "delete" else record_address(table, number)
         return self.redirect(request, f"{address}?done={word}")
 
     def undo(self, request: Request, table: Table, number: int, version: int) -> Operation:
@@ -16051,7 +17187,7 @@ class Records(Pages):
 
 
 # ======================================================================================================================
-# 29  Forms
+# 30  Forms
 #
 # The forms that make and change records. A control for each field by its kind; a field is changed when it comes back
 # with something else than was shown, so that a form never writes what nobody touched. Messages stand at the fields.
@@ -16291,7 +17427,7 @@ class RecordForm:
             return choice(name, [("", ""), *pairs], entered, class_=style, **state)
         control = element("input", name=name, id=f"field-{name}", value=", ".join(entered), autocomplete="off", **state)
         labels = f" Now: {', '.join(linked.values())}." if linked else ""
-        table = element("a", link.target.title, href=f"/browse/{link.target.name}", target="_blank")
+        table = element("a", link.target.title, href=f"/browse/{link.target.segment}", target="_blank")
         hint = "Numbers of records of " if link.many else "The number of a record of "
         return fragment(control, element("span", hint, table, ".", labels, class_="quiet"))
 
@@ -16347,7 +17483,7 @@ class Editor(Pages):
     def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
         """The form for a new record."""
         table = form.names.table
-        return self.show_form(request, f"New record in {table.title}", form, f"/browse/{table.name}", status)
+        return self.show_form(request, f"New record in {table.title}", form, f"/browse/{table.segment}", status)
 
     def show_form(self, request: Request, title: str, form: RecordForm, back: str, status: int) -> Reply:
         """A form with its buttons."""
@@ -16475,10 +17611,10 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 30  OpenAPI
+# 31  OpenAPI
 #
 # What a dialect serves, as an OpenAPI 3.1 document for one actor: what its rights forbid is not there. An `Author`
-# (section 17) writes it: the subclass for a dialect names the operations, their parameters, bodies and envelopes, here.
+# (section 18) writes it: the subclass for a dialect names the operations, their parameters, bodies and envelopes, here.
 # A record in an answer is described from the very `Shape` that the answer is made of, a body from what its names let
 # the actor set. To add a dialect: a subclass of `Author` and its row in `AUTHORS`.
 # ======================================================================================================================
@@ -17199,7 +18335,7 @@ AUTHORS: Mapping[str, type[Author]] = {
 
 
 # ======================================================================================================================
-# 31  Docs
+# 32  Docs
 #
 # The documents at `/openapi.json`, and the pages at `/docs` where one reads them, tries the requests, and sees one
 # question in five dialects, each with its SQL and the plan of SQLite. A page is made of the document that its reader
@@ -17667,7 +18803,7 @@ def link_words(name: str) -> Words:
 
 
 # ======================================================================================================================
-# 32  App
+# 33  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. Who may write from another origin, which host names are answered and which proxies are believed
@@ -18069,7 +19205,7 @@ class Application:
         answer's message. An `ApiError` that it raises is answered as one. ValueError for a table that there is not and
         for a name that is taken.
         """
-        found = self.schema.tables.get(table.lower())
+        found = self.schema.tables.get(folded(table))
         if found is None:
             raise ValueError(f"there is no table {table!r}")
         if not NAME.fullmatch(name) or name in QORE_ACTIONS or (found, name) in self.services.actions:
@@ -18143,12 +19279,7 @@ class SetClock:
 
 def read_schema(source: Mapping[str, Json] | str | os.PathLike[str]) -> Schema:
     """Load a schema from a mapping or a file. SchemaError says where it is wrong, OSError that it is not there."""
-    if isinstance(source, Mapping):
-        return load_schema(source)
-    try:
-        return load_schema(read_json(FilePath(source).read_bytes()))
-    except ApiError as error:
-        raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
+    return load_schema(source if isinstance(source, Mapping) else read_document(source))
 
 
 def check_rules(schema: Schema) -> None:
@@ -18204,19 +19335,21 @@ class Settings:
 
 
 def make_app(
-    schema: Mapping[str, Json] | str | os.PathLike[str],
+    schema: Mapping[str, Json] | str | os.PathLike[str] | None = None,
     db: str | os.PathLike[str] = ":memory:",
     users: Mapping[str, str] | None = None,
     **settings: Unpack[SettingsWords],
 ) -> Application:
     """Make a WSGI application that serves the tables of a schema.
 
-    `schema` is a document or the path of one, `db` the path of an SQLite file or ":memory:". `users` maps names to
-    passwords; they are made, or given these passwords. The other arguments: `auth` (True: every
-    request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may
-    make themselves users, where a dialect has a way), `limit_failures` (True: slow down who sends many wrong
-    passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header
-    that are answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
+    `schema` is a document or the path of one, or else data: lists of records by the names of their tables, the path of
+    a JSON file with them, of a CSV file or of a folder of these. `db` is the path of an SQLite file or ":memory:".
+    Without a schema the tables are those that somebody else made in the file, as they are. `users` maps names to
+    passwords; they are made, or given these passwords. The other arguments: `auth` (True: every request needs
+    credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may make
+    themselves users, where a dialect has a way), `limit_failures` (True: slow down who sends many wrong passwords),
+    `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header that are
+    answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
     believed), `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone),
     `seed` (for tests only: everything that is drawn is the same in every run, and without a `clock` the time stands
     still; whoever knows the number knows all tokens), `ping_interval` and `ping_timeout` (seconds: how often clients of
@@ -18227,13 +19360,28 @@ def make_app(
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
     sqlite3.Error when it cannot be opened. It prints nothing.
     """
-    app = open_app(read_schema(schema), os.fspath(db), Settings(**settings))
+    data = None if schema is None else read_data(schema)
+    document = data.document if data else schema
+    found = load_schema(adopt_file(os.fspath(db)).document) if document is None else read_schema(document)
+    app = open_filled(found, os.fspath(db), Settings(**settings), data)
     try:
         for name, password in (users or {}).items():
             if not app.accounts.has_password(name, password):
                 app.accounts.put_user(name, any_password=True, password=password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
+    except BaseException:
+        app.close()
+        raise
+    return app
+
+
+def open_filled(schema: Schema, db: str, settings: Settings, data: Data | None) -> Application:
+    """The application over a database; records of files go into a new one."""
+    app = open_app(schema, db, settings)
+    try:
+        if data and app.store.is_new:
+            load_records(app.store, data)
     except BaseException:
         app.close()
         raise
@@ -18289,7 +19437,7 @@ def open_app(schema: Schema, db: str, settings: Settings, snapshot: sqlite3.Conn
 
 
 # ======================================================================================================================
-# 33  Server
+# 34  Server
 #
 # `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
 # made to be: its server, channel, parser and tasks have subclasses of ours, made when they are first needed. A request
@@ -18796,7 +19944,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 34  Testing
+# 35  Testing
 #
 # What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
 # are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
@@ -18861,7 +20009,7 @@ class Journal:
 
     def find(self, method: str = "*", path: str = "*") -> list[Exchange]:
         """Those with a method and a path, where `*` stands for anything (`/api/v1/*`)."""
-        return [it for it in self if fits(it.method, it.address.partition("?")[0], method, path)]
+        return [it for it in self if pattern_fits(it.method, it.address.partition("?")[0], method, path)]
 
     def assert_one(self, method: str = "*", path: str = "*") -> Exchange:
         """The only request with that method and path. AssertionError shows what was asked instead."""
@@ -18875,7 +20023,7 @@ class Journal:
         return "\n".join(map(str, self)) or "no requests"
 
 
-def fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
+def pattern_fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
     """Whether a request is one of those that a pattern means."""
     return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
 
@@ -18955,7 +20103,7 @@ class Fault:
 
     def fits(self, method: str, path: str) -> bool:
         """Whether a request meets the fault. What a browser asks before a request is left alone."""
-        return (method != "OPTIONS" or self.method == method) and fits(method, path, self.method, self.path)
+        return (method != "OPTIONS" or self.method == method) and pattern_fits(method, path, self.method, self.path)
 
     def error(self) -> ApiError:
         """What is answered."""
@@ -19562,24 +20710,16 @@ def plugin_of(fixtures: Fixtures) -> object:
 
 
 # ======================================================================================================================
-# 35  Command line
+# 36  Commands
 #
-# `minirest [SCHEMA]` serves; `user`, `token`, `check` and `migrate` look after a database file and never make one.
-# Every option has a twin in the environment, `MINIREST_` and its name. Exit codes: 0, 1 for what went wrong while
-# running, 2 for usage and schema files. What the user can mend is one line on stderr that says the next step.
+# What the command line does with a file: `user` and `token` look after its accounts, `check` and `migrate` after its
+# tables, `import`, `export` and `fill` after its records, `backup` and `restore` after the whole; `schema` prints what
+# it is served with. Only `restore` makes a database. What the user can mend is a `UsageError`, one line that says the
+# next step. Every option has a twin in the environment, `MINIREST_` and its name.
 # ======================================================================================================================
 
 PROGRAM = "minirest"
 PACKAGES = "bottle waitress jsonschema-rs wsproto"
-EXAMPLES = """examples:
-  minirest                          serve minirest.json or schema.json of this folder, else the sample, in memory
-  minirest shop.json                serve the tables of shop.json from shop.db, which is made when it is missing
-  minirest shop.json --port 0       on a free port
-  minirest user add anna            make a user for the database of this folder's schema
-  minirest token add anna laptop    make a token for her
-  minirest migrate shop.json        show what a changed schema file would change in shop.db; --apply does it
-
-Every option has a twin in the environment: MINIREST_DB for --db, MINIREST_NO_AUTH=1 for --no-auth, and so on."""
 
 
 class UsageError(Exception):
@@ -19593,51 +20733,6 @@ class UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
-            wanted = ".".join(map(str, MINIMUM_SQLITE))
-            raise UsageError(f"SQLite {wanted} or newer is needed; this Python has {sqlite3.sqlite_version}", 1)
-        command = COMMANDS.get(arguments[0]) if arguments else None
-        return command(arguments[1:]) if command else serve_command(arguments)
-    except MigrationNeeded as error:
-        for step in error.steps:
-            print(f"  {step.line()}", file=sys.stderr)
-        _complain(
-            "the schema file and the database differ as above; run minirest migrate --apply, or change the file back"
-        )
-        return 2
-    except Exception as error:
-        message, status = explain(error)
-        if message is None:
-            raise
-        _complain(message)
-        return status
-
-
-def explain(error: Exception) -> tuple[str | None, int]:
-    """One line and the exit code for an error that the user can do something about; None for any other."""
-    match error:
-        case UsageError():
-            return str(error), error.status
-        case SchemaError():
-            return f"the schema file is not right: {error}", 2
-        case NotOurs():
-            return f"this database cannot be used: {error}; choose another file with --db", 2
-        case ModuleNotFoundError():
-            return f"the package {error.name!r} is missing; run: python3 -m pip install {PACKAGES}", 1
-        case ApiError():
-            return str(error), 1
-        case sqlite3.Error():
-            return f"the database cannot be opened: {error}; is the file whole, and may you write there?", 1
-        case OSError():
-            return f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1
-        case _:
-            return None, 1
 
 
 def _complain(message: str) -> None:
@@ -19669,77 +20764,32 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def server_parser() -> argparse.ArgumentParser:
-    """The options of the server."""
-    description = "A REST server in one file: a JSON schema goes in, a backend over SQLite comes out."
-    parser = _parser(PROGRAM, description, f"commands: {', '.join(COMMANDS)} (each with --help)\n\n{EXAMPLES}")
-    _add_places(parser)
-    add = parser.add_argument
-    add("--host", default=_twin("HOST", "127.0.0.1"), help="the address to listen on (default: 127.0.0.1)")
-    add("--port", default=_twin("PORT", "8080"), help="the port; 0 takes a free one (default: 8080)")
-    add("--no-auth", action="store_true", default=_flag_twin("NO_AUTH"), help="answer everybody, as an administrator")
-    add("--no-examples", action="store_true", default=_flag_twin("NO_EXAMPLES"), help="leave the schema's examples out")
-    add("--dialects", default=_twin("DIALECTS"), metavar="A,B", help=f"only these of: {', '.join(DIALECTS)}")
-    add(
-        "--cors",
-        action="append",
-        default=_list_twin("CORS"),
-        metavar="ORIGIN",
-        help="let this origin's pages call; repeatable",
-    )
-    add(
-        "--allow-host",
-        action="append",
-        default=_list_twin("ALLOW_HOST"),
-        metavar="NAME",
-        help="answer for this host name too",
-    )
-    add(
-        "--trusted-proxy",
-        action="append",
-        default=_list_twin("TRUSTED_PROXY"),
-        metavar="ADDRESS",
-        help="believe the X-Forwarded headers of this proxy, or network; repeatable",
-    )
-    size = str(MAX_BODY_BYTES)
-    add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
-    size = str(MAX_UPLOAD_BYTES)
-    add("--max-upload", default=_twin("MAX_UPLOAD", size), metavar="BYTES", help=f"of uploads (default: {size})")
-    add(
-        "--test",
-        action="store_true",
-        default=_flag_twin("TEST"),
-        help="worlds, faults and a clock that can be set, at /_test/; on a loopback address only",
-    )
-    add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="the same ids, tokens and times in every run")
-    add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
-    add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
-    add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
-    add(
-        "--log",
-        action="store_true",
-        default=_flag_twin("LOG"),
-        help="one line for each request, also without a terminal",
-    )
-    add("--version", action="version", version=f"{PROGRAM} {__version__} (SQLite {sqlite3.sqlite_version})")
-    return parser
-
-
-# ---- serving ----
-
-
 class Places(NamedTuple):
-    """Which schema file and which database are meant, and whether it is the sample."""
+    """Which schema file and which database are meant, whether it is the sample, and what else the file tells."""
 
     schema: FilePath
     database: str
     is_sample: bool = False
+    adoption: Adoption | None = None
+    data: Data | None = None
+
+    def document(self) -> Json:
+        """The schema as a document. SchemaError when the file is no JSON, OSError when it is not there."""
+        found = self.adoption or self.data
+        return found.document if found else read_document(self.schema)
+
+    def read(self) -> Schema:
+        """The schema. SchemaError says where it is wrong."""
+        return load_schema(self.document())
 
 
 def find_places(schema: str | None, database: str | None) -> Places:
     """Decide on the schema file and the database. UsageError when there is none."""
     if schema is None and database and FilePath(database).exists():
         check_file(database)
+        with only_reading(database) as connection:
+            if is_of_others(connection):
+                return Places(FilePath(database), database, adoption=adopt_tables(connection, database))
     sample = FilePath(__file__).with_name("sample_schema.json")
     found = (
         FilePath(schema)
@@ -19751,198 +20801,56 @@ def find_places(schema: str | None, database: str | None) -> Places:
         return Places(sample, database or ":memory:", is_sample=True)
     if found is None:
         raise UsageError("nothing to serve: give a schema file as SCHEMA (and a database as --db FILE, if you like)")
-    if not found.is_file():
+    if not found.exists():
         raise UsageError(f"there is no schema file {str(found)!r}; give the path of a JSON Schema file")
-    return Places(found, database or f"{found.stem}.db")
+    data = read_data(found)
+    return Places(found, database or (":memory:" if data else f"{found.stem}.db"), data=data)
 
 
 def check_sample(sample: FilePath, database: str | None) -> None:
     """UsageError when the database is one that was not made for the sample."""
     if database and FilePath(database).exists():
         with only_reading(database) as connection:
+            if not check_ours(connection):
+                raise UsageError(f"{database!r} is empty: give the schema file for its tables as SCHEMA", 1)
             held = get_meta(connection, "layout") or {}
         if not set(json.loads(sample.read_text("utf-8"))["$defs"]) & set(held):
             raise UsageError(f"{database!r} needs the schema file that it was made for: give it as SCHEMA")
 
 
-@contextlib.contextmanager
-def only_reading(path: str) -> Iterator[sqlite3.Connection]:
-    """A connection that changes no byte of the file and leaves none beside it (as `mode=ro` would, of a WAL file)."""
-    address = f"file:{quote(str(FilePath(path).absolute()))}?mode=rw"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-        connection.execute("pragma query_only=on")
-        yield connection
-
-
 def check_file(path: str) -> None:
-    """UsageError when a file is no database of ours. Nothing is written."""
+    """UsageError when a file was made by a later version. Nothing is written."""
     with only_reading(path) as connection:
         try:
-            check_ours(connection)
-        except NotOurs:
-            reason = f"{path!r} was not made by minirest; give a schema file as SCHEMA and another file as --db"
-            raise UsageError(reason) from None
+            if has_our_tables(connection):
+                check_ours(connection)
+        except NotOurs as error:
+            raise UsageError(f"{path!r} cannot be used: {error}") from None
 
 
-def serve_command(arguments: Sequence[str]) -> int:
-    """`minirest [SCHEMA]`."""
-    options = server_parser().parse_args(arguments)
-    port, places = port_of(options.port), find_places(options.schema, options.db)
-    if options.reload:
-        return reload_on_change(places.schema, arguments)
-    check_test_options(options)
-    app, settings = make_app_for(options, places)
-    secret = first_administrator(app)
-    served = Worlds(app, settings) if options.test else app
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
-    try:
-        with logging_to_stderr(options.log or sys.stderr.isatty()):
-            serve(served, options.host, port, on_ready=lambda url: announce(app, places, url, secret))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
-        reason = f"cannot listen on {options.host}:{port}: {error.strerror or error}; choose another {option}"
-        raise UsageError(reason, 1) from None
-    finally:
-        served.close()
-    return 0
+def adopt_tables(connection: sqlite3.Connection, path: str) -> Adoption:
+    """The tables of a database of others. UsageError when none can be served."""
+    adoption = adopt(connection)
+    if not adoption.document["$defs"]:
+        reasons = "; ".join(adoption.left_out)
+        raise UsageError(f"{path!r} has no table that can be served: {reasons}", 1)
+    return adoption
 
 
-def check_test_options(options: argparse.Namespace) -> None:
-    """UsageError for what would let others in where everything is open, and for a seed in earnest."""
-    if options.test and not is_loopback(options.host):
-        raise UsageError(f"--test is for this machine only, and {options.host} is no loopback address")
-    if options.test and options.trusted_proxy:
-        raise UsageError("--test is for this machine only: it goes without --trusted-proxy")
-    if options.seed is not None and not options.test:
-        raise UsageError("--seed goes with --test only: whoever knows the number knows all tokens")
-
-
-def port_of(text: str) -> int:
-    """The port of an option. UsageError when it is none."""
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise UsageError(f"{text!r} is no port; choose one from 0 to 65535")
-    return int(text)
-
-
-def bytes_of(text: str) -> int:
-    """The size that an option gives. UsageError when it is none."""
-    if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
-        raise UsageError(f"{text!r} is no size; write a number of bytes, above 0")
-    return int(text)
-
-
-def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Application, Settings]:
-    """The application that the options ask for, and how it behaves."""
-    hosts = None
-    if is_loopback(options.host) or options.allow_host:
-        own = f"[{options.host}]" if ":" in options.host else options.host
-        hosts = {*LOOPBACK_NAMES, own, *options.allow_host}
-    try:
-        settings = Settings(
-            auth=not options.no_auth,
-            strict=options.strict,
-            sign_up=options.sign_up,
-            dialects=[name.strip() for name in options.dialects.split(",")] if options.dialects else None,
-            cors=options.cors,
-            hosts=hosts,
-            trusted_proxies=options.trusted_proxy,
-            examples=not options.no_examples,
-            seed=options.seed,
-            max_body=bytes_of(options.max_body),
-            max_upload=bytes_of(options.max_upload),
-        )
-        return open_app(read_schema(places.schema), places.database, settings), settings
-    except SchemaError:
-        raise
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def first_administrator(app: Application) -> str | None:
-    """Make an administrator for a database in which nobody has a password; gives name and password for a `curl`."""
-    if not app.policy.auth or app.accounts.any_user(disabled=True):
-        return None
-    name, given = _twin("USER", "admin") or "admin", _twin("PASSWORD")
-    password = given or app.accounts.chance.text(12)
-    try:
-        app.accounts.put_user(name, password=password, roles=["admin"])
-    except ValueError as error:
-        raise UsageError(f"MINIREST_USER and MINIREST_PASSWORD cannot be used: {error}") from None
-    return None if given else f"{name}:{password}"
-
-
-def announce(app: Application, places: Places, url: str, secret: str | None) -> None:
-    """Say where the server listens, and for a new database how to sign in."""
-    print(f"Listening on {url}", flush=True)
-    tables = list(app.schema.tables.values())
-    if places.is_sample:
-        where = "in memory" if places.database == ":memory:" else f"in {places.database}"
-        _complain(f"no schema file here, so this is the sample, {where}; give your own as SCHEMA")
-    if secret:
-        address = f"{url}{tables[0].name.lower()}?$page[count]=2"
-        print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
-    elif app.policy.auth and not app.accounts.any_user():
-        _complain(f"every user is disabled; to let one in: minirest user enable NAME --db {places.database}")
-    if sys.stderr.isatty():
-        describe(app)
-        if app.policy.auth and not secret and places.database != ":memory:":
-            _complain(f"to set a new password: minirest user password NAME --db {places.database}")
-
-
-def describe(app: Application) -> None:
-    """What is served, for a person at a terminal."""
-    records = sum(count for _, count in Overview(app.services, app.dialects).counts(NOBODY))
-    dialects = ", ".join(dialect.name for dialect in app.dialects)
-    _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
-
-
-class LineFormatter(logging.Formatter):
-    """Lines of printable ASCII: what a message or a traceback goes on with is set in, so that it begins no line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and those of a traceback below it."""
-        lines = super().format(record).splitlines()
-        return "\n    ".join(loggable(line)[1:-1].replace('\\"', '"').replace("\\\\", "\\") for line in lines)
-
-
-@contextlib.contextmanager
-def logging_to_stderr(requests: bool) -> Iterator[None]:
-    """Write what goes wrong to stderr, and a line for each request if that is wanted."""
-    handler, loggers = logging.StreamHandler(), [log, logging.getLogger("waitress")]
-    handler.setFormatter(LineFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    request_log.setLevel(logging.INFO if requests else logging.WARNING)
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        request_log.setLevel(logging.NOTSET)
-
-
-def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
-    """Run the server as a child and start it again whenever the schema file or this module changes."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    words = [word for word in arguments if word != "--reload"]
-    command = [sys.executable, str(FilePath(__file__).resolve()), *words]
-    while not ended.is_set():
-        environment = {**os.environ, "MINIREST_RELOAD": "0"}
-        child, seen = subprocess.Popen(command, env=environment), _stamps(schema)  # noqa: S603 - this very program
-        while not ended.wait(0.3) and _stamps(schema) == seen:
-            if child.poll() == 1:  # a wrong schema file (2) can be mended, a port in use cannot
-                return 1
-        child.terminate()
-        child.wait()
-    return 0
-
-
-def _stamps(schema: FilePath) -> list[int]:
-    return [path.stat().st_mtime_ns if path.exists() else 0 for path in (schema, FilePath(__file__))]
+def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[str]:
+    """What a person should know about the tables of a database of others."""
+    for line in adoption.left_out:
+        yield f"not served: {line}"
+    tables = [table for table in schema.tables.values() if table.adopted]
+    locked = [repr(table.name) for table in tables if table.adopted and table.adopted.reason]
+    reserved = [repr(table.name) for table in tables if table.name.lower() in RESERVED_TABLES]
+    slashed = [repr(table.name) for table in tables if "/" in table.name]
+    if locked:
+        yield f"can only be read: {', '.join(locked)}"
+    if reserved:
+        yield f"reached below /main_rest.php/ and /api/v2/ only: {', '.join(reserved)}"
+    if slashed:
+        yield f"reached through links only, because of the slash: {', '.join(slashed)}"
 
 
 # ---- commands on a file ----
@@ -20140,8 +21048,11 @@ def check_command(arguments: Sequence[str]) -> int:
     _add_places(parser)
     options = parser.parse_args(arguments)
     places = find_places(options.schema, options.db)
-    schema = read_schema(places.schema)
+    schema = places.read()
     check_rules(schema)
+    if schema.adopts:
+        print(f"{places.schema}: {len(schema.tables)} tables, all right")
+        return 0
     Store(schema, ":memory:", utc_now).close()
     print(f"{places.schema}: {len(schema.tables)} tables, all right")
     if options.db or FilePath(places.database).is_file():
@@ -20197,7 +21108,7 @@ def migrate_command(arguments: Sequence[str]) -> int:
 def _own_table(options: argparse.Namespace) -> Iterator[tuple[Store, OwnNames]]:
     """The store of an existing file, and the table that the options name."""
     places = find_places(options.schema, options.db)
-    schema = read_schema(places.schema)
+    schema = places.read()
     check_rules(schema)
     store = Store(schema, _existing(places.database), utc_now, examples=False)
     try:
@@ -20457,6 +21368,322 @@ def restore(source: str, path: str) -> str | None:
     return kept
 
 
+def schema_command(arguments: Sequence[str]) -> int:
+    """`minirest schema`."""
+    parser = _parser(f"{PROGRAM} schema", "Print the schema file that a database, or data, can be served with.")
+    _add_places(parser)
+    options = parser.parse_args(arguments)
+    places = find_places(options.schema, options.db)
+    schema = places.read()
+    print(json.dumps(places.document(), ensure_ascii=False, indent=2))
+    lines = places.data.notes if places.data else []
+    if places.adoption:
+        lines = [*adoption_lines(places.adoption, schema, places.database), *places.adoption.notes]
+    for line in lines:
+        _complain(line)
+    return 0
+
+
+# ======================================================================================================================
+# 37  Command line
+#
+# `minirest [SCHEMA]` serves; the other commands are those of the section before. Exit codes: 0, 1 for what went wrong
+# while running, 2 for usage and schema files.
+# ======================================================================================================================
+
+EXAMPLES = """examples:
+  minirest                          serve minirest.json or schema.json of this folder, else the sample, in memory
+  minirest shop.json                serve the tables of shop.json from shop.db, which is made when it is missing
+  minirest shop.json --port 0       on a free port
+  minirest user add anna            make a user for the database of this folder's schema
+  minirest token add anna laptop    make a token for her
+  minirest migrate shop.json        show what a changed schema file would change in shop.db; --apply does it
+
+Every option has a twin in the environment: MINIREST_DB for --db, MINIREST_NO_AUTH=1 for --no-auth, and so on."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+            wanted = ".".join(map(str, MINIMUM_SQLITE))
+            raise UsageError(f"SQLite {wanted} or newer is needed; this Python has {sqlite3.sqlite_version}", 1)
+        command = COMMANDS.get(arguments[0]) if arguments else None
+        return command(arguments[1:]) if command else serve_command(arguments)
+    except MigrationNeeded as error:
+        for step in error.steps:
+            print(f"  {step.line()}", file=sys.stderr)
+        _complain(
+            "the schema file and the database differ as above; run minirest migrate --apply, or change the file back"
+        )
+        return 2
+    except Exception as error:
+        message, status = explain(error)
+        if message is None:
+            raise
+        _complain(message)
+        return status
+
+
+def explain(error: Exception) -> tuple[str | None, int]:
+    """One line and the exit code for an error that the user can do something about; None for any other."""
+    match error:
+        case UsageError():
+            return str(error), error.status
+        case SchemaError():
+            return f"the schema file is not right: {error}", 2
+        case NotOurs():
+            return f"this database cannot be used: {error}; choose another file with --db", 2
+        case ModuleNotFoundError():
+            return f"the package {error.name!r} is missing; run: python3 -m pip install {PACKAGES}", 1
+        case ApiError():
+            return str(error), 1
+        case sqlite3.Error() if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            return "the database is locked by another program; end it, or try again", 1
+        case sqlite3.Error():
+            return f"the database cannot be opened: {error}; is the file whole, and may you write there?", 1
+        case OSError():
+            return f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1
+        case _:
+            return None, 1
+
+
+def server_parser() -> argparse.ArgumentParser:
+    """The options of the server."""
+    description = "A REST server in one file: a JSON schema goes in, a backend over SQLite comes out."
+    parser = _parser(PROGRAM, description, f"commands: {', '.join(COMMANDS)} (each with --help)\n\n{EXAMPLES}")
+    _add_places(parser)
+    add = parser.add_argument
+    add("--host", default=_twin("HOST", "127.0.0.1"), help="the address to listen on (default: 127.0.0.1)")
+    add("--port", default=_twin("PORT", "8080"), help="the port; 0 takes a free one (default: 8080)")
+    add("--no-auth", action="store_true", default=_flag_twin("NO_AUTH"), help="answer everybody, as an administrator")
+    add("--no-examples", action="store_true", default=_flag_twin("NO_EXAMPLES"), help="leave the schema's examples out")
+    add("--dialects", default=_twin("DIALECTS"), metavar="A,B", help=f"only these of: {', '.join(DIALECTS)}")
+    add(
+        "--cors",
+        action="append",
+        default=_list_twin("CORS"),
+        metavar="ORIGIN",
+        help="let this origin's pages call; repeatable",
+    )
+    add(
+        "--allow-host",
+        action="append",
+        default=_list_twin("ALLOW_HOST"),
+        metavar="NAME",
+        help="answer for this host name too",
+    )
+    add(
+        "--trusted-proxy",
+        action="append",
+        default=_list_twin("TRUSTED_PROXY"),
+        metavar="ADDRESS",
+        help="believe the X-Forwarded headers of this proxy, or network; repeatable",
+    )
+    size = str(MAX_BODY_BYTES)
+    add("--max-body", default=_twin("MAX_BODY", size), metavar="BYTES", help=f"of JSON and forms (default: {size})")
+    size = str(MAX_UPLOAD_BYTES)
+    add("--max-upload", default=_twin("MAX_UPLOAD", size), metavar="BYTES", help=f"of uploads (default: {size})")
+    add(
+        "--test",
+        action="store_true",
+        default=_flag_twin("TEST"),
+        help="worlds, faults and a clock that can be set, at /_test/; on a loopback address only",
+    )
+    add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="the same ids, tokens and times in every run")
+    add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
+    add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
+    add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
+    add(
+        "--log",
+        action="store_true",
+        default=_flag_twin("LOG"),
+        help="one line for each request, also without a terminal",
+    )
+    add("--version", action="version", version=f"{PROGRAM} {__version__} (SQLite {sqlite3.sqlite_version})")
+    return parser
+
+
+def serve_command(arguments: Sequence[str]) -> int:
+    """`minirest [SCHEMA]`."""
+    options = server_parser().parse_args(arguments)
+    port, places = port_of(options.port), find_places(options.schema, options.db)
+    if options.reload and places.adoption:
+        raise UsageError("--reload needs a schema file; see minirest schema")
+    if options.reload:
+        return reload_on_change(places.schema, arguments)
+    check_test_options(options)
+    app, settings = make_app_for(options, places)
+    secret = first_administrator(app)
+    served = Worlds(app, settings) if options.test else app
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
+    try:
+        with logging_to_stderr(options.log or sys.stderr.isatty()):
+            serve(served, options.host, port, on_ready=lambda url: announce(app, places, url, secret))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        option = "--host" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "--port"
+        reason = f"cannot listen on {options.host}:{port}: {error.strerror or error}; choose another {option}"
+        raise UsageError(reason, 1) from None
+    finally:
+        served.close()
+    return 0
+
+
+def check_test_options(options: argparse.Namespace) -> None:
+    """UsageError for what would let others in where everything is open, and for a seed in earnest."""
+    if options.test and not is_loopback(options.host):
+        raise UsageError(f"--test is for this machine only, and {options.host} is no loopback address")
+    if options.test and options.trusted_proxy:
+        raise UsageError("--test is for this machine only: it goes without --trusted-proxy")
+    if options.seed is not None and not options.test:
+        raise UsageError("--seed goes with --test only: whoever knows the number knows all tokens")
+
+
+def port_of(text: str) -> int:
+    """The port of an option. UsageError when it is none."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise UsageError(f"{text!r} is no port; choose one from 0 to 65535")
+    return int(text)
+
+
+def bytes_of(text: str) -> int:
+    """The size that an option gives. UsageError when it is none."""
+    if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
+        raise UsageError(f"{text!r} is no size; write a number of bytes, above 0")
+    return int(text)
+
+
+def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Application, Settings]:
+    """The application that the options ask for, and how it behaves."""
+    hosts = None
+    if is_loopback(options.host) or options.allow_host:
+        own = f"[{options.host}]" if ":" in options.host else options.host
+        hosts = {*LOOPBACK_NAMES, own, *options.allow_host}
+    try:
+        settings = Settings(
+            auth=not options.no_auth,
+            strict=options.strict,
+            sign_up=options.sign_up,
+            dialects=[name.strip() for name in options.dialects.split(",")] if options.dialects else None,
+            cors=options.cors,
+            hosts=hosts,
+            trusted_proxies=options.trusted_proxy,
+            examples=not options.no_examples,
+            seed=options.seed,
+            max_body=bytes_of(options.max_body),
+            max_upload=bytes_of(options.max_upload),
+        )
+        return open_filled(places.read(), places.database, settings, places.data), settings
+    except SchemaError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def first_administrator(app: Application) -> str | None:
+    """Make an administrator for a database in which nobody has a password; gives name and password for a `curl`."""
+    if not app.policy.auth or app.accounts.any_user(disabled=True):
+        return None
+    name, given = _twin("USER", "admin") or "admin", _twin("PASSWORD")
+    password = given or app.accounts.chance.text(12)
+    try:
+        app.accounts.put_user(name, password=password, roles=["admin"])
+    except ValueError as error:
+        raise UsageError(f"MINIREST_USER and MINIREST_PASSWORD cannot be used: {error}") from None
+    return None if given else f"{name}:{password}"
+
+
+def announce(app: Application, places: Places, url: str, secret: str | None) -> None:
+    """Say where the server listens, and for a new database how to sign in."""
+    print(f"Listening on {url}", flush=True)
+    tables = list(app.schema.tables.values())
+    if places.is_sample:
+        where = "in memory" if places.database == ":memory:" else f"in {places.database}"
+        _complain(f"no schema file here, so this is the sample, {where}; give your own as SCHEMA")
+    for line in places.data.notes if places.data else ():
+        _complain(line)
+    if places.adoption:
+        announce_adoption(app, places.adoption, places.database)
+    if secret:
+        named = next((table for table in tables if table.name.lower() not in RESERVED_TABLES), tables[0])
+        address = f"{url}{quote(named.name.lower(), safe='')}?$page[count]=2"
+        print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
+    elif app.policy.auth and not app.accounts.any_user():
+        _complain(f"every user is disabled; to let one in: minirest user enable NAME --db {places.database}")
+    if sys.stderr.isatty():
+        describe(app)
+        if app.policy.auth and not secret and places.database != ":memory:":
+            _complain(f"to set a new password: minirest user password NAME --db {places.database}")
+
+
+def announce_adoption(app: Application, adoption: Adoption, path: str) -> None:
+    """Say where our own tables are, and what is special about those of others."""
+    beside = app.store.database.beside
+    where = (
+        "cannot be changed, so accounts are in memory" if beside else "also holds our tables now: _users, _history..."
+    )
+    _complain(f"{path} is served as it is; it {where}")
+    for line in adoption_lines(adoption, app.schema, path):
+        _complain(line)
+
+
+def describe(app: Application) -> None:
+    """What is served, for a person at a terminal."""
+    records = sum(count for _, count in Overview(app.services, app.dialects).counts(NOBODY))
+    dialects = ", ".join(dialect.name for dialect in app.dialects)
+    _complain(f"{len(app.schema.tables)} tables, {records:,} records; dialects: {dialects}")
+
+
+class LineFormatter(logging.Formatter):
+    """Lines of printable ASCII: what a message or a traceback goes on with is set in, so that it begins no line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and those of a traceback below it."""
+        lines = super().format(record).splitlines()
+        return "\n    ".join(loggable(line)[1:-1].replace('\\"', '"').replace("\\\\", "\\") for line in lines)
+
+
+@contextlib.contextmanager
+def logging_to_stderr(requests: bool) -> Iterator[None]:
+    """Write what goes wrong to stderr, and a line for each request if that is wanted."""
+    handler, loggers = logging.StreamHandler(), [log, logging.getLogger("waitress")]
+    handler.setFormatter(LineFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    request_log.setLevel(logging.INFO if requests else logging.WARNING)
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        request_log.setLevel(logging.NOTSET)
+
+
+def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
+    """Run the server as a child and start it again whenever the schema file or this module changes."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    words = [word for word in arguments if word != "--reload"]
+    command = [sys.executable, str(FilePath(__file__).resolve()), *words]
+    while not ended.is_set():
+        environment = {**os.environ, "MINIREST_RELOAD": "0"}
+        child, seen = subprocess.Popen(command, env=environment), _stamps(schema)  # noqa: S603 - this very program
+        while not ended.wait(0.3) and _stamps(schema) == seen:
+            if child.poll() == 1:  # a wrong schema file (2) can be mended, a port in use cannot
+                return 1
+        child.terminate()
+        child.wait()
+    return 0
+
+
+def _stamps(schema: FilePath) -> list[int]:
+    return [path.stat().st_mtime_ns if path.exists() else 0 for path in (schema, FilePath(__file__))]
+
+
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "user": user_command,
     "token": token_command,
@@ -20467,6 +21694,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "fill": fill_command,
     "backup": backup_command,
     "restore": restore_command,
+    "schema": schema_command,
 }
 
 

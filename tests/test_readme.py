@@ -6,10 +6,11 @@ import re
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -157,9 +158,20 @@ def test_curl_commands_answer_as_shown(address: str, address_of_tests: str) -> N
             assert (shown.language, done.stdout.strip()) == ("text", shown.text.strip()), command
 
 
+def make_files(folder: Path) -> None:
+    """The files that the commands speak of: a schema, a database that somebody else made, and data."""
+    (folder / "shop.json").write_text(shop())
+    with closing(sqlite3.connect(folder / "my.sqlite")) as connection:
+        connection.execute("create table notes (id integer primary key, text)")
+    (folder / "db.json").write_text('{"posts": [{"id": 1, "title": "a"}]}')
+    (folder / "folder-of-csv").mkdir()
+    for file in (folder / "orders.csv", folder / "folder-of-csv" / "orders.csv"):
+        file.write_text("id,total\n1,2.5\n")
+
+
 def test_server_and_file_commands_run(tmp_path: Path) -> None:
-    """Each command of minirest.py runs in the README's order, beside its schema file, and ends with 0."""
-    (tmp_path / "shop.json").write_text(shop())
+    """Each command of minirest.py runs in the README's order, beside its files, and ends with 0."""
+    make_files(tmp_path)
     assert len(RUN) > 9
     for line in RUN:
         variables, command = split(line)
