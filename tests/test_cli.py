@@ -239,6 +239,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         "fill",
         "backup",
         "restore",
+        "schema",
     }
     for command in minirest.COMMANDS:
         assert re.search(rf"(?m)^commands: .*\b{command}\b", done.out)
@@ -247,7 +248,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MINIREST_" in done.out
 
 
-@pytest.mark.parametrize("command", ["user", "token", "check", "migrate"])
+@pytest.mark.parametrize("command", ["user", "token", "check", "migrate", "schema"])
 def test_help_of_commands(capsys: pytest.CaptureFixture[str], command: str) -> None:
     """Each command has its own help."""
     done = run(capsys, command, "--help")
@@ -369,7 +370,9 @@ def test_missing_schema_file(capsys: pytest.CaptureFixture[str], folder: Path, c
     """A schema file that is not there is named, exit code 2, and nothing is made."""
     wanted = r"there is no schema file 'nope.json'; give the path of a JSON Schema file"
     one_line(run(capsys, *command, "nope.json", "--db", "a.db"), 2, wanted)
-    one_line(run(capsys, *command, str(folder)), 2, rf"there is no schema file '{folder}'; .*")
+    one_line(
+        run(capsys, *command, str(folder)), 2, rf"the schema file is not right: {folder}: the folder holds no CSV file"
+    )
     assert list(folder.iterdir()) == []
 
 
