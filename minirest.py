@@ -6711,9 +6711,8 @@ class Bulk(Writer):
 
     def is_plain(self, table: Table, lines: Collection[Draft]) -> bool:
         """Whether records can go in together: none needs another place, another record, or a hash of its own."""
-        alone = (
-            table.sort or table.restrained_links or any(link.exclusive and link.key for link in table.links.values())
-        )
+        exclusive = any(link.exclusive and link.key for link in table.links.values())
+        alone = table.adopted or table.sort or table.restrained_links or exclusive
         members = set[Field | Link]().union(*lines)
         return not alone and all(isinstance(it, Field) and it.kind.name != "password" for it in members)
 

@@ -34,7 +34,7 @@ def is_destroying(operation: Any) -> bool:
     return operation.method == "delete" or any(word in operation.path for word in (":destroy", "delete_resource"))
 
 
-def aim(case: "Case", dialect: str, number: int) -> None:
+def aim(case: "Case[Any]", dialect: str, number: int) -> None:
     """Send most requests to records that there are, on conditions that can hold."""
     if number > 4:
         return
@@ -82,7 +82,7 @@ def fuzz(dialect: str, role: str) -> Counter[int]:
                 phases=[Phase.generate],
             )
             @given(case=strategy, number=st.integers(1, 6))
-            def send(case: "Case", number: int) -> None:
+            def send(case: "Case[Any]", number: int) -> None:
                 aim(case, dialect, number)
                 answer = case.call(headers=credentials(role))
                 statuses[answer.status_code] += 1
