@@ -86,6 +86,7 @@ import getpass
 import hashlib
 import hmac
 import html
+import importlib
 import io
 import ipaddress
 import itertools
@@ -117,7 +118,6 @@ from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path as FilePath
-from re import _parser as re_parser  # type: ignore[attr-defined] # what the module itself reads patterns with
 from types import MappingProxyType
 from typing import (
     IO,
@@ -15213,7 +15213,8 @@ class Maker:
     def matching(self, pattern: str) -> str:
         """A text that a simple regular expression matches: signs, classes, groups, choices, numbers of them."""
         try:
-            return "".join(self.parts(re_parser.parse(pattern)))
+            parser: Any = importlib.import_module("re._parser")  # what the module itself reads patterns with
+            return "".join(self.parts(parser.parse(pattern)))
         except (re.error, KeyError):
             raise fail("refused", text=f"No text can be made up for the pattern {pattern!r}: give examples") from None
 
