@@ -3055,18 +3055,28 @@ def filter_from_json(names: Names, value: Json, variables: bool = False) -> Filt
     return Some(where) if any(path.links for path in paths_of(where)) else where
 
 
-def paths_of(where: Filter) -> Iterator[Path]:
-    """Every path in a filter."""
+def rule_from_json(table: Table, value: Json, hidden: frozenset[Field | Link] = frozenset()) -> Filter:
+    """Read a filter as the schema writes one, with variables. ApiError as above, also for what is `hidden`."""
+    return filter_from_json(Names(table, RULE_MANNER, hidden), value, variables=True)
+
+
+def compares_of(where: Filter) -> Iterator[Compare]:
+    """Every comparison in a filter."""
     match where:
-        case Compare(path):
-            yield path
+        case Compare():
+            yield where
         case And(parts) | Or(parts):
             for part in parts:
-                yield from paths_of(part)
+                yield from compares_of(part)
         case Not(part) | Some(part):
-            yield from paths_of(part)
+            yield from compares_of(part)
         case _:
             assert_never(where)
+
+
+def paths_of(where: Filter) -> Iterator[Path]:
+    """Every path in a filter."""
+    return (compare.path for compare in compares_of(where))
 
 
 def by_key(table: Table, where: Filter) -> bool:
@@ -3074,20 +3084,6 @@ def by_key(table: Table, where: Filter) -> bool:
     parts = where.parts if isinstance(where, And) else (where,)
     keys = (Path((), table.id), Path((), table.address))
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
-
-
-def operands_of(where: Filter) -> Iterator[Operand]:
-    """Every value in a filter."""
-    match where:
-        case Compare(value=value):
-            yield value
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from operands_of(part)
-        case Not(part) | Some(part):
-            yield from operands_of(part)
-        case _:
-            assert_never(where)
 
 
 class _JsonFilter:
@@ -4397,8 +4393,13 @@ class Rights:
     @functools.cached_property
     def variables(self) -> frozenset[str]:
         """The names of the variables in the rules."""
-        operands = itertools.chain.from_iterable(map(operands_of, self.rules.values()))
-        return frozenset(value.name for value in operands if isinstance(value, Variable))
+        compares = itertools.chain.from_iterable(map(compares_of, self.rules.values()))
+        return frozenset(compare.value.name for compare in compares if isinstance(compare.value, Variable))
+
+    @functools.cached_property
+    def kept(self) -> frozenset[Field | Link]:
+        """The fields and links that cannot be set: what is locked, and what is hidden."""
+        return self.locked | self.hidden
 
     def time(self, moment: str) -> str:
         """So much of a moment as the rules speak of: nothing, its day, or the whole."""
@@ -4451,8 +4452,13 @@ def read_rule(table: Table, given: Json, path: str) -> Filter:
     """The rule of one verb: all records, none, or those of a filter. SchemaError."""
     if isinstance(given, bool):
         return TRUE if given else FALSE
+    return read_filter(table, given, path)
+
+
+def read_filter(table: Table, given: Json, path: str) -> Filter:
+    """A filter at a place in the schema. SchemaError."""
     try:
-        return filter_from_json(Names(table, RULE_MANNER), given, variables=True)
+        return rule_from_json(table, given)
     except ApiError as error:
         raise SchemaError(path, error.violations[0].message()) from None
 
@@ -5101,14 +5107,14 @@ class Writer:
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
         """What the rights lock, or hide, cannot be set."""
-        for member in (self.origin.rights.locked | self.origin.rights.hidden).intersection(values):
-            self.faults.append(Violation((*trail, member.name), "read_only"))
+        kept = self.origin.rights.kept
+        self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
 
     def is_locked(self, link: Link) -> bool:
         """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
         ends = {link, *link.opposites}
-        kept = any(end.read_only for end in ends) and not self.trusting
-        return kept or bool(ends & (self.origin.rights.locked | self.origin.rights.hidden))
+        read_only = any(end.read_only for end in ends) and not self.trusting
+        return read_only or not self.origin.rights.kept.isdisjoint(ends)
 
     def settle(self) -> None:
         """Hold the records as they are now against the rights that were used."""
@@ -8781,7 +8787,7 @@ class Accounts:
         account = self.account(name)
         if account and (account.disabled or not account.password):
             account = None
-        stored = account.password if account and account.password else self.decoy
+        stored = (account and account.password) or self.decoy
         if not self.remembered(self.proof(name, stored, password)):
             keys = failure_keys(name, address)
             with self.failures.turn(keys):
@@ -14141,7 +14147,7 @@ class _QoreTable:
     def is_known(self, tab: Json) -> bool:
         """Whether the filter of a tab speaks only of what the actor sees."""
         with contextlib.suppress(ApiError):
-            filter_from_json(Names(self.table, RULE_MANNER, self.names.hidden), tab, variables=True)
+            rule_from_json(self.table, tab, self.names.hidden)
             return True
         return False
 
@@ -14163,7 +14169,7 @@ class _QoreTable:
         found = next((label for label in self.tabs if wanted in (label, _tab_name(label))), None)
         if found is None:
             raise invalid(("tab",), f"There is no tab {wanted[:100]!r}.", did_you_mean(wanted, self.tabs))
-        yield filter_from_json(Names(self.table, RULE_MANNER), self.tabs[found], variables=True)
+        yield rule_from_json(self.table, self.tabs[found])
 
     def column(self, word: Json, path: tuple[str, ...], allows: Callable[[Field | Link], bool]) -> Field | Link:
         """A visible column that can be searched or sorted by; the id is always one."""
@@ -14277,8 +14283,8 @@ class _QoreForm:
 
     def group(self, link: Link) -> Link | None:
         """The link by which the options of another one are grouped, unless it is hidden."""
-        group = link.target.links[self.rule(link)["group"]] if "group" in self.rule(link) else None
-        return None if group in self.dialect.rights.hidden else group
+        name = self.rule(link).get("group")
+        return link.target.links[name] if name else None
 
     def select(self, link: Link) -> Select:
         """The records that a link can lead to; those without a group first, then group by group."""
@@ -19046,12 +19052,12 @@ def without_secrets(query: str) -> str:
     >>> without_secrets("a=1&%74oken=x&data[password]=y&filter={%22secret%22:1}")
     'a=1&%74oken=...&data[password]=...&filter=...'
     """
-    parts = (part.partition("=") for part in query.split("&"))
-    hidden = (SECRET.search(unquote_to_bytes(name + value).decode("latin-1")) for name, _, value in parts)
-    return "&".join(
-        part.partition("=")[0] + "=..." if secret else part
-        for part, secret in zip(query.split("&"), hidden, strict=True)
-    )
+
+    def shown(part: str) -> str:
+        name, _, value = part.partition("=")
+        return f"{name}=..." if SECRET.search(unquote_to_bytes(name + value).decode("latin-1")) else part
+
+    return "&".join(map(shown, query.split("&")))
 
 
 def log_request(number: str, environ: Mapping[str, Any], status: int, started: float, user: str = "-") -> None:
@@ -19062,10 +19068,8 @@ def log_request(number: str, environ: Mapping[str, Any], status: int, started: f
     path = re.sub(rf"{TOKEN_PREFIX}\w+", f"{TOKEN_PREFIX}...", path)
     query = without_secrets(environ.get("QUERY_STRING", ""))
     address = loggable(f"{path}?{query}" if query else path)
-    method, milliseconds = (
-        loggable(environ.get("REQUEST_METHOD", "-")[:20])[1:-1],
-        (time.perf_counter() - started) * 1000,
-    )
+    method = loggable(environ.get("REQUEST_METHOD", "-")[:20])[1:-1]
+    milliseconds = (time.perf_counter() - started) * 1000
     request_log.info("%s %s %s %d %.1f ms %s", number, method, address, status, milliseconds, user)
 
 
@@ -19287,10 +19291,7 @@ def check_rules(schema: Schema) -> None:
     for table in schema.tables.values():
         read_grants(table)
         for name, rule in table.schema.get("x-tabs", {}).items():
-            try:
-                filter_from_json(Names(table, RULE_MANNER), rule, variables=True)
-            except ApiError as error:
-                raise SchemaError(f"{table.path}/x-tabs/{name}", error.violations[0].message()) from None
+            read_filter(table, rule, f"{table.path}/x-tabs/{name}")
 
 
 class SettingsWords(TypedDict, total=False):
@@ -20887,6 +20888,12 @@ USER_OPTIONS: Mapping[str, tuple[str, ...]] = {
 USER_ACTIONS = ("list", "add", "password", "groups", "roles", "disable", "enable", "remove")
 
 
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the database of a command."""
+    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
+    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+
+
 def user_parser() -> argparse.ArgumentParser:
     """The options of `minirest user`."""
     parser = _parser(
@@ -20898,8 +20905,7 @@ def user_parser() -> argparse.ArgumentParser:
     for word in ("group", "role"):
         about = f"a {word} of the user (add), or all of them ({word}s); repeatable"
         parser.add_argument(f"--{word}", action="append", default=[], metavar="NAME", help=about)
-    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
-    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    _add_database(parser)
     parser.add_argument("--display-name", help="the name that people see")
     parser.add_argument("--email")
     return parser
@@ -20983,8 +20989,7 @@ def token_parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=int, help="how long it holds (default: for ever)")
     parser.add_argument("--read-only", action="store_true", help="it changes nothing")
     parser.add_argument("--table", action="append", default=[], metavar="NAME", help="it reaches this one; repeatable")
-    parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
-    parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
+    _add_database(parser)
     return parser
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,11 @@ from webtest import TestApp
 
 import minirest
 from minirest import Account, Accounts, ApiError, Application
-from tests.web import Answer, send
+from tests.web import START, Answer, Clock, send
 
 SCHEMA = {
     "$defs": {"notes": {"type": "object", "properties": {"text": {"type": "string"}}, "examples": [{"text": "a"}]}}
 }
-START = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 PASSWORD = "correct horse"
 UNAUTHORIZED = {"errors": [{"code": 401, "message": "Unauthorized"}]}
 REALM = 'Basic realm="minirest", charset="UTF-8"'
@@ -42,20 +41,6 @@ OVERVIEW = {
         },
     ],
 }
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **time: float) -> None:
-        """Move it."""
-        self.now += timedelta(**time)
 
 
 class Hashing(NamedTuple):

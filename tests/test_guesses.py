@@ -6,7 +6,6 @@ import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +13,7 @@ import pytest
 
 import minirest
 from minirest import Application, Failures
-from tests.web import Answer, send
+from tests.web import Answer, Clock, send
 
 SCHEMA = {
     "$defs": {"notes": {"type": "object", "properties": {"text": {"type": "string"}}, "examples": [{"text": "a"}]}}
@@ -23,21 +22,6 @@ PASSWORD = "correct horse"
 WRONG = "battery staple"
 HOME, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 FORM = "application/x-www-form-urlencoded"
-START = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **time: float) -> None:
-        """Move it."""
-        self.now += timedelta(**time)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ from urllib.parse import unquote
 import minirest
 
 WAIT_SECONDS = 30.0
+START = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 Scenario = TypeVar("Scenario", bound=Callable[[Any], None])
 
 
@@ -24,6 +26,20 @@ def one(table: str, **words: Any) -> dict[str, Any]:
 def many(table: str, **words: Any) -> dict[str, Any]:
     """A link to many records, in a schema."""
     return {"type": "array", "items": one(table), **words}
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **time: float) -> None:
+        """Move it."""
+        self.now += timedelta(**time)
 
 
 class Answer(NamedTuple):
