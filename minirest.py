@@ -30,34 +30,36 @@ Map of the sections; each uses only earlier ones:
  7  SQL                the compiler from section 5 to SQLite, and the tables' definitions
  8  Access             who asks, and what that allows
  9  Database           connections and transactions
-10  Writes             what an operation changes, history, events
-11  Migrations         the tables in a file, and what a changed schema file changes
-12  Store              one file: examples, snapshots, the door for operations
-13  Adoption           existing databases, JSON and CSV files as schema documents
-14  HTTP               requests, replies, bracket parameters, bodies
-15  Files              what records hold as files: multipart, names, ranges
-16  Accounts           users, tokens, authentication schemes
-17  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
-18  Dialects           what all dialects have
-19  Limbas             tables, records and links at /<table>
-20  NocoBase           resources and actions at /api/<collection>:<action>
-21  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
-22  Platform           stores and ObjectIds at /api/v1/<store>
-23  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
-24  Qore               resources with tables, forms and actions at /api/resources/<resource>
-25  Transfer           import and export, made-up records
-26  Pages              what all pages for a browser share; signing in; tokens
-27  Drawing            the schema as a picture
-28  Browsing           the overview at /, lists of records at /browse/<table>
-29  Records            one record, its links and its history
-30  Forms              the forms that make and change records
-31  OpenAPI            the dialects as OpenAPI 3.1 documents
-32  Docs               the page at /docs
-33  App                make_app: the parts put together, the policy of hosts and origins
-34  Server             waitress with settings that hold in the open, the graceful stop
-35  Testing            worlds, faults, determinism; the pytest plugin
-36  Commands           what the command line does with a file
-37  Command line       main
+10  Transactions       what an open transaction reads, keeps in mind and notes: versions, history, events
+11  Writes             what an operation changes
+12  Hooks              functions of an embedding program in the transactions
+13  Migrations         the tables in a file, and what a changed schema file changes
+14  Store              one file: examples, snapshots, the door for operations
+15  Adoption           existing databases, JSON and CSV files as schema documents
+16  HTTP               requests, replies, bracket parameters, bodies
+17  Files              what records hold as files: multipart, names, ranges
+18  Accounts           users, tokens, authentication schemes
+19  Sockets            WebSocket on waitress' own loop; sessions of engine.io 3
+20  Dialects           what all dialects have
+21  Limbas             tables, records and links at /<table>
+22  NocoBase           resources and actions at /api/<collection>:<action>
+23  CoreData           endpoints, lookups and objects at /api/v2/<endpoint>/
+24  Platform           stores and ObjectIds at /api/v1/<store>
+25  Laravel            what Qore leaves to Laravel: input, names, texts of errors, the paginator
+26  Qore               resources with tables, forms and actions at /api/resources/<resource>
+27  Transfer           import and export, made-up records
+28  Pages              what all pages for a browser share; signing in; tokens
+29  Drawing            the schema as a picture
+30  Browsing           the overview at /, lists of records at /browse/<table>
+31  Records            one record, its links and its history
+32  Forms              the forms that make and change records
+33  OpenAPI            the dialects as OpenAPI 3.1 documents
+34  Docs               the page at /docs
+35  App                make_app: the parts put together, the policy of hosts and origins
+36  Server             waitress with settings that hold in the open, the graceful stop
+37  Testing            worlds, faults, determinism; the pytest plugin
+38  Commands           what the command line does with a file
+39  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
@@ -5012,7 +5014,191 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
 
 
 # ======================================================================================================================
-# 10  Writes
+# 10  Transactions
+#
+# What whoever writes has of an open transaction: a look at the records and their links, and what it leaves behind for
+# others, which is versions, history and events.
+# ======================================================================================================================
+
+
+class Transaction:
+    """An open transaction, on behalf of an origin: what it reads, and what it remembers of its changes."""
+
+    def __init__(self, connection: sqlite3.Connection, origin: Origin) -> None:
+        self.connection, self.origin = connection, origin
+        self.changes: dict[tuple[Action, Table, int], int] = {}
+        self.touched: set[tuple[Table, int]] = set()
+        self.removed: dict[tuple[Table, int], Stored] = {}
+        self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
+
+    def execute(self, statement: Sql) -> sqlite3.Cursor:
+        """Run one statement."""
+        if time.monotonic() > self.deadline:
+            raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
+        return self.connection.execute(*statement)
+
+    def ids(self, statement: Sql) -> list[int]:
+        """The first column of a statement's rows."""
+        return [row[0] for row in self.execute(statement)]
+
+    def find(self, table: Table, key: Key) -> int | None:
+        """The id of the record with that key, where the actor sees it."""
+        return next(iter(self.ids(Compiler(self.origin.sight).find(table, key))), None)
+
+    def key_id(self, table: Table, key: Key) -> int:
+        """The id of the record with that key. ApiError `not_found`."""
+        found = self.find(table, key)
+        if found is None:
+            raise fail("not_found")
+        return found
+
+    def parent_id(self, parent: Parent) -> int:
+        """The id of the parent. ApiError `not_found`."""
+        return self.key_id(parent.link.source, parent.key)
+
+    def record(self, table: Table, key: int) -> Stored:
+        """All columns of one record. ApiError `not_found`."""
+        columns = join(",", (quoted(column.column) for column in table.columns))
+        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
+        if row is None:
+            raise fail("not_found")
+        return dict(zip(table.columns, row, strict=True))
+
+    # -- keys: the ids of records, and what columns hold for them --
+
+    def key_value(self, column: Field, key: int | None) -> SqlValue:
+        """What a key column holds when it leads to the record with that id; null for none."""
+        if column.holds_id or key is None:
+            return key
+        assert column.target
+        return self.record(column.target, key)[column.referenced]
+
+    def held(self, column: Field, stored: Mapping[Field, SqlValue]) -> int | None:
+        """The id of the record that a key column leads to."""
+        value = stored[column]
+        if not column.holds_id and value is not None:
+            assert column.target
+            key, found = quoted(column.target.id.column), quoted(column.referenced.column)
+            statement = sql("select {} from {} where {}={}", key, stored_rows(column.target), found, bind(value))
+            value = next(iter(self.ids(statement)), None)
+        return value if isinstance(value, int) else None
+
+    def holders(self, link: Link, target: int) -> list[int]:
+        """The ids of the records whose own link leads to a record."""
+        assert link.key
+        names = (quoted(it) for it in (link.source.id.column, link.source.name, link.key.column))
+        value = bind(self.key_value(link.key, target))
+        return self.ids(sql("select {0} from {1} where {2}={3} order by {0}", *names, value))
+
+    # -- links --
+
+    def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
+        """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
+        if link.key and link.key.holds_id:
+            table, column, this = quoted(link.source.name), quoted(link.key.column), _of(link.source, source)
+            return self.ids(sql("select {0} from {1} where {2} and {0} is not null", column, table, this))
+        near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
+        it = Compiler(sight).source(link, near, only_ids)
+        return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
+
+    def seen(self, link: Link, source: int) -> list[int]:
+        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
+        return self.linked(link, source, self.origin.sight)
+
+    def sees(self, table: Table, key: int) -> bool:
+        """Whether the actor sees a record that is there."""
+        return table not in self.origin.sight.single or self.find(table, Key(table.id, key)) is not None
+
+    # -- versions, history, events --
+
+    def touch(self, table: Table, key: int) -> int:
+        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
+        if not table.tracked:
+            return 0
+        name = quoted(table.name)
+        if (table, key) not in self.touched:
+            self.touched.add((table, key))
+            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
+        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
+
+    def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
+        """Raise the versions of the records that own links lead to, or led to before the changes."""
+        for link in table.links.values():
+            if link.key and link.target.tracked and (changes is None or link.key in changes):
+                for target in (record.get(link.key), changes.get(link.key) if changes else None):
+                    if isinstance(target, int) and (link.target, target) not in self.touched:
+                        self.touch(link.target, target)
+
+    def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
+        """One row of history for each changed column."""
+        if not spot.table.tracked:
+            self.note(spot, 0, Note(action))
+            return
+        version = self.touch(spot.table, spot.key)
+        links = {link.key: link for link in spot.table.links.values()}
+        for column, value in changes.items():
+            link = links.get(column)
+            old, new = (self.noted(link, column, it) for it in (before[column], value))
+            self.note(spot, version, Note(action, (link or column).name, old, new))
+
+    def note(self, spot: Spot, version: int, note: Note) -> None:
+        """One row of history, and an event; tables of others have no history."""
+        if spot.table.adopted:
+            self.changes[note.action, spot.table, spot.key] = 0
+        if not spot.table.tracked:
+            return
+        texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
+        actor, dialect, moment = self.origin[:3]
+        cursor = self.connection.execute(
+            "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
+        )
+        self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
+
+    def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
+        """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
+        if not link or not link.is_file or not isinstance(value, int):
+            return None if column.write_only else column.to_json(value)
+        file = self.record(link.target, value)
+        return {name: file[link.target.fields[name]] for name in ("name", "size")}
+
+    def events(self) -> list[Event]:
+        """What has changed so far, in that order."""
+        return [
+            Event(
+                *change,
+                self.origin.dialect,
+                self.origin.moment,
+                number,
+                self.removed.get(change[1:]) or self.record(*change[1:]),
+            )
+            for change, number in self.changes.items()
+        ]
+
+    def described(self, table: Table, stored: Stored) -> Json:
+        """A whole record as history keeps it, without what is never shown."""
+        shown = {
+            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
+        }
+        lists = {
+            link.name: self.linked(link, int(stored[table.id] or 0))
+            for link in table.links.values()
+            if link.through and link.forward
+        }
+        values = {
+            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
+        }
+        return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
+
+
+def _of(table: Table, key: int) -> Sql:
+    """The condition that a row is that of the record with an id."""
+    return sql("{}={}", quoted(table.id.column), bind(key))
+
+
+# ======================================================================================================================
+# 11  Writes
 #
 # What is done in an open transaction: choose the keys, change, write history, read back. What a deletion does to links
 # is done here, with history and versions; foreign keys only stand behind it. To add a write operation: a `case` in
@@ -5020,20 +5206,17 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
 # ======================================================================================================================
 
 
-class Writer:
+class Writer(Transaction):
     """The writes of one open transaction. Nothing here commits."""
 
     def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
-        self.connection, self.origin, self.password_cost = connection, origin, password_cost
-        self.changes: dict[tuple[Action, Table, int], int] = {}
-        self.touched: set[tuple[Table, int]] = set()
+        super().__init__(connection, origin)
+        self.password_cost = password_cost
         self.created: set[tuple[Table, int]] = set()
-        self.removed: dict[tuple[Table, int], Stored] = {}
         self.restricted: list[tuple[Link, int]] = []
         self.uploads: list[tuple[Table, int, Upload]] = []
         self.faults: list[Violation] = []
         self.owed: set[tuple[Verb, Table, int]] = set()
-        self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.trusting = False  # examples may link to records that come later
 
     def run(self, op: Operation) -> Outcome:
@@ -5062,16 +5245,6 @@ class Writer:
                 return Outcome(parts=tuple(self.run(part) for part in operations))
             case _:
                 assert_never(op)
-
-    def execute(self, statement: Sql) -> sqlite3.Cursor:
-        """Run one statement."""
-        if time.monotonic() > self.deadline:
-            raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
-        return self.connection.execute(*statement)
-
-    def ids(self, statement: Sql) -> list[int]:
-        """The first column of a statement's rows."""
-        return [row[0] for row in self.execute(statement)]
 
     def refuse_faults(self) -> None:
         """Raise all violations found so far."""
@@ -5235,29 +5408,6 @@ class Writer:
         if not keys and op.parent:
             self.parent_id(op.parent)
         return keys
-
-    def parent_id(self, parent: Parent) -> int:
-        """The id of the parent. ApiError `not_found`."""
-        return self.key_id(parent.link.source, parent.key)
-
-    def key_id(self, table: Table, key: Key) -> int:
-        """The id of the record with that key. ApiError `not_found`."""
-        found = self.find(table, key)
-        if found is None:
-            raise fail("not_found")
-        return found
-
-    def find(self, table: Table, key: Key) -> int | None:
-        """The id of the record with that key, where the actor sees it."""
-        return next(iter(self.ids(Compiler(self.origin.sight).find(table, key))), None)
-
-    def record(self, table: Table, key: int) -> Stored:
-        """All columns of one record. ApiError `not_found`."""
-        columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
-        if row is None:
-            raise fail("not_found")
-        return dict(zip(table.columns, row, strict=True))
 
     def read_back(self, table: Table, shape: Shape, keys: list[int], parent: Parent | None = None) -> Outcome:
         """The records with these ids, in this order."""
@@ -5492,32 +5642,6 @@ class Writer:
             elif (link.source, holder) not in self.removed:
                 self.clear(link, holder)
 
-    def holders(self, link: Link, target: int) -> list[int]:
-        """The ids of the records whose own link leads to a record."""
-        assert link.key
-        names = (quoted(it) for it in (link.source.id.column, link.source.name, link.key.column))
-        value = bind(self.key_value(link.key, target))
-        return self.ids(sql("select {0} from {1} where {2}={3} order by {0}", *names, value))
-
-    # -- keys: the ids of records, and what columns hold for them --
-
-    def key_value(self, column: Field, key: int | None) -> SqlValue:
-        """What a key column holds when it leads to the record with that id; null for none."""
-        if column.holds_id or key is None:
-            return key
-        assert column.target
-        return self.record(column.target, key)[column.referenced]
-
-    def held(self, column: Field, stored: Mapping[Field, SqlValue]) -> int | None:
-        """The id of the record that a key column leads to."""
-        value = stored[column]
-        if not column.holds_id and value is not None:
-            assert column.target
-            key, found = quoted(column.target.id.column), quoted(column.referenced.column)
-            statement = sql("select {} from {} where {}={}", key, stored_rows(column.target), found, bind(value))
-            value = next(iter(self.ids(statement)), None)
-        return value if isinstance(value, int) else None
-
     # -- links --
 
     def change_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
@@ -5568,23 +5692,6 @@ class Writer:
             if it:
                 found[it.key] = it
         return list(found.values())
-
-    def linked(self, link: Link, source: int, sight: Sight = FULL_SIGHT) -> list[int]:
-        """The ids of the linked records, in the order of the link; of a link that is no column those in sight."""
-        if link.key and link.key.holds_id:
-            table, column, this = quoted(link.source.name), quoted(link.key.column), _of(link.source, source)
-            return self.ids(sql("select {0} from {1} where {2} and {0} is not null", column, table, this))
-        near, only_ids = Frame(link.source, "", only_id=bind(source)), link.target not in sight.rules
-        it = Compiler(sight).source(link, near, only_ids)
-        return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
-
-    def seen(self, link: Link, source: int) -> list[int]:
-        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
-        return self.linked(link, source, self.origin.sight)
-
-    def sees(self, table: Table, key: int) -> bool:
-        """Whether the actor sees a record that is there."""
-        return table not in self.origin.sight.single or self.find(table, Key(table.id, key)) is not None
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
@@ -5737,88 +5844,6 @@ class Writer:
             if isinstance(file, int) and (changes is None or changes.get(link.key, file) != file):
                 self.remove(link.target, file)
 
-    def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
-        """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
-        if not link or not link.is_file or not isinstance(value, int):
-            return None if column.write_only else column.to_json(value)
-        file = self.record(link.target, value)
-        return {name: file[link.target.fields[name]] for name in ("name", "size")}
-
-    # -- versions, history, events --
-
-    def touch(self, table: Table, key: int) -> int:
-        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
-        if not table.tracked:
-            return 0
-        name = quoted(table.name)
-        if (table, key) not in self.touched:
-            self.touched.add((table, key))
-            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
-        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
-
-    def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
-        """Raise the versions of the records that own links lead to, or led to before the changes."""
-        for link in table.links.values():
-            if link.key and link.target.tracked and (changes is None or link.key in changes):
-                for target in (record.get(link.key), changes.get(link.key) if changes else None):
-                    if isinstance(target, int) and (link.target, target) not in self.touched:
-                        self.touch(link.target, target)
-
-    def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
-        """One row of history for each changed column."""
-        if not spot.table.tracked:
-            self.note(spot, 0, Note(action))
-            return
-        version = self.touch(spot.table, spot.key)
-        links = {link.key: link for link in spot.table.links.values()}
-        for column, value in changes.items():
-            link = links.get(column)
-            old, new = (self.noted(link, column, it) for it in (before[column], value))
-            self.note(spot, version, Note(action, (link or column).name, old, new))
-
-    def note(self, spot: Spot, version: int, note: Note) -> None:
-        """One row of history, and an event; tables of others have no history."""
-        if spot.table.adopted:
-            self.changes[note.action, spot.table, spot.key] = 0
-        if not spot.table.tracked:
-            return
-        texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
-        actor, dialect, moment = self.origin[:3]
-        cursor = self.connection.execute(
-            "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
-        )
-        self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
-
-    def events(self) -> list[Event]:
-        """What has changed so far, in that order."""
-        return [
-            Event(
-                *change,
-                self.origin.dialect,
-                self.origin.moment,
-                number,
-                self.removed.get(change[1:]) or self.record(*change[1:]),
-            )
-            for change, number in self.changes.items()
-        ]
-
-    def described(self, table: Table, stored: Stored) -> Json:
-        """A whole record as history keeps it, without what is never shown."""
-        shown = {
-            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
-        }
-        lists = {
-            link.name: self.linked(link, int(stored[table.id] or 0))
-            for link in table.links.values()
-            if link.through and link.forward
-        }
-        values = {
-            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
-        }
-        return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
-
     # -- rules --
 
     def validate(
@@ -5906,13 +5931,8 @@ class Writer:
         )
 
 
-def _of(table: Table, key: int) -> Sql:
-    """The condition that a row is that of the record with an id."""
-    return sql("{}={}", quoted(table.id.column), bind(key))
-
-
 # ======================================================================================================================
-# 11  Migrations
+# 13  Migrations
 #
 # The tables in a file: how they are made, what the file keeps of them (`layout`, in `_meta`), and what a changed schema
 # file changes, as a plan of steps. A step that loses something is not taken by itself.
@@ -6402,7 +6422,7 @@ def plan_of(connection: sqlite3.Connection, statement: Sql) -> Plan:
 
 
 # ======================================================================================================================
-# 12  Store
+# 14  Store
 #
 # One file with the tables of one schema: made, checked, changed when the schema file changes, filled with its
 # examples. `Store.run` is the door for all operations; events are published after the commit, in commit order.
@@ -6956,7 +6976,7 @@ def copy_database(source: str, target: str) -> None:
 
 
 # ======================================================================================================================
-# 13  Adoption
+# 15  Adoption
 #
 # What others have made, as a schema document that the loader reads: the tables of an existing SQLite file, the records
 # of JSON and CSV files. Nothing is guessed silently: what cannot be served is listed.
@@ -7686,7 +7706,7 @@ def stored_record(table: Table, row: Mapping[str, Json], numbers: Mapping[str, M
 
 
 # ======================================================================================================================
-# 14  HTTP
+# 16  HTTP
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
@@ -8192,7 +8212,7 @@ def match_route(router: bottle.Bottle, method: str, path: str) -> tuple[Any, dic
 
 
 # ======================================================================================================================
-# 15  Files
+# 17  Files
 #
 # Files that records hold: how they come in (`read_form` reads a multipart as a stream) and how they go out (`Downloads`
 # is the one address, for all dialects). A file field is a unique link to `_files`, its content lies in pieces in
@@ -8510,7 +8530,7 @@ def disposition(name: str) -> str:
 
 
 # ======================================================================================================================
-# 16  Accounts
+# 18  Accounts
 #
 # Users, tokens, and who a request comes from. A scheme is a function and its row in `SCHEMES`; every dialect accepts
 # all of them. Passwords are hashed by scrypt; a verified pair of name and password is remembered for some minutes, as
@@ -9084,7 +9104,7 @@ SCHEMES: Mapping[str, Callable[[Accounts, str, str], Account | None]] = {
 
 
 # ======================================================================================================================
-# 17  Sockets
+# 19  Sockets
 #
 # Events to those who listen, over WebSocket, in waitress' own loop: no thread belongs to a socket. `Session` is
 # engine.io 3 with socket.io 2 inside, without I/O: texts go in, texts and a code to close with come out. `Socket`
@@ -9648,7 +9668,7 @@ def begin_handshake(request: Request) -> wsproto.WSConnection | Reply:
 
 
 # ======================================================================================================================
-# 18  Dialects
+# 20  Dialects
 #
 # A dialect is three translations and an envelope: addresses and parameters to an operation, wanted fields to a Shape,
 # an ApiError to a Reply. It never queries, renders a record or checks a right itself; it declares how it treats the
@@ -10299,7 +10319,7 @@ def unique_word(word: str, used: Collection[str]) -> str:
 
 
 # ======================================================================================================================
-# 19  Limbas
+# 21  Limbas
 #
 # The Limbas REST interface ("Interfaces: REST Interface"), which gives the product's parameters their names: tables,
 # records and linked records, `$page`, `$fields`, `$sort`, `$archived`, `$validity` and filters by field and operator.
@@ -11039,7 +11059,7 @@ def _limbas_family(column: Field | Link) -> str:
 
 
 # ======================================================================================================================
-# 20  NocoBase
+# 22  NocoBase
 #
 # The NocoBase HTTP API ("HTTP API", "Filter operators"): a resource and an action at `/api/<collection>:<action>`,
 # also on the records that an association leads to. The method matters only where no action is named. Parameters come
@@ -11862,7 +11882,7 @@ def _user(account: Account) -> dict[str, Json]:
 
 
 # ======================================================================================================================
-# 21  CoreData
+# 23  CoreData
 #
 # CoreData API v2 ("API v2"), which django-tastypie serves: lists with `meta` and `objects`, filters as `field__lookup`,
 # ids and `snapshot_id` as UUIDs, links as addresses. Where the document is silent, codes and texts are those of
@@ -12682,7 +12702,7 @@ def _by_id(table: Table, number: int) -> Filter:
 
 
 # ======================================================================================================================
-# 22  Platform
+# 24  Platform
 #
 # The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
 # and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
@@ -13246,7 +13266,7 @@ class _PlatformQuery:
 
 
 # ======================================================================================================================
-# 23  Laravel
+# 25  Laravel
 #
 # What Qore leaves to Laravel, in its newest version: how input is read, what things are called, the texts of
 # validation, the paginator, the rules of fields in words. Nothing here knows of an address.
@@ -13506,7 +13526,7 @@ def laravel_rules(member: Field | Link) -> list[str]:
 
 
 # ======================================================================================================================
-# 24  Qore
+# 26  Qore
 #
 # The Qore API by Qlic ("API integration"), which Laravel serves: resources with tables, forms, actions, logs and
 # options. A resource is a table; what is read takes parameters from the query and from a JSON body alike.
@@ -14391,7 +14411,7 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 
 
 # ======================================================================================================================
-# 25  Transfer
+# 27  Transfer
 #
 # Records in and out in bulk: CSV, NDJSON and JSON. `Export` gives a file piece by piece; `Reader` makes drafts of its
 # lines, which `Import` hands to the Store, so that rules, history and rights hold as for any write. All of it streams:
@@ -15272,7 +15292,7 @@ def class_signs(code: object, value: Any) -> str:
 
 
 # ======================================================================================================================
-# 26  Pages
+# 28  Pages
 #
 # What people open in a browser, made by the server: HTML from `element`, which escapes every text, with one stylesheet
 # and one small script inside, both named by their hashes in the policy, so that nothing else can run or be fetched.
@@ -15852,7 +15872,7 @@ class Door(Pages):
 
 
 # ======================================================================================================================
-# 27  Drawing
+# 29  Drawing
 #
 # The schema as a picture: SVG made by the server. Tables stand in columns, mostly right of those that they link to; a
 # line that passes a column has a place of its own in it, so that it crosses no box. A line begins at the row of its
@@ -16142,7 +16162,7 @@ def shortened(text: str, length: int) -> str:
 
 
 # ======================================================================================================================
-# 28  Browsing
+# 30  Browsing
 #
 # The overview at `/`, and lists of the records of a table with search, filters, order and pages. They use the
 # operations of the dialects, so that nobody sees here what is not theirs. What is archived, in the trash or not valid
@@ -16831,7 +16851,7 @@ class Transfers(Pages):
 
 
 # ======================================================================================================================
-# 29  Records
+# 31  Records
 #
 # The page of one record: its values, its links to walk along, what became of it, and the buttons that archive, restore
 # and delete it or take its last change back. History is kept of all records; it is shown of those that are seen, and
@@ -17193,7 +17213,7 @@ class Records(Pages):
 
 
 # ======================================================================================================================
-# 30  Forms
+# 32  Forms
 #
 # The forms that make and change records. A control for each field by its kind; a field is changed when it comes back
 # with something else than was shown, so that a form never writes what nobody touched. Messages stand at the fields.
@@ -17617,7 +17637,7 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 31  OpenAPI
+# 33  OpenAPI
 #
 # What a dialect serves, as an OpenAPI 3.1 document for one actor: what its rights forbid is not there. An `Author`
 # (section 18) writes it: the subclass for a dialect names the operations, their parameters, bodies and envelopes, here.
@@ -18341,7 +18361,7 @@ AUTHORS: Mapping[str, type[Author]] = {
 
 
 # ======================================================================================================================
-# 32  Docs
+# 34  Docs
 #
 # The documents at `/openapi.json`, and the pages at `/docs` where one reads them, tries the requests, and sees one
 # question in five dialects, each with its SQL and the plan of SQLite. A page is made of the document that its reader
@@ -18809,7 +18829,7 @@ def link_words(name: str) -> Words:
 
 
 # ======================================================================================================================
-# 33  App
+# 35  App
 #
 # `make_app` puts the parts together to a WSGI application; Bottle finds the route, and its request and response
 # objects are left out. Who may write from another origin, which host names are answered and which proxies are believed
@@ -19438,7 +19458,7 @@ def open_app(schema: Schema, db: str, settings: Settings, snapshot: sqlite3.Conn
 
 
 # ======================================================================================================================
-# 34  Server
+# 36  Server
 #
 # `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
 # made to be: its server, channel, parser and tasks have subclasses of ours, made when they are first needed. A request
@@ -19945,7 +19965,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 35  Testing
+# 37  Testing
 #
 # What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
 # are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
@@ -20711,7 +20731,7 @@ def plugin_of(fixtures: Fixtures) -> object:
 
 
 # ======================================================================================================================
-# 36  Commands
+# 38  Commands
 #
 # What the command line does with a file: `user` and `token` look after its accounts, `check` and `migrate` after its
 # tables, `import`, `export` and `fill` after its records, `backup` and `restore` after the whole; `schema` prints what
@@ -21390,7 +21410,7 @@ def schema_command(arguments: Sequence[str]) -> int:
 
 
 # ======================================================================================================================
-# 37  Command line
+# 39  Command line
 #
 # `minirest [SCHEMA]` serves; the other commands are those of the section before. Exit codes: 0, 1 for what went wrong
 # while running, 2 for usage and schema files.
