@@ -77,6 +77,7 @@ import base64
 import binascii
 import codecs
 import contextlib
+import contextvars
 import copy
 import csv
 import dataclasses
@@ -146,7 +147,7 @@ if TYPE_CHECKING:
     import wsproto
 
 __version__ = "0.1.0"
-__all__ = ["ApiError", "Application", "Client", "Fixture", "SetClock", "main", "make_app", "serve"]
+__all__ = ["ApiError", "Application", "Client", "Fixture", "Occasion", "SetClock", "Unit", "main", "make_app", "serve"]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -312,6 +313,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     ),
     "too_many_sockets": ErrorRule(503, "There are {limit} sockets already; try again later"),
     "busy": ErrorRule(503, "The database is busy; try again"),
+    "hook_too_slow": ErrorRule(503, "A hook of this application took longer than {seconds} seconds"),
     "too_expensive": ErrorRule(503, "The request took longer than {seconds} seconds of database time"),
     "storage": ErrorRule(507, "The database cannot be written: {reason}"),
 }
@@ -5030,12 +5032,21 @@ class Transaction:
         self.touched: set[tuple[Table, int]] = set()
         self.removed: dict[tuple[Table, int], Stored] = {}
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
+        self.lock, self.has_ended = threading.Lock(), False
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
-        """Run one statement."""
-        if time.monotonic() > self.deadline:
-            raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
-        return self.connection.execute(*statement)
+        """Run one statement. RuntimeError when the transaction has ended."""
+        with self.lock:
+            if self.has_ended:
+                raise RuntimeError("the transaction has ended")
+            if time.monotonic() > self.deadline:
+                raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
+            return self.connection.execute(*statement)
+
+    def end(self) -> None:
+        """Let no thread run another statement here; one that runs comes to its end."""
+        with self.lock:
+            self.has_ended = True
 
     def ids(self, statement: Sql) -> list[int]:
         """The first column of a statement's rows."""
@@ -5149,11 +5160,12 @@ class Transaction:
             return
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
         actor, dialect, moment = self.origin[:3]
-        cursor = self.connection.execute(
+        statement = Sql(
             "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
         )
+        cursor = self.execute(statement)
         self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
 
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
@@ -5206,6 +5218,31 @@ def _of(table: Table, key: int) -> Sql:
 # ======================================================================================================================
 
 
+class Deed(NamedTuple):
+    """What is done to one record, before or after it is done.
+
+    `record` has its columns as they are; it is empty before there is one. `changes` are the columns that change, and
+    `links` the ids that a link kept elsewhere leads to.
+    """
+
+    when: Literal["before", "after"]
+    verb: Verb
+    spot: Spot
+    record: Stored
+    changes: Stored
+    links: Mapping[Link, list[int]] = MappingProxyType({})
+
+
+class Watcher(Protocol):
+    """Who is told of each deed in a table that it watches."""
+
+    def watches(self, table: Table) -> bool:
+        """Whether it wants to know of deeds in a table."""
+
+    def follow(self, writer: Writer, deed: Deed) -> Stored:
+        """Take note of a deed; gives the changes as it wants them. What it raises undoes the transaction."""
+
+
 class Writer(Transaction):
     """The writes of one open transaction. Nothing here commits."""
 
@@ -5218,6 +5255,14 @@ class Writer(Transaction):
         self.faults: list[Violation] = []
         self.owed: set[tuple[Verb, Table, int]] = set()
         self.trusting = False  # examples may link to records that come later
+        self.watcher: Watcher | None = None
+        self.depth = 0  # how many calls of hooks are open
+
+    def follow(self, deed: Deed) -> Stored:
+        """Tell of a deed, as long as nothing is wrong; gives the changes that are to be made."""
+        if self.watcher is None or self.faults or not self.watcher.watches(deed.spot.table):
+            return deed.changes
+        return self.watcher.follow(self, deed)
 
     def run(self, op: Operation) -> Outcome:
         """Run one operation and read back what it asks for. ApiError when a rule is broken; then nothing may stay."""
@@ -5442,6 +5487,7 @@ class Writer(Transaction):
         for link, change in links.items():
             if link.key:
                 stored[link.key] = self.key_value(link.key, self.only_target(link, change, (*trail, link.name)))
+        stored = self.follow(Deed("before", "create", spot, {}, stored))
         stored |= self.system_values(table, stored)
         version = self.first_version(spot)
         if version > 1:
@@ -5465,6 +5511,7 @@ class Writer(Transaction):
         self.validate(spot, stored)
         self.touch_targets(table, stored)
         self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
+        self.follow(Deed("after", "create", spot._replace(key=number), {}, stored))
         return number
 
     def first_version(self, spot: Spot) -> int:
@@ -5557,23 +5604,35 @@ class Writer(Transaction):
         changes = {column: value for column, value in wanted.items() if before[column] != value}
         if changes.keys() & set(spot.table.keys):
             self.permit("link", spot.table, spot.key, later=True)
-        self.set(spot, before, self.hashed(changes))
+        made = self.set(spot, before, changes)
         moved = sum(
             self.change_link(link, spot.key, change, (*spot.trail, link.name))
             for link, change in links.items()
             if not link.key
         )
-        self.validate(spot, before | wanted, before)
-        return int(bool(changes) or bool(moved))
+        self.validate(spot, before | made, before)
+        return int(bool(made) or bool(moved))
 
     def set(
         self, spot: Spot, before: Stored, changes: Stored, action: Literal["updated", "moved", "archived"] = "updated"
-    ) -> None:
-        """Write changed columns, with version, history and event. Links, but for files, and moves modify nothing."""
-        if not changes:
-            return
+    ) -> Stored:
+        """Change columns; gives those that are different now."""
+        verb: Verb = "archive" if action == "archived" else "update"
+        if changes:
+            check_writable(spot.table)
+            changes = self.follow(Deed("before", verb, spot, before, changes))
+        if changes and self.write_columns(spot, before, self.hashed(changes), action):
+            self.follow(Deed("after", verb, spot, before, changes))
+        return changes
+
+    def write_columns(
+        self, spot: Spot, before: Stored, changes: Stored, action: Literal["updated", "moved", "archived"]
+    ) -> bool:
+        """Write changed columns, with version, history and event. Links, but for files, and moves modify nothing.
+
+        False when a rule of the table forbids it; that goes to `faults`.
+        """
         table, key = spot.table, spot.key
-        check_writable(table)
         parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
         version = Sql("")
         links = set(table.keys) - {link.key for link in table.files}
@@ -5587,7 +5646,7 @@ class Writer(Transaction):
             cursor = self.execute(statement)
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, spot.trail))
-            return
+            return False
         if not cursor.rowcount:
             raise fail("precondition")
         if (
@@ -5597,11 +5656,12 @@ class Writer(Transaction):
         ):
             reason = "it gives the record another id"
             self.faults.append(Violation(spot.trail, "constraint", {"table": table.name, "reason": reason}))
-            return
+            return False
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
         self.note_changes(spot, before, changes, action)
         self.drop_files(table, before, changes)
+        return True
 
     def clear(self, link: Link, holder: int) -> None:
         """Empty the own link of a record."""
@@ -5618,6 +5678,7 @@ class Writer(Transaction):
         rise = int((table, key) not in self.touched)
         before = self.removed[table, key] = self.record(table, key)
         self.expect(table, before, expect)
+        self.follow(Deed("before", "delete", Spot(table, key), before, {}))
         described = self.described(table, before)
         for link in table.incoming:
             self.release(link, key)
@@ -5630,6 +5691,7 @@ class Writer(Transaction):
         version = int(before[table.system["_version"]] or 0) + rise if table.tracked else 0
         self.note(Spot(table, key), version, Note("deleted", before=described))
         self.drop_files(table, before)
+        self.follow(Deed("after", "delete", Spot(table, key), before, {}))
 
     def release(self, link: Link, target: int) -> None:
         """What becomes of the records whose own link leads to a record that is deleted."""
@@ -5662,14 +5724,18 @@ class Writer(Transaction):
                 self.change_row(link, source, it)
         leaves = {"replace": set(current) - keys, "add": set[int]()}.get(change.how, keys)
         dropped = [key for key in current if key in leaves or (new and not link.many)]
+        after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
+        tells = (new or dropped) and (link.source, source) not in self.created
+        spot = Spot(link.source, source, trail)
+        if tells:
+            self.follow(Deed("before", "link", spot, self.record(link.source, source), {}, {link: after}))
         for key in dropped:
             self.disconnect(link, source, key, trail)
         for it in new:
             self.connect(link, source, it, change.taken)
-        if (new or dropped) and (link.source, source) not in self.created:
-            after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
-            note = Note("updated", link.name, current, after)
-            self.note(Spot(link.source, source), self.touch(link.source, source), note)
+        if tells:
+            self.note(spot, self.touch(link.source, source), Note("updated", link.name, current, after))
+            self.follow(Deed("after", "link", spot, {}, {}, {link: after}))
         return len(new) + len(dropped)
 
     def change_own_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
@@ -5929,6 +5995,297 @@ class Writer(Transaction):
                 *limits,
             )
         )
+
+
+# ======================================================================================================================
+# 12  Hooks
+#
+# Functions of an embedding program that are called in the transaction, before and after something is done to a record.
+# Each call has a thread of its own, so that one that takes too long keeps nobody from writing: it is left behind, the
+# transaction is undone, and what the function still tries to do there is refused.
+# ======================================================================================================================
+
+HOOK_SECONDS = 1.0
+MAX_HOOK_DEPTH = 8
+HOOK_VERBS: tuple[Verb, ...] = ("create", "update", "delete", "archive", "link")
+STATUS_NAMES = ("active", "archived", "trash")
+
+
+class Unit:
+    """The open transaction that an `Occasion` belongs to: reads and writes there, whatever the rights of who asks.
+
+    Records are objects by the names of fields; a link is the id of a record, a link to many a list of ids. Values are
+    as in JSON. All writes keep the rules of the schema, have a history in the name of who asks, and call other hooks.
+    It ends with the call of the hook. ValueError for names and values that there are not.
+    """
+
+    def __init__(self, writer: Writer, tables: Mapping[str, Table]) -> None:
+        self._writer: Writer | None = writer
+        self._tables = tables
+        self._error: ApiError | None = None
+
+    def get(self, table: str, key: int) -> dict[str, Json] | None:
+        """The record with an id, None when there is none."""
+        with self._working(table) as (writer, found):
+            is_there = writer.find(found, Key(found.id, key)) is not None
+            return shown_record(writer, found, writer.record(found, key)) if is_there else None
+
+    def find(self, table: str, where: Mapping[str, Json] = EMPTY, limit: int = 100) -> list[dict[str, Json]]:
+        """The first records that a filter chooses, in the order of their ids; the filter is written as in rules."""
+        with self._working(table) as (writer, found):
+            given = read_filter(found, dict(where), "filter") if where else TRUE
+            chosen = bind_variables(given, writer.origin.actor, writer.origin.moment)
+            keys = writer.ids(Compiler().keys(Select(found, Const(None), chosen, page=Page(limit))))
+            return [shown_record(writer, found, writer.record(found, key)) for key in keys]
+
+    def create(self, table: str, values: Mapping[str, Json]) -> int:
+        """Make a record; gives its id. ApiError when it breaks a rule of the schema."""
+        with self._working(table) as (writer, found):
+            key = writer.insert(Spot(found, 0), *read_named(writer, found, values))
+            writer.refuse_faults()
+            return key
+
+    def update(self, table: str, key: int, values: Mapping[str, Json]) -> bool:
+        """Change a record; False when there is none. ApiError when it breaks a rule of the schema."""
+        with self._working(table) as (writer, found):
+            is_there = writer.find(found, Key(found.id, key)) is not None
+            if is_there:
+                writer.change(Spot(found, key), *read_named(writer, found, values))
+                writer.refuse_faults()
+            return is_there
+
+    def delete(self, table: str, key: int) -> bool:
+        """Delete a record; False when there is none. ApiError when others need it."""
+        with self._working(table) as (writer, found):
+            held, writer.restricted = writer.restricted, []
+            try:
+                return bool(writer.delete(Delete(found, Compare(Path((), found.id), "eq", key))).changed)
+            finally:
+                writer.restricted = held
+
+    @contextlib.contextmanager
+    def _working(self, name: str) -> Iterator[tuple[Writer, Table]]:
+        if self._writer is None:
+            raise RuntimeError("the unit of work has ended with its hook")
+        try:
+            yield self._writer, known_table(self._tables, name)
+        except ApiError as error:
+            self._error = error  # half of it may be done: it refuses the request, whatever the hook makes of it
+            raise
+
+    def _close(self) -> None:
+        self._writer = None
+        if self._error:
+            raise self._error
+
+
+@dataclass
+class Occasion:
+    """What a hook is called for: something that is done to one record.
+
+    `verb` is create, update, delete, archive or link, `when` before or after. `table` is a name, `id` the record's,
+    None before it has one. `record` is the record as it is now, empty before it is made, and what it was after it was
+    deleted. `values` are what is set: before create and update the hook may change, add and remove some. After
+    archive and link they say the new `_status`, and the ids of the link. `user` is the name of who asks ("" for
+    nobody), `dialect` how, `moment` when (UTC). `unit` reads and writes in the same transaction.
+    """
+
+    when: str
+    verb: str
+    table: str
+    id: int | None
+    record: Mapping[str, Json]
+    values: dict[str, Json]
+    user: str
+    dialect: str
+    moment: str
+    unit: Unit
+    trail: Trail = field(default=(), repr=False)
+
+    def refuse(self, message: str, name: str = "") -> NoReturn:
+        """Undo the request and answer 400 with a message, about the field of that name where one is given."""
+        path = (*self.trail, name) if name else self.trail
+        raise ApiError("refused", Violation(path, "refused", {"text": message}))
+
+
+HookFunction: TypeAlias = Callable[[Occasion], object]
+
+
+class Hook(NamedTuple):
+    """A function, and the seconds that it has for each call."""
+
+    function: HookFunction
+    seconds: float
+
+    def call(self, occasion: Occasion, writer: Writer) -> None:
+        """Call the function; its errors are raised. ApiError `hook_too_slow` when it takes longer; then it is left."""
+        errors: list[BaseException] = []
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(self.attempt, occasion, errors), daemon=True)
+        thread.start()
+        thread.join(self.seconds)
+        if thread.is_alive():
+            writer.end()
+            log.error("%s took longer than %g seconds", self.described(occasion), self.seconds)
+            raise fail("hook_too_slow", seconds=f"{self.seconds:g}")
+        for error in errors:
+            if isinstance(error, ApiError):
+                raise error
+            raise RuntimeError(f"{self.described(occasion)} failed") from error
+
+    def attempt(self, occasion: Occasion, errors: list[BaseException]) -> None:
+        """Call the function, and keep what it raises."""
+        try:
+            self.function(occasion)
+        except BaseException as error:
+            errors.append(error)
+
+    def described(self, occasion: Occasion) -> str:
+        """What the log calls a call."""
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return f"the hook {name} ({occasion.when} {occasion.verb} {occasion.table})"
+
+
+class Hooks:
+    """The hooks of one store: by the table, by when, and by what is done."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self.tables = tables
+        self.known: dict[Table, dict[tuple[str, Verb], list[Hook]]] = {}
+
+    def add(self, table: Table, when: str, verb: Verb, hook: Hook) -> None:
+        """Call a hook from now on, after those that are there."""
+        self.known.setdefault(table, {}).setdefault((when, verb), []).append(hook)
+
+    def watches(self, table: Table) -> bool:
+        """Whether there is a hook for a table."""
+        return table in self.known
+
+    def follow(self, writer: Writer, deed: Deed) -> Stored:
+        """Call the hooks of a deed, one after the other; gives the changes as they want them."""
+        hooks = self.known[deed.spot.table].get((deed.when, deed.verb), ())
+        if not hooks:
+            return deed.changes
+        with unbound(writer):
+            given = named_values(writer, deed)
+            occasion = occasion_of(writer, deed, copy.deepcopy(given), Unit(writer, self.tables))
+            for hook in hooks:
+                hook.call(occasion, writer)
+            occasion.unit._close()
+            if occasion.values == given:
+                return deed.changes
+            if deed.when == "after" or deed.verb not in ("create", "update"):
+                raise ValueError("a hook can change values before create and update only")
+            return changed_by_hook(writer, deed, given, occasion.values)
+
+
+@contextlib.contextmanager
+def unbound(writer: Writer) -> Iterator[None]:
+    """What is done in the block, rights do not hold for. RuntimeError when too many such blocks are open."""
+    if writer.depth >= MAX_HOOK_DEPTH:
+        raise RuntimeError("hooks call each other without an end")
+    origin, owed = writer.origin, writer.owed
+    writer.origin, writer.owed, writer.depth = (
+        origin._replace(sight=FULL_SIGHT, rights=ALL_RIGHTS),
+        set(),
+        writer.depth + 1,
+    )
+    try:
+        yield
+    finally:
+        writer.origin, writer.owed, writer.depth = origin, owed, writer.depth - 1
+
+
+def known_table(tables: Mapping[str, Table], name: str) -> Table:
+    """The table of a name. ValueError when there is none."""
+    found = tables.get(folded(name))
+    if found is None:
+        raise ValueError(f"there is no table {name!r}{did_you_mean(name, tables)}")
+    return found
+
+
+def named_columns(table: Table) -> dict[str, Field]:
+    """What hooks see and set of a record, by name: fields, and the links that are columns of it."""
+    links = {link.name: link.key for link in table.links.values() if link.key and not link.is_file}
+    return {**table.fields, **links}
+
+
+def shown_value(writer: Writer, column: Field, value: SqlValue) -> Json:
+    """A value as hooks see it."""
+    return writer.held(column, {column: value}) if column.target else column.to_json(value)
+
+
+def shown_record(writer: Writer, table: Table, stored: Stored) -> dict[str, Json]:
+    """A record as hooks see it, without what is never shown."""
+    columns = {name: column for name, column in named_columns(table).items() if not column.write_only}
+    return {"id": stored[table.id]} | {
+        name: shown_value(writer, column, stored[column]) for name, column in columns.items()
+    }
+
+
+def named_values(writer: Writer, deed: Deed) -> dict[str, Json]:
+    """What a deed sets, by name. Before a record is made that is all that it can have."""
+    if deed.links:
+        return {link.name: keys for link, keys in deed.links.items()}
+    table, is_new = deed.spot.table, deed.when == "before" and deed.verb == "create"
+    if deed.verb == "archive":
+        return {"_status": STATUS_NAMES[int(deed.changes[table.system["_status"]] or 0)]}
+    return {
+        name: shown_value(writer, column, deed.changes.get(column))
+        for name, column in named_columns(table).items()
+        if (is_new or column in deed.changes) and (deed.when == "before" or not column.write_only)
+    }
+
+
+def occasion_of(writer: Writer, deed: Deed, values: dict[str, Json], unit: Unit) -> Occasion:
+    """What hooks are told of a deed."""
+    spot, is_done = deed.spot, deed.when == "after" and deed.verb != "delete"
+    stored = writer.record(spot.table, spot.key) if is_done else deed.record
+    record = shown_record(writer, spot.table, stored) if stored else {}
+    actor, dialect, moment = writer.origin[:3]
+    names = (spot.table.name, spot.key or None, record, values, actor.name, dialect, moment)
+    return Occasion(deed.when, deed.verb, *names, unit, spot.trail)
+
+
+def changed_by_hook(writer: Writer, deed: Deed, given: Mapping[str, Json], wanted: Mapping[str, Json]) -> Stored:
+    """The columns that a deed is to change when hooks have changed the values."""
+    table = deed.spot.table
+    columns = named_columns(table)
+    new = {name: value for name, value in wanted.items() if name not in given or given[name] != value}
+    for name in new.keys() - columns.keys():
+        raise ValueError(f"{table.name!r} has no field {name!r} that a hook can set{did_you_mean(name, columns)}")
+    fields, _ = read_named(writer, table, new)
+    writer.check_keys(deed.spot, fields, deed.record or None)
+    dropped = {columns[name] for name in given.keys() - wanted.keys()}
+    changes = {column: value for column, value in deed.changes.items() if column not in dropped} | fields
+    return {column: value for column, value in changes.items() if not deed.record or deed.record[column] != value}
+
+
+def read_named(
+    writer: Writer, table: Table, values: Mapping[str, Json]
+) -> tuple[dict[Field, SqlValue], dict[Link, Change]]:
+    """Values by name, as a Writer takes them. ValueError for a name or a value that the table does not know."""
+    fields, links = dict[Field, SqlValue](), dict[Link, Change]()
+    for name, value in values.items():
+        member = table.members.get(name)
+        if member is None or (isinstance(member, Link) and member.is_file):
+            raise ValueError(f"{table.name!r} has no field {name!r} to set{did_you_mean(name, table.members)}")
+        if isinstance(member, Field):
+            fields[member] = read_value(member, value)
+        elif member.key:
+            fields[member.key] = writer.key_value(member.key, value)
+        else:
+            keys = value if member.many else [value] if value is not None else []
+            links[member] = Change("replace", tuple(Item(Key(member.target.id, key)) for key in keys), "move")
+    return fields, links
+
+
+def read_value(column: Field, value: Json) -> SqlValue:
+    """What is stored for a value. ValueError when the column cannot hold it."""
+    try:
+        return column.parse_json(value)
+    except BadValue as error:
+        raise ValueError(f"{column.name!r} of {column.table.name!r} takes {error}, not {value!r}") from None
 
 
 # ======================================================================================================================
@@ -6429,6 +6786,9 @@ def plan_of(connection: sqlite3.Connection, statement: Sql) -> Plan:
 # ======================================================================================================================
 
 
+SomeWriter = TypeVar("SomeWriter", bound=Writer)
+
+
 class Store:
     """One database with the tables of one schema.
 
@@ -6445,7 +6805,7 @@ class Store:
         examples: bool = True,
         snapshot: sqlite3.Connection | None = None,
     ) -> None:
-        self.schema, self.clock = schema, clock
+        self.schema, self.clock, self.hooks = schema, clock, Hooks(schema.tables)
         new_file = path != ":memory:" and not FilePath(path).exists()
         self.database = open_others(path) if schema.adopts else Database(path)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -6507,7 +6867,7 @@ class Store:
 
     def insert_examples(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
         """Insert the `examples` of the tables: first records with their own links, then the other links."""
-        writer = self.writer(connection, Origin(NOBODY, "examples", self.moment()))
+        writer = self.writer(connection, Origin(NOBODY, "examples", self.moment()), Writer)
         writer.trusting = True
         links: list[tuple[Link, int, list[int]]] = []
         for table in tables:
@@ -6598,9 +6958,12 @@ class Store:
         """The time of the clock, in stored form."""
         return moment_text(self.clock())
 
-    def writer(self, connection: sqlite3.Connection, origin: Origin) -> Writer:
+    def writer(self, connection: sqlite3.Connection, origin: Origin, kind: type[SomeWriter]) -> SomeWriter:
         """The writes of one transaction."""
-        return Writer(connection, origin, self.password_cost)
+        writer = kind(connection, origin, self.password_cost)
+        writer.deadline = self.database.deadlines[id(connection)]
+        writer.watcher = self.hooks
+        return writer
 
     def run_for(self, actor: Actor, op: Operation, dialect: str) -> Outcome:
         """Run an operation as an actor may, now: the one way in for whatever comes from outside."""
@@ -6660,8 +7023,7 @@ class Store:
         with self.database.write_lock:
             try:
                 with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
-                    writer = self.writer(connection, origin)
-                    writer.deadline = self.database.deadlines[id(connection)]
+                    writer = self.writer(connection, origin, Writer)
                     outcome = work(writer)
                     writer.finish()
                     events = writer.events() if self.listeners else []
@@ -6738,7 +7100,8 @@ class Bulk(Writer):
     def is_plain(self, table: Table, lines: Collection[Draft]) -> bool:
         """Whether records can go in together: none needs another place, another record, or a hash of its own."""
         exclusive = any(link.exclusive and link.key for link in table.links.values())
-        alone = table.adopted or table.sort or table.restrained_links or exclusive
+        is_watched = self.watcher and self.watcher.watches(table)
+        alone = table.adopted or table.sort or table.restrained_links or exclusive or is_watched
         members = set[Field | Link]().union(*lines)
         return not alone and all(isinstance(it, Field) and it.kind.name != "password" for it in members)
 
@@ -7682,7 +8045,7 @@ def load_records(store: Store, data: Data) -> None:
         for table, rows in data.records.items()
     }
     with store.database.writing() as connection:
-        writer = store.writer(connection, Origin(NOBODY, "examples", store.moment()))
+        writer = store.writer(connection, Origin(NOBODY, "examples", store.moment()), Writer)
         writer.trusting = True
         for name, rows in data.records.items():
             table = store.schema.tables[folded(name)]
@@ -12706,7 +13069,7 @@ def _by_id(table: Table, number: int) -> Filter:
 #
 # The platform API, version 1 ("REST API"), which began at Rightech IoT Cloud: a store is a table, an entity a record,
 # and every id an ObjectId. A list is a bare array with one entity a line; a single entity says `"success": true`. Who
-# signs in gets a session in a cookie, or a token for a day. Its WebSocket is in section 14.
+# signs in gets a session in a cookie, or a token for a day. Its WebSocket is in section Sockets.
 # ======================================================================================================================
 
 PLATFORM_PAGE_SIZE = 10_000
@@ -14912,14 +15275,7 @@ def loading(
     origin = origin_of(store.schema, actor, dialect, store.moment())
     with store.database.write_lock:
         with store.database.writing(seconds) as connection:
-            deadline = store.database.deadlines[id(connection)]
-
-            def make_writer() -> Bulk:
-                writer = kind(connection, origin, store.password_cost)
-                writer.deadline = deadline
-                return writer
-
-            loader = Loader(make_writer, origin, bool(store.listeners))
+            loader = Loader(lambda: store.writer(connection, origin, kind), origin, bool(store.listeners))
             yield loader
             loader.finish()
         store.publish(loader.events)
@@ -17639,8 +17995,8 @@ def labels_of(outcome: Outcome) -> dict[str, str]:
 # ======================================================================================================================
 # 33  OpenAPI
 #
-# What a dialect serves, as an OpenAPI 3.1 document for one actor: what its rights forbid is not there. An `Author`
-# (section 18) writes it: the subclass for a dialect names the operations, their parameters, bodies and envelopes, here.
+# What a dialect serves, as an OpenAPI 3.1 document for one actor: what its rights forbid is not there. An `Author` of
+# section Dialects writes it: the subclass for a dialect names the operations, their parameters, bodies and envelopes.
 # A record in an answer is described from the very `Shape` that the answer is made of, a body from what its names let
 # the actor set. To add a dialect: a subclass of `Author` and its row in `AUTHORS`.
 # ======================================================================================================================
@@ -19229,9 +19585,7 @@ class Application:
         answer's message. An `ApiError` that it raises is answered as one. ValueError for a table that there is not and
         for a name that is taken.
         """
-        found = self.schema.tables.get(folded(table))
-        if found is None:
-            raise ValueError(f"there is no table {table!r}")
+        found = known_table(self.schema.tables, table)
         if not NAME.fullmatch(name) or name in QORE_ACTIONS or (found, name) in self.services.actions:
             raise ValueError(f"{name!r} cannot be the name of another action on {found.name}")
 
@@ -19239,6 +19593,37 @@ class Application:
             self.services.actions[found, name] = function
             return function
 
+        return register
+
+    def on(
+        self,
+        verb: str,
+        table: str,
+        function: HookFunction | None = None,
+        *,
+        when: Literal["before", "after"] = "before",
+        seconds: float = HOOK_SECONDS,
+    ) -> Callable[[HookFunction], HookFunction]:
+        """Call a function for each record of a table that something is done to: `app.on("create", "contacts", check)`.
+
+        `verb` is create, update, delete, archive, or link: a change of links that are kept outside of the record.
+        `table` is a name, "*" means all. `when` says whether the function is called before or after it is done; both
+        are in the transaction, so that what the function raises undoes all of it: an `ApiError` is answered as one,
+        anything else with 500, and logged. It gets an `Occasion`. A call that takes longer than `seconds` is left
+        behind in its thread, and answered with 503. Without a function this is a decorator. ValueError for a table or
+        a verb that there is not.
+        """
+        tables = self.schema.tables.values() if table == "*" else [known_table(self.schema.tables, table)]
+        if verb not in HOOK_VERBS or when not in ("before", "after") or seconds <= 0:
+            raise ValueError(f"hooks are for {', '.join(HOOK_VERBS)}; before or after; seconds are above 0")
+
+        def register(function: HookFunction) -> HookFunction:
+            for found in tables:
+                self.store.hooks.add(found, when, verb, Hook(function, seconds))
+            return function
+
+        if function:
+            register(function)
         return register
 
     def client(self, token: str = "") -> Client:
