@@ -4852,6 +4852,33 @@ def make_private(path: str) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+def works_in_threads(connection: sqlite3.Connection) -> bool:
+    """Whether other threads than the one that made a connection can use it."""
+    errors: list[sqlite3.Error] = []
+
+    def use() -> None:
+        try:
+            connection.execute("select 1")
+        except sqlite3.ProgrammingError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    return not errors
+
+
+def file_of(connection: sqlite3.Connection) -> str:
+    """The path of the database behind a connection of others, or ":memory:". ValueError for one that does not fit."""
+    is_plain = connection.isolation_level is None and connection.row_factory is None and connection.text_factory is str
+    if connection.in_transaction or not (is_plain and works_in_threads(connection)):
+        raise ValueError(
+            "a connection has to be made with isolation_level=None and check_same_thread=False, without factories for"
+            " rows and texts, and cannot be in a transaction"
+        )
+    return connection.execute("select file from pragma_database_list where name='main'").fetchone()[0] or ":memory:"
+
+
 class Allowance(threading.local):
     """The seconds of database time that the request of this thread has left."""
 
@@ -4863,19 +4890,23 @@ class Database:
 
     A file has one connection for writing and as many for reading as there are readers at a time; a database in memory
     (":memory:") is a single connection, shared by all under a lock. So is one in memory `beside` a file of others, in
-    which our tables find no place.
+    which our tables find no place, and a connection that an embedding program gives: that one is not closed here, and
+    keeps its limits.
     """
 
-    def __init__(self, path: str, lenient: bool = False, beside: str = "") -> None:
+    def __init__(self, place: str | sqlite3.Connection, lenient: bool = False, beside: str = "") -> None:
+        self.given = None if isinstance(place, str) else place
+        path = place if isinstance(place, str) else file_of(place)
         self.in_memory, self.lenient, self.beside = path == ":memory:", lenient, beside
+        self.is_single = self.in_memory or self.given is not None
         self.path = path if self.in_memory else str(FilePath(path).absolute())  # so that "file:x" is no URI
-        if not self.in_memory:
+        if not self.is_single:
             make_private(self.path)
         self.write_lock = threading.RLock()
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
         self.allowance = Allowance()
-        self.writer = self.connect(writing=True)
+        self.writer = self.prepare(self.given) if self.given else self.connect(writing=True)
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
         """A new connection, with the settings that every one has."""
@@ -4894,11 +4925,9 @@ class Database:
                 attach(connection, self.beside)  # nothing else can be: see the limits
             for limit, value in SQLITE_LIMITS.items():
                 connection.setlimit(limit, value)
-            connection.execute("pragma foreign_keys=on")
             if not self.lenient:  # triggers of others fill search indexes, which this would call unsafe
                 connection.execute("pragma trusted_schema=off")
-            connection.execute("pragma synchronous=full")
-            connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
+            self.prepare(connection)
             if not writing:
                 connection.execute("pragma query_only=on")
                 # virtual tables of others prepare writes too as they are opened; that they run none is already certain
@@ -4906,6 +4935,13 @@ class Database:
         except sqlite3.Error:
             connection.close()
             raise
+        return connection
+
+    def prepare(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """A connection with what all our statements need."""
+        connection.execute("pragma foreign_keys=on")
+        connection.execute("pragma synchronous=full")
+        connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
         connection.create_function("fold", 1, _fold, deterministic=True)
         number = id(connection)
         connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
@@ -4920,12 +4956,13 @@ class Database:
 
     def use_wal(self) -> None:
         """Let readers go on while somebody writes. It changes the file, so it must be known to be ours."""
-        if not self.in_memory:
+        if not self.is_single:
             self.writer.execute("pragma journal_mode=wal")
 
     def freeze(self) -> None:
-        """The tables are made: from now on the connection for writing changes records, and nothing else."""
-        self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
+        """The tables are made: from now on our connection for writing changes records, and nothing else."""
+        if not self.given:
+            self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
@@ -4938,8 +4975,8 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for reading; with the one in memory, nobody else has it meanwhile."""
-        if self.in_memory:
+        """A connection for reading; where there is a single one, nobody else has it meanwhile."""
+        if self.is_single:
             with self.write_lock, self.limited(self.writer, STATEMENT_TIMEOUT_SECONDS):
                 yield self.writer
             return
@@ -4971,7 +5008,7 @@ class Database:
         if self.write_lock.acquire(blocking=False):
             try:
                 with contextlib.suppress(sqlite3.OperationalError):
-                    if self.in_memory:
+                    if self.is_single:
                         self.writer.execute(statement, values)
                         return
                     with contextlib.closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as connection:
@@ -5001,7 +5038,10 @@ class Database:
         with self.write_lock:
             while self.idle:
                 self.idle.pop().close()
-            self.writer.close()
+            if self.given:
+                self.given.set_progress_handler(None, 0)
+            else:
+                self.writer.close()
 
 
 def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
@@ -6800,14 +6840,14 @@ class Store:
     def __init__(
         self,
         schema: Schema,
-        path: str,
+        path: str | sqlite3.Connection,
         clock: Callable[[], datetime],
         examples: bool = True,
         snapshot: sqlite3.Connection | None = None,
     ) -> None:
         self.schema, self.clock, self.hooks = schema, clock, Hooks(schema.tables)
-        new_file = path != ":memory:" and not FilePath(path).exists()
-        self.database = open_others(path) if schema.adopts else Database(path)
+        new_file = isinstance(path, str) and path != ":memory:" and not FilePath(path).exists()
+        self.database = open_others(path) if isinstance(path, str) and schema.adopts else Database(path)
         self.listeners: list[Callable[[Sequence[Event]], None]] = []
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
@@ -19626,6 +19666,16 @@ class Application:
             register(function)
         return register
 
+    def take_functions(self, other: Application) -> None:
+        """Have the actions and hooks, too, that another application of the same schema has now."""
+        self.services.actions.update(other.services.actions)
+        self.store.hooks.known.update(other.store.hooks.known)
+
+    def forget_functions(self) -> None:
+        """Have no actions and hooks any more."""
+        self.services.actions.clear()
+        self.store.hooks.known.clear()
+
     def client(self, token: str = "") -> Client:
         """Requests to this application from this process; signed in by a token, where one is given."""
         return Client(self, {"Authorization": f"Bearer {token}"} if token else EMPTY)
@@ -19742,25 +19792,26 @@ class Settings:
 
 def make_app(
     schema: Mapping[str, Json] | str | os.PathLike[str] | None = None,
-    db: str | os.PathLike[str] = ":memory:",
+    db: str | os.PathLike[str] | sqlite3.Connection = ":memory:",
     users: Mapping[str, str] | None = None,
     **settings: Unpack[SettingsWords],
 ) -> Application:
     """Make a WSGI application that serves the tables of a schema.
 
-    `schema` is a document or the path of one, or else data: lists of records by the names of their tables, the path of
-    a JSON file with them, of a CSV file or of a folder of these. `db` is the path of an SQLite file or ":memory:".
-    Without a schema the tables are those that somebody else made in the file, as they are. `users` maps names to
-    passwords; they are made, or given these passwords. The other arguments: `auth` (True: every request needs
-    credentials), `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may make
-    themselves users, where a dialect has a way), `limit_failures` (True: slow down who sends many wrong passwords),
-    `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header that are
-    answered; None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are
-    believed), `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone),
-    `seed` (for tests only: everything that is drawn is the same in every run, and without a `clock` the time stands
-    still; whoever knows the number knows all tokens), `ping_interval` and `ping_timeout` (seconds: how often clients of
-    a socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and
-    forms, and of a multipart with its files).
+    `schema` is a document or the path of one, or else data: lists of records by the names of their tables, the path
+    of a JSON file with them, of a CSV file or of a folder of these. `db` is the path of an SQLite file or
+    ":memory:", or a connection of yours that is made with isolation_level=None and check_same_thread=False: it does
+    all the work, and stays open. Without a schema the tables are those that somebody else made in the file, as they
+    are. `users` maps names to passwords; they are made, or given these passwords. The other arguments: `auth`
+    (True: every request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up`
+    (True: strangers may make themselves users, where a dialect has a way), `limit_failures` (True: slow down who
+    sends many wrong passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts`
+    (names in the Host header that are answered; None: all), `trusted_proxies` (addresses or networks whose
+    X-Forwarded-For, -Proto and -Host are believed), `examples` (insert the schema's examples into new tables),
+    `clock` (gives the time with a zone), `seed` (for tests only: everything that is drawn is the same in every run,
+    and without a `clock` the time stands still; whoever knows the number knows all tokens), `ping_interval` and
+    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
+    `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -19768,8 +19819,11 @@ def make_app(
     """
     data = None if schema is None else read_data(schema)
     document = data.document if data else schema
-    found = load_schema(adopt_file(os.fspath(db)).document) if document is None else read_schema(document)
-    app = open_filled(found, os.fspath(db), Settings(**settings), data)
+    place = db if isinstance(db, sqlite3.Connection) else os.fspath(db)
+    if document is None and not isinstance(place, str):
+        raise ValueError("a connection needs a schema: give it, or the path of the file instead of the connection")
+    found = load_schema(adopt_file(str(place)).document) if document is None else read_schema(document)
+    app = open_filled(found, place, Settings(**settings), data)
     try:
         for name, password in (users or {}).items():
             if not app.accounts.has_password(name, password):
@@ -19782,7 +19836,7 @@ def make_app(
     return app
 
 
-def open_filled(schema: Schema, db: str, settings: Settings, data: Data | None) -> Application:
+def open_filled(schema: Schema, db: str | sqlite3.Connection, settings: Settings, data: Data | None) -> Application:
     """The application over a database; records of files go into a new one."""
     app = open_app(schema, db, settings)
     try:
@@ -19802,7 +19856,9 @@ def read_network(text: str) -> Network:
         raise ValueError(f"{text!r} is no address of a proxy; write 10.0.0.7, or a network: 10.0.0.0/24") from None
 
 
-def open_app(schema: Schema, db: str, settings: Settings, snapshot: sqlite3.Connection | None = None) -> Application:
+def open_app(
+    schema: Schema, db: str | sqlite3.Connection, settings: Settings, snapshot: sqlite3.Connection | None = None
+) -> Application:
     """The application over a database, whether it has users or not; one in memory may be the copy of a snapshot."""
     origins = frozenset(settings.cors)
     for origin in origins:
@@ -20775,6 +20831,7 @@ class Worlds:
                 raise fail("refused", text=f"There are {MAX_WORLDS} worlds; delete one")
             app = open_app(self.app.schema, ":memory:", settings, self.first.database)
             app.accounts.chance.state = self.first.chance
+            app.take_functions(self.app)
             name = f"w{next(self.numbers)}"
             self.worlds[name] = World(app)
         return name
@@ -21003,8 +21060,9 @@ class Fixture:
         return self.tokens[name]
 
     def reset(self) -> None:
-        """Make everything what it was at the beginning: records, users, sessions, the clock, journal and faults."""
+        """Make everything what it was at the beginning: records, users, sessions, the clock, journal, faults, hooks."""
         self.world.restore()
+        self.app.forget_functions()
         self.tokens = dict(self.kept_tokens)
 
     def fault(self, kind: str, value: int = 0, method: str = "*", path: str = "*", times: int = 1) -> None:
