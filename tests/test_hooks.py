@@ -581,3 +581,33 @@ def test_no_handler_is_added_by_a_failing_hook(app: minirest.Application) -> Non
     app.on("create", "people", lambda it: 1 / 0)
     assert create(app, name="Eve").status == 500
     assert logging.getLogger("minirest").handlers == []
+
+
+# ---- worlds and the fixture ----
+
+
+def test_worlds_have_the_hooks_of_main() -> None:
+    """A new world calls the hooks, and has the actions, of the application that it is a copy of."""
+    settings = minirest.Settings(auth=False)
+    with contextlib.closing(minirest.make_app(SCHEMA, auth=False)) as app:
+        app.on("create", "people", lambda it: it.values.update(name=it.values["name"].upper()))
+        app.action("people", "wave")(lambda key, values, actor: f"waved at {key}")
+        worlds = minirest.Worlds(app, settings)
+        name = worlds.make()
+        client = minirest.Client(worlds, {"X-Minirest-World": name})
+        assert client.post("/api/people:create", json={"name": "eve"}).json()["data"]["name"] == "EVE"
+        assert client.post("/api/resources/people/actions/wave/1").json() == {"message": "waved at 1"}
+        assert rows(app, "select count(*) from people") == [(2,)]
+        worlds.find(name).close()
+
+
+def test_a_reset_forgets_hooks() -> None:
+    """A hook of one test is not called in the next one, which has the same application."""
+    fixture = minirest.Fixture(minirest.read_schema(SCHEMA), minirest.Settings(seed=0))
+    try:
+        fixture.app.on("create", "people", lambda it: it.refuse("No"))
+        assert fixture.client.post("/api/people:create", json={"name": "eve"}).status == 400
+        fixture.reset()
+        assert fixture.client.post("/api/people:create", json={"name": "eve"}).status == 200
+    finally:
+        fixture.close()
