@@ -5000,6 +5000,20 @@ class Database:
             self.writer.close()
 
 
+def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy a database over another one. ApiError `busy` while somebody else has one of them locked.
+
+    Left to itself `backup` would try for ever.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+
+    def try_on(status: int, *_: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise ApiError("busy", headers=(("Retry-After", "1"),))
+
+    source.backup(target, progress=try_on)
+
+
 def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
     """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
     rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
@@ -6432,7 +6446,7 @@ class Store:
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
             if snapshot:
-                snapshot.backup(self.database.writer)
+                copy_whole(snapshot, self.database.writer)
             if not schema.adopts:
                 check_ours(self.database.writer)
             if not (schema.adopts or is_adopted(self.database.writer)):
@@ -6653,16 +6667,20 @@ class Store:
         return outcome
 
     def snapshot(self) -> sqlite3.Connection:
-        """A copy of the whole database as it is now, in memory. Whoever gets it closes it."""
+        """A copy of the whole database as it is now, in memory. Whoever gets it closes it. ApiError `busy`."""
         copy = sqlite3.connect(":memory:", check_same_thread=False)
-        with self.database.write_lock:
-            self.database.writer.backup(copy)
+        try:
+            with self.database.write_lock:
+                copy_whole(self.database.writer, copy)
+        except BaseException:
+            copy.close()
+            raise
         return copy
 
     def restore(self, snapshot: sqlite3.Connection) -> None:
-        """Make the database what it was when the snapshot was taken. Nobody is told of it by an event."""
+        """Make the database what it was when the snapshot was taken; no event tells of it. ApiError `busy`."""
         with self.database.write_lock:
-            snapshot.backup(self.database.writer)
+            copy_whole(snapshot, self.database.writer)
 
     def publish(self, events: Sequence[Event]) -> None:
         """Tell the listeners what is committed; it stays so, whatever they make of it."""
@@ -6952,7 +6970,7 @@ def copy_database(source: str, target: str) -> None:
     """A copy of a database file, whole even while others write, for its owner alone."""
     make_private(target)
     with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
-        connection.backup(copy)
+        copy_whole(connection, copy)
 
 
 # ======================================================================================================================
@@ -8167,20 +8185,23 @@ class JsonItems:
         return number, read_or_error(text)
 
 
-def make_router(routes: Iterable[Route]) -> bottle.Bottle:
-    """A Bottle that finds the route for an address, the most specific one first."""
+def make_router(routes: Iterable[Route]) -> bottle.Router:
+    """Bottle's router, which finds the route for an address, the most specific one first.
+
+    Without a Bottle around it: that would copy its settings for each route, and take most of the memory of a world.
+    """
     import bottle
 
-    router = bottle.Bottle()
-    router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
+    router = bottle.Router()
+    router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
     order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
     for route in order:
         for method in route.methods:
-            router.route(route.rule, method, route.handler, public=route.public)
+            router.add(route.rule, method, route)
     return router
 
 
-def match_route(router: bottle.Bottle, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
+def match_route(router: bottle.Bottle | bottle.Router, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
     """The route for an address and the names in it; None when there is none."""
     import bottle
 
@@ -18624,7 +18645,7 @@ class Docs(Documents):
         assert found, address
         started = time.perf_counter()
         try:
-            reply = as_seen(found[0].callback, inner)(inner, **found[1])
+            reply = as_seen(found[0].handler, inner)(inner, **found[1])
         except ApiError as error:
             reply = dialect.error(error)
         return reply, 1000 * (time.perf_counter() - started)
@@ -19092,7 +19113,7 @@ class Application:
         self.stopping = False
         self.router, self.own_router = self.make_routers()
 
-    def make_routers(self) -> tuple[bottle.Bottle, bottle.Bottle]:
+    def make_routers(self) -> tuple[bottle.Bottle, bottle.Router]:
         """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
         import bottle
 
@@ -19140,14 +19161,16 @@ class Application:
         if self.router.routes and self.match(self.router, request):
             return None
         found = self.match(self.own_router, request)
-        if found is None or not found[0].config.get("public"):
+        if found is None or not found[0].public:
             self.services.authenticate(request)
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return as_seen(route.callback, request)(request, **names)
+        return as_seen(route.handler, request)(request, **names)
 
-    def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
+    def match(
+        self, router: bottle.Bottle | bottle.Router, request: Request, method: str = ""
+    ) -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
         return match_route(router, method or request.method, request.path)
 
@@ -21317,7 +21340,7 @@ def back_up(path: str, target: str) -> None:
     try:
         with only_reading(path) as source, contextlib.closing(sqlite3.connect(part)) as copy:
             check_ours(source)
-            source.backup(copy)
+            copy_whole(source, copy)
             copy.execute("pragma journal_mode=delete")  # one file, without others beside it
             check_whole(copy, target)
         with part.open("rb") as file:
@@ -21356,7 +21379,7 @@ def restore(source: str, path: str) -> str | None:
         if not FilePath(path).exists():
             make_private(path)
             with contextlib.closing(sqlite3.connect(path)) as target:
-                copy.backup(target)
+                copy_whole(copy, target)
             return None
         kept = f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak"
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
@@ -21368,8 +21391,8 @@ def restore(source: str, path: str) -> str | None:
             target.execute("commit")  # the lock stays
             make_private(kept)
             with contextlib.closing(sqlite3.connect(kept)) as former:
-                target.backup(former)
-            copy.backup(target)
+                copy_whole(target, former)
+            copy_whole(copy, target)
     return kept
 
 
