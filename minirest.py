@@ -181,6 +181,9 @@ MAX_SNAPSHOTS = 16
 MAX_FAULTS = 100
 MAX_JOURNAL = 1000
 MAX_KEPT_BYTES = 16 * 1024
+MAX_SHOWN_LETTERS = 2000
+MAX_REPORTED_REQUESTS = 50
+MAX_WAITING_FIXTURES = 32
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -20001,7 +20004,8 @@ class Exchange(NamedTuple):
         return json.loads(self.answer)
 
     def __str__(self) -> str:
-        sent, got = (f" {body.decode('utf-8', 'replace')}" if body else "" for body in (self.content, self.answer))
+        texts = (body.decode("utf-8", "replace") for body in (self.content, self.answer))
+        sent, got = (f" {shortened(text, MAX_SHOWN_LETTERS)}" if text else "" for text in texts)
         return f"{self.method} {self.address}{sent}\n    {self.status or 'no answer'}{got}"
 
 
@@ -20039,17 +20043,20 @@ class Journal:
         """The only request with that method and path. AssertionError shows what was asked instead."""
         found = self.find(method, path)
         if len(found) != 1:
-            raise AssertionError(f"{len(found)} requests {method} {path}; there were:\n{self.text()}")
+            asked = self.text(MAX_REPORTED_REQUESTS)
+            raise AssertionError(f"{len(found)} requests {method} {path}; there were:\n{asked}")
         return found[0]
 
-    def text(self) -> str:
-        """All of them, to read."""
-        return "\n".join(map(str, self)) or "no requests"
+    def text(self, most: int = MAX_JOURNAL) -> str:
+        """The last of them, to read; long bodies are shortened."""
+        kept = list(self)
+        earlier = [f"({len(kept) - most} requests before these)"] if len(kept) > most else []
+        return "\n".join([*earlier, *map(str, kept[-most:])]) or "no requests"
 
 
 def pattern_fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
-    """Whether a request is one of those that a pattern means."""
-    return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
+    """Whether a request is one of those that a pattern means. Methods are meant in either case."""
+    return fnmatchcase(method, wanted_method.upper()) and fnmatchcase(path, wanted_path)
 
 
 # ---- faults ----
@@ -20084,8 +20091,9 @@ class Fault:
     """Something that goes wrong on demand, `times` times, at the requests that fit.
 
     `delay` waits `value` milliseconds, `status` answers that status in the dialect's form, `locked` as a database that
-    is busy, `expired` as for credentials that have expired, `drop` closes the connection, `cut` sends half of the body.
-    In `method` and `path`, which is one within the application, `*` stands for anything.
+    is busy, `expired` as for credentials that have expired, `drop` closes the connection and does nothing, `cut` does
+    what is asked, sends half of the body, and closes it. In `method` and `path`, which is one within the application,
+    `*` stands for anything.
     """
 
     kind: str
@@ -20127,7 +20135,9 @@ class Fault:
 
     def fits(self, method: str, path: str) -> bool:
         """Whether a request meets the fault. What a browser asks before a request is left alone."""
-        return (method != "OPTIONS" or self.method == method) and pattern_fits(method, path, self.method, self.path)
+        if method == "OPTIONS" and self.method.upper() != method:
+            return False
+        return pattern_fits(method, path, self.method, self.path)
 
     def error(self) -> ApiError:
         """What is answered."""
@@ -20167,7 +20177,7 @@ class World:
         self.app = app
         self.clock = app.store.clock if isinstance(app.store.clock, SetClock) else None
         self.journal, self.faults = Journal(), list[Fault]()
-        self.lock = threading.RLock()
+        self.lock, self.ended = threading.RLock(), threading.Event()
         self.numbers = itertools.count()
         self.snapshots: dict[int, Snapshot] = {}
         self.snapshot()
@@ -20192,6 +20202,7 @@ class World:
         try:
             parts = self.answer(environ, start)
         except BaseException:
+            statuses.append(0)
             keep(b"")
             raise
         if not isinstance(parts, list):
@@ -20213,9 +20224,11 @@ class World:
                 environ.get("minirest.drop", drop)()
             case "delay":
                 assert fault
-                time.sleep(fault.value / 1000)
+                self.ended.wait(fault.value / 1000)
             case "cut":
                 whole = b"".join(self.app(environ, start_response))
+                if not whole:
+                    environ.get("minirest.drop", drop)()
                 return [whole[: len(whole) // 2]]
         return self.app(environ, start_response)
 
@@ -20287,7 +20300,8 @@ class World:
             self.snapshots.pop(number).database.close()
 
     def close(self) -> None:
-        """Close the sockets, the database and the snapshots."""
+        """Close the sockets, the database and the snapshots; who waits for a delay need not any longer."""
+        self.ended.set()
         self.app.hub.end()
         self.app.close()
         for number in list(self.snapshots):
@@ -20364,6 +20378,8 @@ class Worlds:
             reply = self.control(Request(environ, self.app.limits))
         except ApiError as error:
             reply = plain_error(error)
+        except sqlite3.Error as error:  # the world has ended meanwhile
+            reply = plain_error(storage_error(error))
         return self.app.send(None, reply, self.chance.digits(8), (environ, start_response))
 
     def world_of(self, environ: dict[str, Any]) -> World:
@@ -20399,7 +20415,7 @@ class Worlds:
 
     def close(self) -> None:
         """Close all worlds."""
-        for world in self.worlds.values():
+        for world in list(self.worlds.values()):
             world.close()
 
     # -- /_test/ --
@@ -20556,7 +20572,8 @@ def set_clock(clock: SetClock, given: Mapping[str, Json]) -> None:
         moment = (moment + timedelta(seconds=seconds)).astimezone(UTC)
         (moment.replace(tzinfo=None) - timedelta(days=366)), (moment + timedelta(days=366 * 100))
     except OverflowError:
-        raise bad_parameter("advance", seconds, "the time ends before that") from None
+        name = "advance" if seconds else "now"
+        raise bad_parameter(name, given[name], "the time ends before that") from None
     clock.now = moment
 
 
@@ -20573,12 +20590,15 @@ class Fixture:
     """What the fixture `minirest` gives: one application in this process, as it was at the beginning of each test.
 
     It is strict, wrong passwords are not counted, and it has a seed, so that ids, tokens and times are the same in
-    every run. `client` is signed in as the administrator `admin`; `clock` stands still until it is advanced.
+    every run. `client` is signed in as the administrator `admin`; `clock` stands still until it is advanced. `source`
+    is what `make_app` takes as a schema. A database file gets back what it held when the fixture is closed.
     """
 
-    def __init__(self, schema: Schema, settings: Settings, users: Mapping[str, str] = EMPTY) -> None:
-        self.clock = SetClock()
-        self.app = open_app(schema, ":memory:", dataclasses.replace(settings, clock=self.clock))
+    def __init__(self, source: Any, settings: Settings, users: Mapping[str, str] = EMPTY, db: str = ":memory:") -> None:
+        self.clock, data = SetClock(), read_data(source)
+        schema = read_schema(data.document if data else source)
+        self.app = open_filled(schema, db, dataclasses.replace(settings, clock=self.clock), data)
+        self.found = None if self.app.store.database.in_memory else self.app.store.snapshot()
         for name, password in users.items():
             self.app.accounts.put_user(name, any_password=True, password=password)
         self.tokens: dict[str, str] = {}
@@ -20639,51 +20659,98 @@ class Fixture:
 
     def close(self) -> None:
         """Stop the server, if there is one, and close the database."""
+        self.world.ended.set()
         self.stop.set()
         if self.server:
             self.server.pull_trigger()
             self.thread.join(STOP_GRACE_SECONDS)
-        self.world.close()
+        try:
+            if self.found:
+                self.app.store.restore(self.found)
+        finally:
+            self.world.close()
 
 
 class Fixtures:
-    """The fixtures of one run of tests: those in use by the test that runs, and those that wait for the next one."""
+    """The fixtures of one run of tests: those in use by the test that runs, and those that wait for the next one.
+
+    One that has a database file does not wait: it is closed when its test is over. `MAX_WAITING_FIXTURES` others do.
+    """
 
     def __init__(self, schema: os.PathLike[str] | None = None) -> None:
         self.schema = schema
         self.used: list[tuple[str, Fixture]] = []
-        self.waiting: dict[str, list[Fixture]] = {}
+        self.waiting: list[tuple[str, Fixture]] = []
 
-    def take(self, schema: Any = None, users: Mapping[str, str] = EMPTY, **settings: Any) -> Fixture:
-        """A fixture for a schema, by default that of `minirest_schema`, at its beginning. ValueError without one."""
+    def take(
+        self,
+        schema: Any = None,
+        users: Mapping[str, str] = EMPTY,
+        *,
+        db: str | os.PathLike[str] = ":memory:",
+        **settings: Any,
+    ) -> Fixture:
+        """A fixture for a schema, by default that of `minirest_schema`, at its beginning.
+
+        ValueError without one, and for a clock; TypeError for a setting that there is not.
+        """
         wanted = schema if schema is not None else self.schema
         if wanted is None:
             raise ValueError("no schema: set minirest_schema in the ini file, or mark the test with minirest(schema)")
-        if "clock" in settings:
-            raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
-        place = repr((wanted, sorted(users.items()), sorted(settings.items())))
-        waiting = self.waiting.get(place)
-        if waiting:
-            found = waiting.pop()
+        check_settings(settings)
+        place = repr((stamp_of(wanted), sorted(users.items()), sorted(settings.items())))
+        found = self.next_of(place) if os.fspath(db) == ":memory:" else None
+        if found:
             found.reset()
         else:
             words = {"strict": True, "limit_failures": False, "seed": 0, **settings}
-            found = Fixture(read_schema(wanted), Settings(**words), users)
+            found = Fixture(wanted, Settings(**words), users, os.fspath(db))
         self.used.append((place, found))
         return found
+
+    def next_of(self, place: str) -> Fixture | None:
+        """One of those that wait, for the same schema and settings."""
+        for number, (other, fixture) in enumerate(self.waiting):
+            if other == place:
+                del self.waiting[number]
+                return fixture
+        return None
 
     def give_back(self) -> None:
         """The test is over."""
         while self.used:
             place, fixture = self.used.pop(0)
-            self.waiting.setdefault(place, []).append(fixture)
+            if fixture.found:
+                fixture.close()
+            else:
+                self.waiting.append((place, fixture))
+        while len(self.waiting) > MAX_WAITING_FIXTURES:
+            self.waiting.pop(0)[1].close()
 
     def close(self) -> None:
         """Close all of them."""
         self.give_back()
-        for fixtures in self.waiting.values():
-            while fixtures:
-                fixtures.pop().close()
+        while self.waiting:
+            self.waiting.pop()[1].close()
+
+
+def check_settings(settings: Iterable[str]) -> None:
+    """TypeError for the name of a setting that `make_app` does not take, ValueError for the clock."""
+    known = [part.name for part in dataclasses.fields(Settings)]
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"make_app has no argument {name!r}{did_you_mean(name, known)}")
+    if "clock" in settings:
+        raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
+
+
+def stamp_of(source: Any) -> object:
+    """What tells a schema from others: a document itself, or where its file is, and when it was written."""
+    if isinstance(source, Mapping):
+        return source
+    path = FilePath(source).absolute()
+    found = path.stat()
+    return str(path), found.st_mtime_ns, found.st_size
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20724,7 +20791,8 @@ def plugin_of(fixtures: Fixtures) -> object:
         def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
             report = yield
             if report.failed and report.when != "teardown":
-                report.sections += [("minirest requests", used.requests.text()) for _, used in fixtures.used]
+                texts = (used.requests.text(MAX_REPORTED_REQUESTS) for _, used in fixtures.used)
+                report.sections += [("minirest requests", text) for text in texts]
             return report
 
         def pytest_unconfigure(self) -> None:
