@@ -21760,17 +21760,18 @@ def logging_to_stderr(requests: bool) -> Iterator[None]:
 
 def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
     """Run the server as a child and start it again whenever the schema file or this module changes."""
-    ended = threading.Event()
+    ended = list[int]()  # no `Event`: a signal that meets its lock while this thread holds it would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda number, _: ended.append(number))
     words = [word for word in arguments if word != "--reload"]
     command = [sys.executable, str(FilePath(__file__).resolve()), *words]
-    while not ended.is_set():
+    while not ended:
         environment = {**os.environ, "MINIREST_RELOAD": "0"}
         child, seen = subprocess.Popen(command, env=environment), _stamps(schema)  # noqa: S603 - this very program
-        while not ended.wait(0.3) and _stamps(schema) == seen:
+        while not ended and _stamps(schema) == seen:
             if child.poll() == 1:  # a wrong schema file (2) can be mended, a port in use cannot
                 return 1
+            time.sleep(0.3)
         child.terminate()
         child.wait()
     return 0
