@@ -19555,7 +19555,7 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         expose_tracebacks=False,
         clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
-    server.ours = ours
+    server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
     return server
 
 
@@ -19645,6 +19645,7 @@ def strict_server() -> Any:
     class Server(TcpWSGIServer):
         channel_class = strict_channel()
         ours: Application | None = None
+        let_go: Callable[[], None]
         paused_until = 0.0
 
         def accept(self) -> Any:
@@ -19919,6 +19920,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
         close_slow(server, started)
     if server.ours:
         server.ours.stopping = True
+    server.let_go()
     server.accepting = False
     server.del_channel(server._map)
     server.socket.close()
@@ -20294,14 +20296,18 @@ class World:
         database = self.app.store.database
         return database.in_memory and (number, database.writer.total_changes) == self.place
 
+    def let_go(self) -> None:
+        """Let nobody wait for a delay any longer: the world ends, or its server."""
+        self.ended.set()
+
     def drop_snapshot(self, number: int) -> None:
         """Forget a snapshot. KeyError."""
         with self.lock:
             self.snapshots.pop(number).database.close()
 
     def close(self) -> None:
-        """Close the sockets, the database and the snapshots; who waits for a delay need not any longer."""
-        self.ended.set()
+        """Close the sockets, the database and the snapshots."""
+        self.let_go()
         self.app.hub.end()
         self.app.close()
         for number in list(self.snapshots):
@@ -20412,6 +20418,11 @@ class Worlds:
             name = f"w{next(self.numbers)}"
             self.worlds[name] = World(app)
         return name
+
+    def let_go(self) -> None:
+        """Let nobody wait for a delay any longer: the server stops."""
+        for world in list(self.worlds.values()):
+            world.let_go()
 
     def close(self) -> None:
         """Close all worlds."""
@@ -20659,7 +20670,6 @@ class Fixture:
 
     def close(self) -> None:
         """Stop the server, if there is one, and close the database."""
-        self.world.ended.set()
         self.stop.set()
         if self.server:
             self.server.pull_trigger()

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -447,30 +446,27 @@ def test_cut_where_there_is_no_body(shop: Fixture) -> None:
             connection.getresponse()
 
 
-def test_nobody_waits_for_a_world_that_has_ended(make: Make) -> None:
-    """A delay ends with its world, and holds up neither the server nor the end of the tests."""
-    shop, statuses = make(), SimpleQueue[int]()
-    shop.fault("delay", 60_000)
-    address, begun = shop.url.removeprefix("http://"), threading.Event()
-    wait = shop.world.ended.wait
-
-    def ask() -> None:
-        with closing(http.client.HTTPConnection(address, timeout=50)) as connection:
-            connection.request("GET", "/api/v1/books", headers=shop.client.headers)
-            statuses.put(connection.getresponse().status)
+@pytest.mark.parametrize("ending", ["world", "server"])
+def test_nobody_waits_for_what_has_ended(worlds: minirest.Worlds, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """A delay ends with its world and with its server, and holds up neither."""
+    Client(worlds).post("/_test/worlds")
+    ended, begun = worlds.find("w1").ended, threading.Event()
+    wait = ended.wait
 
     def wait_and_tell(seconds: float) -> bool:
         begun.set()
         return wait(seconds)
 
-    shop.world.ended.wait = wait_and_tell  # type: ignore[method-assign, assignment]
-    thread = threading.Thread(target=ask)
-    thread.start()
-    assert begun.wait(20)
-    shop.close()
-    assert statuses.get(timeout=20) in (200, 503)
-    thread.join(20)
-    assert (thread.is_alive(), shop.thread.is_alive()) == (False, False)
+    monkeypatch.setattr(ended, "wait", wait_and_tell)
+    headers = {"X-Minirest-World": "w1", minirest.FAULT_HEADER: "delay=60000"}.items()
+    with ThreadPoolExecutor(1) as pool:
+        with sockets.serving(worlds) as port:
+            waiting = pool.submit(sockets.fetch, port, "GET", "/api/v1/books", headers=headers)
+            assert begun.wait(20)
+            if ending == "world":
+                assert Client(worlds).delete("/_test/worlds/w1").status == 204
+                assert waiting.result(20).status == 503
+        assert waiting.result(20).status == (503 if ending == "world" else 200)
 
 
 def test_over_a_port(shop: Fixture) -> None:
