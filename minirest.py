@@ -184,6 +184,9 @@ MAX_SNAPSHOTS = 16
 MAX_FAULTS = 100
 MAX_JOURNAL = 1000
 MAX_KEPT_BYTES = 16 * 1024
+MAX_SHOWN_LETTERS = 2000
+MAX_REPORTED_REQUESTS = 50
+MAX_WAITING_FIXTURES = 32
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -5044,6 +5047,20 @@ class Database:
                 self.writer.close()
 
 
+def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy a database over another one. ApiError `busy` while somebody else has one of them locked.
+
+    Left to itself `backup` would try for ever.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+
+    def try_on(status: int, *_: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise ApiError("busy", headers=(("Retry-After", "1"),))
+
+    source.backup(target, progress=try_on)
+
+
 def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
     """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
     rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
@@ -6852,7 +6869,7 @@ class Store:
         self.password_cost = SCRYPT_COST_IN_MEMORY if self.database.in_memory else SCRYPT_COST
         try:
             if snapshot:
-                snapshot.backup(self.database.writer)
+                copy_whole(snapshot, self.database.writer)
             if not schema.adopts:
                 check_ours(self.database.writer)
             if not (schema.adopts or is_adopted(self.database.writer)):
@@ -7075,16 +7092,20 @@ class Store:
         return outcome
 
     def snapshot(self) -> sqlite3.Connection:
-        """A copy of the whole database as it is now, in memory. Whoever gets it closes it."""
+        """A copy of the whole database as it is now, in memory. Whoever gets it closes it. ApiError `busy`."""
         copy = sqlite3.connect(":memory:", check_same_thread=False)
-        with self.database.write_lock:
-            self.database.writer.backup(copy)
+        try:
+            with self.database.write_lock:
+                copy_whole(self.database.writer, copy)
+        except BaseException:
+            copy.close()
+            raise
         return copy
 
     def restore(self, snapshot: sqlite3.Connection) -> None:
-        """Make the database what it was when the snapshot was taken. Nobody is told of it by an event."""
+        """Make the database what it was when the snapshot was taken; no event tells of it. ApiError `busy`."""
         with self.database.write_lock:
-            snapshot.backup(self.database.writer)
+            copy_whole(snapshot, self.database.writer)
 
     def publish(self, events: Sequence[Event]) -> None:
         """Tell the listeners what is committed; it stays so, whatever they make of it."""
@@ -7375,7 +7396,7 @@ def copy_database(source: str, target: str) -> None:
     """A copy of a database file, whole even while others write, for its owner alone."""
     make_private(target)
     with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
-        connection.backup(copy)
+        copy_whole(connection, copy)
 
 
 # ======================================================================================================================
@@ -8590,20 +8611,23 @@ class JsonItems:
         return number, read_or_error(text)
 
 
-def make_router(routes: Iterable[Route]) -> bottle.Bottle:
-    """A Bottle that finds the route for an address, the most specific one first."""
+def make_router(routes: Iterable[Route]) -> bottle.Router:
+    """Bottle's router, which finds the route for an address, the most specific one first.
+
+    Without a Bottle around it: that would copy its settings for each route, and take most of the memory of a world.
+    """
     import bottle
 
-    router = bottle.Bottle()
-    router.router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
+    router = bottle.Router()
+    router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
     order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
     for route in order:
         for method in route.methods:
-            router.route(route.rule, method, route.handler, public=route.public)
+            router.add(route.rule, method, route)
     return router
 
 
-def match_route(router: bottle.Bottle, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
+def match_route(router: bottle.Bottle | bottle.Router, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
     """The route for an address and the names in it; None when there is none."""
     import bottle
 
@@ -19040,7 +19064,7 @@ class Docs(Documents):
         assert found, address
         started = time.perf_counter()
         try:
-            reply = as_seen(found[0].callback, inner)(inner, **found[1])
+            reply = as_seen(found[0].handler, inner)(inner, **found[1])
         except ApiError as error:
             reply = dialect.error(error)
         return reply, 1000 * (time.perf_counter() - started)
@@ -19508,7 +19532,7 @@ class Application:
         self.stopping = False
         self.router, self.own_router = self.make_routers()
 
-    def make_routers(self) -> tuple[bottle.Bottle, bottle.Bottle]:
+    def make_routers(self) -> tuple[bottle.Bottle, bottle.Router]:
         """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
         import bottle
 
@@ -19556,14 +19580,16 @@ class Application:
         if self.router.routes and self.match(self.router, request):
             return None
         found = self.match(self.own_router, request)
-        if found is None or not found[0].config.get("public"):
+        if found is None or not found[0].public:
             self.services.authenticate(request)
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return as_seen(route.callback, request)(request, **names)
+        return as_seen(route.handler, request)(request, **names)
 
-    def match(self, router: bottle.Bottle, request: Request, method: str = "") -> tuple[Any, dict[str, str]] | None:
+    def match(
+        self, router: bottle.Bottle | bottle.Router, request: Request, method: str = ""
+    ) -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
         return match_route(router, method or request.method, request.path)
 
@@ -19990,7 +20016,7 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         expose_tracebacks=False,
         clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
-    server.ours = ours
+    server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
     return server
 
 
@@ -20080,6 +20106,7 @@ def strict_server() -> Any:
     class Server(TcpWSGIServer):
         channel_class = strict_channel()
         ours: Application | None = None
+        let_go: Callable[[], None]
         paused_until = 0.0
 
         def accept(self) -> Any:
@@ -20354,6 +20381,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
         close_slow(server, started)
     if server.ours:
         server.ours.stopping = True
+    server.let_go()
     server.accepting = False
     server.del_channel(server._map)
     server.socket.close()
@@ -20439,7 +20467,8 @@ class Exchange(NamedTuple):
         return json.loads(self.answer)
 
     def __str__(self) -> str:
-        sent, got = (f" {body.decode('utf-8', 'replace')}" if body else "" for body in (self.content, self.answer))
+        texts = (body.decode("utf-8", "replace") for body in (self.content, self.answer))
+        sent, got = (f" {shortened(text, MAX_SHOWN_LETTERS)}" if text else "" for text in texts)
         return f"{self.method} {self.address}{sent}\n    {self.status or 'no answer'}{got}"
 
 
@@ -20477,17 +20506,20 @@ class Journal:
         """The only request with that method and path. AssertionError shows what was asked instead."""
         found = self.find(method, path)
         if len(found) != 1:
-            raise AssertionError(f"{len(found)} requests {method} {path}; there were:\n{self.text()}")
+            asked = self.text(MAX_REPORTED_REQUESTS)
+            raise AssertionError(f"{len(found)} requests {method} {path}; there were:\n{asked}")
         return found[0]
 
-    def text(self) -> str:
-        """All of them, to read."""
-        return "\n".join(map(str, self)) or "no requests"
+    def text(self, most: int = MAX_JOURNAL) -> str:
+        """The last of them, to read; long bodies are shortened."""
+        kept = list(self)
+        earlier = [f"({len(kept) - most} requests before these)"] if len(kept) > most else []
+        return "\n".join([*earlier, *map(str, kept[-most:])]) or "no requests"
 
 
 def pattern_fits(method: str, path: str, wanted_method: str, wanted_path: str) -> bool:
-    """Whether a request is one of those that a pattern means."""
-    return fnmatchcase(method, wanted_method) and fnmatchcase(path, wanted_path)
+    """Whether a request is one of those that a pattern means. Methods are meant in either case."""
+    return fnmatchcase(method, wanted_method.upper()) and fnmatchcase(path, wanted_path)
 
 
 # ---- faults ----
@@ -20522,8 +20554,9 @@ class Fault:
     """Something that goes wrong on demand, `times` times, at the requests that fit.
 
     `delay` waits `value` milliseconds, `status` answers that status in the dialect's form, `locked` as a database that
-    is busy, `expired` as for credentials that have expired, `drop` closes the connection, `cut` sends half of the body.
-    In `method` and `path`, which is one within the application, `*` stands for anything.
+    is busy, `expired` as for credentials that have expired, `drop` closes the connection and does nothing, `cut` does
+    what is asked, sends half of the body, and closes it. In `method` and `path`, which is one within the application,
+    `*` stands for anything.
     """
 
     kind: str
@@ -20565,7 +20598,9 @@ class Fault:
 
     def fits(self, method: str, path: str) -> bool:
         """Whether a request meets the fault. What a browser asks before a request is left alone."""
-        return (method != "OPTIONS" or self.method == method) and pattern_fits(method, path, self.method, self.path)
+        if method == "OPTIONS" and self.method.upper() != method:
+            return False
+        return pattern_fits(method, path, self.method, self.path)
 
     def error(self) -> ApiError:
         """What is answered."""
@@ -20605,7 +20640,7 @@ class World:
         self.app = app
         self.clock = app.store.clock if isinstance(app.store.clock, SetClock) else None
         self.journal, self.faults = Journal(), list[Fault]()
-        self.lock = threading.RLock()
+        self.lock, self.ended = threading.RLock(), threading.Event()
         self.numbers = itertools.count()
         self.snapshots: dict[int, Snapshot] = {}
         self.snapshot()
@@ -20630,6 +20665,7 @@ class World:
         try:
             parts = self.answer(environ, start)
         except BaseException:
+            statuses.append(0)
             keep(b"")
             raise
         if not isinstance(parts, list):
@@ -20651,9 +20687,11 @@ class World:
                 environ.get("minirest.drop", drop)()
             case "delay":
                 assert fault
-                time.sleep(fault.value / 1000)
+                self.ended.wait(fault.value / 1000)
             case "cut":
                 whole = b"".join(self.app(environ, start_response))
+                if not whole:
+                    environ.get("minirest.drop", drop)()
                 return [whole[: len(whole) // 2]]
         return self.app(environ, start_response)
 
@@ -20719,6 +20757,10 @@ class World:
         database = self.app.store.database
         return database.in_memory and (number, database.writer.total_changes) == self.place
 
+    def let_go(self) -> None:
+        """Let nobody wait for a delay any longer: the world ends, or its server."""
+        self.ended.set()
+
     def drop_snapshot(self, number: int) -> None:
         """Forget a snapshot. KeyError."""
         with self.lock:
@@ -20726,6 +20768,7 @@ class World:
 
     def close(self) -> None:
         """Close the sockets, the database and the snapshots."""
+        self.let_go()
         self.app.hub.end()
         self.app.close()
         for number in list(self.snapshots):
@@ -20802,6 +20845,8 @@ class Worlds:
             reply = self.control(Request(environ, self.app.limits))
         except ApiError as error:
             reply = plain_error(error)
+        except sqlite3.Error as error:  # the world has ended meanwhile
+            reply = plain_error(storage_error(error))
         return self.app.send(None, reply, self.chance.digits(8), (environ, start_response))
 
     def world_of(self, environ: dict[str, Any]) -> World:
@@ -20836,9 +20881,14 @@ class Worlds:
             self.worlds[name] = World(app)
         return name
 
+    def let_go(self) -> None:
+        """Let nobody wait for a delay any longer: the server stops."""
+        for world in list(self.worlds.values()):
+            world.let_go()
+
     def close(self) -> None:
         """Close all worlds."""
-        for world in self.worlds.values():
+        for world in list(self.worlds.values()):
             world.close()
 
     # -- /_test/ --
@@ -20995,7 +21045,8 @@ def set_clock(clock: SetClock, given: Mapping[str, Json]) -> None:
         moment = (moment + timedelta(seconds=seconds)).astimezone(UTC)
         (moment.replace(tzinfo=None) - timedelta(days=366)), (moment + timedelta(days=366 * 100))
     except OverflowError:
-        raise bad_parameter("advance", seconds, "the time ends before that") from None
+        name = "advance" if seconds else "now"
+        raise bad_parameter(name, given[name], "the time ends before that") from None
     clock.now = moment
 
 
@@ -21012,12 +21063,15 @@ class Fixture:
     """What the fixture `minirest` gives: one application in this process, as it was at the beginning of each test.
 
     It is strict, wrong passwords are not counted, and it has a seed, so that ids, tokens and times are the same in
-    every run. `client` is signed in as the administrator `admin`; `clock` stands still until it is advanced.
+    every run. `client` is signed in as the administrator `admin`; `clock` stands still until it is advanced. `source`
+    is what `make_app` takes as a schema. A database file gets back what it held when the fixture is closed.
     """
 
-    def __init__(self, schema: Schema, settings: Settings, users: Mapping[str, str] = EMPTY) -> None:
-        self.clock = SetClock()
-        self.app = open_app(schema, ":memory:", dataclasses.replace(settings, clock=self.clock))
+    def __init__(self, source: Any, settings: Settings, users: Mapping[str, str] = EMPTY, db: str = ":memory:") -> None:
+        self.clock, data = SetClock(), read_data(source)
+        schema = read_schema(data.document if data else source)
+        self.app = open_filled(schema, db, dataclasses.replace(settings, clock=self.clock), data)
+        self.found = None if self.app.store.database.in_memory else self.app.store.snapshot()
         for name, password in users.items():
             self.app.accounts.put_user(name, any_password=True, password=password)
         self.tokens: dict[str, str] = {}
@@ -21083,47 +21137,93 @@ class Fixture:
         if self.server:
             self.server.pull_trigger()
             self.thread.join(STOP_GRACE_SECONDS)
-        self.world.close()
+        try:
+            if self.found:
+                self.app.store.restore(self.found)
+        finally:
+            self.world.close()
 
 
 class Fixtures:
-    """The fixtures of one run of tests: those in use by the test that runs, and those that wait for the next one."""
+    """The fixtures of one run of tests: those in use by the test that runs, and those that wait for the next one.
+
+    One that has a database file does not wait: it is closed when its test is over. `MAX_WAITING_FIXTURES` others do.
+    """
 
     def __init__(self, schema: os.PathLike[str] | None = None) -> None:
         self.schema = schema
         self.used: list[tuple[str, Fixture]] = []
-        self.waiting: dict[str, list[Fixture]] = {}
+        self.waiting: list[tuple[str, Fixture]] = []
 
-    def take(self, schema: Any = None, users: Mapping[str, str] = EMPTY, **settings: Any) -> Fixture:
-        """A fixture for a schema, by default that of `minirest_schema`, at its beginning. ValueError without one."""
+    def take(
+        self,
+        schema: Any = None,
+        users: Mapping[str, str] = EMPTY,
+        *,
+        db: str | os.PathLike[str] = ":memory:",
+        **settings: Any,
+    ) -> Fixture:
+        """A fixture for a schema, by default that of `minirest_schema`, at its beginning.
+
+        ValueError without one, and for a clock; TypeError for a setting that there is not.
+        """
         wanted = schema if schema is not None else self.schema
         if wanted is None:
             raise ValueError("no schema: set minirest_schema in the ini file, or mark the test with minirest(schema)")
-        if "clock" in settings:
-            raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
-        place = repr((wanted, sorted(users.items()), sorted(settings.items())))
-        waiting = self.waiting.get(place)
-        if waiting:
-            found = waiting.pop()
+        check_settings(settings)
+        place = repr((stamp_of(wanted), sorted(users.items()), sorted(settings.items())))
+        found = self.next_of(place) if os.fspath(db) == ":memory:" else None
+        if found:
             found.reset()
         else:
             words = {"strict": True, "limit_failures": False, "seed": 0, **settings}
-            found = Fixture(read_schema(wanted), Settings(**words), users)
+            found = Fixture(wanted, Settings(**words), users, os.fspath(db))
         self.used.append((place, found))
         return found
+
+    def next_of(self, place: str) -> Fixture | None:
+        """One of those that wait, for the same schema and settings."""
+        for number, (other, fixture) in enumerate(self.waiting):
+            if other == place:
+                del self.waiting[number]
+                return fixture
+        return None
 
     def give_back(self) -> None:
         """The test is over."""
         while self.used:
             place, fixture = self.used.pop(0)
-            self.waiting.setdefault(place, []).append(fixture)
+            if fixture.found:
+                fixture.close()
+            else:
+                self.waiting.append((place, fixture))
+        while len(self.waiting) > MAX_WAITING_FIXTURES:
+            self.waiting.pop(0)[1].close()
 
     def close(self) -> None:
         """Close all of them."""
         self.give_back()
-        for fixtures in self.waiting.values():
-            while fixtures:
-                fixtures.pop().close()
+        while self.waiting:
+            self.waiting.pop()[1].close()
+
+
+def check_settings(settings: Iterable[str]) -> None:
+    """TypeError for the name of a setting that `make_app` does not take, ValueError for the clock."""
+    known = [part.name for part in dataclasses.fields(Settings)]
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"make_app has no argument {name!r}{did_you_mean(name, known)}")
+    if "clock" in settings:
+        raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
+
+
+def stamp_of(source: Any) -> object:
+    """What tells a schema from others: a document itself, or where its file is, and when it was written."""
+    if isinstance(source, Mapping):
+        return source
+    path = FilePath(source).absolute()
+    found = path.stat()
+    return str(path), found.st_mtime_ns, found.st_size
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21164,7 +21264,8 @@ def plugin_of(fixtures: Fixtures) -> object:
         def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
             report = yield
             if report.failed and report.when != "teardown":
-                report.sections += [("minirest requests", used.requests.text()) for _, used in fixtures.used]
+                texts = (used.requests.text(MAX_REPORTED_REQUESTS) for _, used in fixtures.used)
+                report.sections += [("minirest requests", text) for text in texts]
             return report
 
         def pytest_unconfigure(self) -> None:
@@ -21780,7 +21881,7 @@ def back_up(path: str, target: str) -> None:
     try:
         with only_reading(path) as source, contextlib.closing(sqlite3.connect(part)) as copy:
             check_ours(source)
-            source.backup(copy)
+            copy_whole(source, copy)
             copy.execute("pragma journal_mode=delete")  # one file, without others beside it
             check_whole(copy, target)
         with part.open("rb") as file:
@@ -21819,7 +21920,7 @@ def restore(source: str, path: str) -> str | None:
         if not FilePath(path).exists():
             make_private(path)
             with contextlib.closing(sqlite3.connect(path)) as target:
-                copy.backup(target)
+                copy_whole(copy, target)
             return None
         kept = f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak"
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
@@ -21831,8 +21932,8 @@ def restore(source: str, path: str) -> str | None:
             target.execute("commit")  # the lock stays
             make_private(kept)
             with contextlib.closing(sqlite3.connect(kept)) as former:
-                target.backup(former)
-            copy.backup(target)
+                copy_whole(target, former)
+            copy_whole(copy, target)
     return kept
 
 
@@ -22132,17 +22233,18 @@ def logging_to_stderr(requests: bool) -> Iterator[None]:
 
 def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
     """Run the server as a child and start it again whenever the schema file or this module changes."""
-    ended = threading.Event()
+    ended = list[int]()  # no `Event`: a signal that meets its lock while this thread holds it would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda number, _: ended.append(number))
     words = [word for word in arguments if word != "--reload"]
     command = [sys.executable, str(FilePath(__file__).resolve()), *words]
-    while not ended.is_set():
+    while not ended:
         environment = {**os.environ, "MINIREST_RELOAD": "0"}
         child, seen = subprocess.Popen(command, env=environment), _stamps(schema)  # noqa: S603 - this very program
-        while not ended.wait(0.3) and _stamps(schema) == seen:
+        while not ended and _stamps(schema) == seen:
             if child.poll() == 1:  # a wrong schema file (2) can be mended, a port in use cannot
                 return 1
+            time.sleep(0.3)
         child.terminate()
         child.wait()
     return 0

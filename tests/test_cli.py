@@ -614,7 +614,7 @@ def test_printed_command_works_when_pasted(user: str) -> None:
     with start("shop.json", **({"MINIREST_USER": user} if user else {})) as server:
         server.next_address()
         command = server.err.get(timeout=WAIT_SECONDS) or ""
-        done = subprocess.run(["sh", "-c", f"{command} -sS"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["sh", "-c", f"{command} -sS"], capture_output=True, text=True, check=False, timeout=60)
     assert done.stderr == ""
     assert names((200, json.loads(done.stdout))) == ["Meier", "Schulz"]
 
@@ -1011,7 +1011,8 @@ def test_a_seed_and_worlds() -> None:
         with start("schema.json", "--db", ":memory:", "--test", "--seed", "7") as server:
             address = server.next_address()
             command = server.err.get(timeout=WAIT_SECONDS) or ""
-            with urllib.request.urlopen(urllib.request.Request(f"{address}_test/worlds", method="POST")) as answer:
+            request = urllib.request.Request(f"{address}_test/worlds", method="POST")
+            with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
                 made = (answer.status, answer.headers["X-Request-Id"], answer.read())
             seen.append((command.partition("http")[0], made))
             assert server.stop() == (0, [])

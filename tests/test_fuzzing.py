@@ -86,5 +86,5 @@ def test_fuzzer(tmp_path: Path) -> None:
         for number, text in enumerate((*texts, *FOUND[parser])):
             (folder / str(number)).write_bytes(text)
     command = [sys.executable, "-c", PROGRAM, str(RUNS), str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]

@@ -387,7 +387,7 @@ print(json.dumps({"loaded": sorted(sys.modules), "events": noted, "threads": thr
 def test_import_does_nothing() -> None:
     """`import minirest` loads no dependency, opens nothing and starts nothing."""
     command = [sys.executable, "-B", "-c", IMPORT_AND_TELL]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     told = json.loads(done.stdout)
     loaded = {name.split(".")[0] for name in told.pop("loaded")}
     assert loaded & set(LAZY) == set()

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -105,7 +106,10 @@ def served(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -
             yield line.split()[-1]
         finally:
             server.send_signal(signal.SIGTERM)
-            said = server.communicate(timeout=15)[1]
+            late = threading.Timer(15, server.kill)
+            late.start()
+            said = server.communicate()[1]
+            late.cancel()
         assert server.returncode == 0, said
 
 
@@ -212,7 +216,9 @@ def test_python_examples_run(number: int, tmp_path: Path) -> None:
     if "serve(" in program:
         with served(command, tmp_path, {}):
             return
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -655,7 +661,7 @@ def test_foreign_package_is_never_installed() -> None:
 
 def test_members_of_the_fixture() -> None:
     """All public members are there, but those that its machinery needs."""
-    inner = {"world", "server", "thread", "stop", "tokens", "kept_tokens", "token_of", "close"}
+    inner = {"world", "server", "thread", "stop", "tokens", "kept_tokens", "token_of", "found", "close"}
     fixtures = minirest.Fixtures()
     there = {name for name in dir(fixtures.take(ROOT / "sample_schema.json")) if not name.startswith("_")}
     fixtures.close()

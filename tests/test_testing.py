@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -153,7 +154,71 @@ def test_used_again() -> None:
         fixtures.take()
     with pytest.raises(ValueError, match=r"^the fixture has a clock of its own: set minirest\.clock\.now$"):
         fixtures.take(SCHEMA, clock=minirest.utc_now)
+    with pytest.raises(TypeError, match=r"^make_app has no argument 'stric'; did you mean 'strict'\?$"):
+        fixtures.take(SCHEMA, stric=False)
     fixtures.close()
+
+
+def test_few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many schemas a run has, those of tests long ago are closed."""
+    monkeypatch.setattr(minirest, "MAX_WAITING_FIXTURES", 2)
+    fixtures = minirest.Fixtures()
+    made = []
+    for title in "abcd":
+        made.append(fixtures.take({**SCHEMA, "title": title}))
+        fixtures.give_back()
+    assert [fixture.world.ended.is_set() for fixture in made] == [True, True, False, False]
+    assert fixtures.take({**SCHEMA, "title": "c"}) is made[2]
+    fixtures.close()
+    assert all(fixture.world.ended.is_set() for fixture in made)
+
+
+def test_files_of_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schema file is known by its place and its time: one of that name elsewhere, or later, is another one."""
+    fixtures, tables = minirest.Fixtures(), list[list[str]]()
+    for folder, table in (("one", "cats"), ("two", "dogs"), ("two", "mice")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        document = json.dumps({"$defs": {table: {"type": "object", "properties": {"name": {"type": "string"}}}}})
+        Path("shop.json").write_text(document)
+        os.utime("shop.json", (len(tables), len(tables)))
+        tables.append(list(fixtures.take("shop.json").app.schema.tables))
+        fixtures.give_back()
+    assert tables == [["cats"], ["dogs"], ["mice"]]
+    fixtures.close()
+
+
+def test_data_in_place_of_a_schema(make: Make, tmp_path: Path) -> None:
+    """As `make_app` does, the fixture takes lists of records, and files of them; they are there in each test."""
+    (tmp_path / "cats.csv").write_text("name\nTom\n")
+    for source in ({"cats": [{"name": "Tom"}]}, str(tmp_path / "cats.csv")):
+        cats = make(source)
+        cats.client.delete("/api/v2/cats/" + cats.client.get("/api/v2/cats/").json()["objects"][0]["id"] + "/")
+        cats.reset()
+        assert [cat["name"] for cat in cats.client.get("/api/v1/cats").json()] == ["Tom"]
+
+
+def test_database_file(tmp_path: Path) -> None:
+    """A file begins each test with what it held, which is also what it keeps; a program sees what a test writes."""
+    path, fixtures, seen = tmp_path / "shop.db", minirest.Fixtures(), []
+    minirest.make_app(SCHEMA, path, auth=False).close()
+    for _ in range(2):
+        shop = fixtures.take(SCHEMA, db=path)
+        made = shop.client.post("/api/v1/books", json={"title": "New"})
+        with closing(sqlite3.connect(path)) as program:
+            seen.append((made.content, program.execute("select title from books").fetchall()))
+        shop.reset()
+        assert titles(shop.client) == ["Emma"]
+        shop.client.post("/api/v1/books", json={"title": "Newer"})
+        fixtures.give_back()
+        assert shop.world.ended.is_set()
+        with closing(sqlite3.connect(path)) as program:
+            assert program.execute("select title from books").fetchall() == [("Emma",)]
+            assert program.execute("select count(*) from _users").fetchone() == (0,)
+    assert seen[0] == seen[1]
+    assert seen[0][1] == [("Emma",), ("New",)]
+    fixtures.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["shop.db"]
 
 
 def test_sessions_and_tokens_expire(make: Make) -> None:
@@ -263,6 +328,20 @@ def test_journal_is_bounded(shop: Fixture) -> None:
     assert len(shop.requests) == minirest.MAX_JOURNAL
 
 
+def test_journal_to_read(shop: Fixture) -> None:
+    """What is shown of long bodies and of many requests has an end."""
+    shop.client.post("/api/v1/authors", json={"name": "x" * 3000})
+    first, second = str(shop.requests[-1]).splitlines()
+    assert (len(first), first[-1]) == (len("POST /api/v1/authors ") + minirest.MAX_SHOWN_LETTERS, "…")
+    assert len(second) == len("    200 ") + minirest.MAX_SHOWN_LETTERS
+    for _ in range(minirest.MAX_REPORTED_REQUESTS):
+        shop.client.get("/health/live")
+    with pytest.raises(AssertionError) as caught:
+        shop.requests.assert_one("PUT")
+    assert str(caught.value).splitlines()[1:3] == ["(1 requests before these)", "GET /health/live"]
+    assert len(shop.requests.find("get")) == minirest.MAX_REPORTED_REQUESTS
+
+
 def test_journal_in_many_threads(shop: Fixture) -> None:
     """No request is lost, and who reads meanwhile is not disturbed."""
     with ThreadPoolExecutor(8) as pool:
@@ -341,7 +420,7 @@ def test_chosen_routes(make: Make) -> None:
 def test_dropped_cut_and_late_in_process(shop: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a server a dropped answer is an error; half a body is half a body; a delay is waited for."""
     whole, slept = shop.client.get("/api/v1/books").content, list[float]()
-    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr(shop.world.ended, "wait", slept.append)
     for kind, value in (("drop", 0), ("cut", 0), ("delay", 1500)):
         shop.fault(kind, value)
     with pytest.raises(ConnectionResetError):
@@ -349,6 +428,45 @@ def test_dropped_cut_and_late_in_process(shop: Fixture, monkeypatch: pytest.Monk
     assert (shop.requests[-1].status, str(shop.requests[-1])) == (0, "GET /api/v1/books\n    no answer")
     assert shop.client.get("/api/v1/books").content == whole[: len(whole) // 2]
     assert (shop.client.get("/api/v1/books").content, slept) == (whole, [1.5])
+
+
+def test_cut_where_there_is_no_body(shop: Fixture) -> None:
+    """Of an answer without a body nothing comes at all, though what was asked is done; a drop does nothing."""
+    (book,) = shop.client.get("/api/resources/books/table/books").json()["data"]
+    for kind in ("drop", "cut"):
+        before = titles(shop.client)
+        shop.fault(kind, method="delete")
+        with pytest.raises(ConnectionResetError):
+            shop.client.delete(f"/books/{book['id']}")
+        assert str(shop.requests[-1]) == f"DELETE /books/{book['id']}\n    no answer"
+        assert (titles(shop.client) == before) is (kind == "drop")
+    with closing(http.client.HTTPConnection(shop.url.removeprefix("http://"), timeout=20)) as connection:
+        connection.request("HEAD", "/api/v1/books", headers={**shop.client.headers, minirest.FAULT_HEADER: "cut"})
+        with pytest.raises(http.client.RemoteDisconnected):
+            connection.getresponse()
+
+
+@pytest.mark.parametrize("ending", ["world", "server"])
+def test_nobody_waits_for_what_has_ended(worlds: minirest.Worlds, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """A delay ends with its world and with its server, and holds up neither."""
+    Client(worlds).post("/_test/worlds")
+    ended, begun = worlds.find("w1").ended, threading.Event()
+    wait = ended.wait
+
+    def wait_and_tell(seconds: float) -> bool:
+        begun.set()
+        return wait(seconds)
+
+    monkeypatch.setattr(ended, "wait", wait_and_tell)
+    headers = {"X-Minirest-World": "w1", minirest.FAULT_HEADER: "delay=60000"}.items()
+    with ThreadPoolExecutor(1) as pool:
+        with sockets.serving(worlds) as port:
+            waiting = pool.submit(sockets.fetch, port, "GET", "/api/v1/books", headers=headers)
+            assert begun.wait(20)
+            if ending == "world":
+                assert Client(worlds).delete("/_test/worlds/w1").status == 204
+                assert waiting.result(20).status == 503
+        assert waiting.result(20).status == (503 if ending == "world" else 200)
 
 
 def test_over_a_port(shop: Fixture) -> None:
@@ -642,7 +760,8 @@ BAD: list[tuple[str, str, Any, int, str]] = [
     ("POST", f"{BASE}/faults", {"kind": "drop", "color": 1}, 400, "Unknown parameter 'color'"),
     ("POST", f"{BASE}/clock", {"now": "2030-05-01"}, 400, "parameter 'now': write a moment with its zone"),
     ("POST", f"{BASE}/clock", {"now": 5}, 400, "parameter 'now': write a moment with its zone"),
-    ("POST", f"{BASE}/clock", {"now": "0001-01-01T00:00:00Z"}, 400, "parameter 'advance': the time ends before that"),
+    ("POST", f"{BASE}/clock", {"now": "0001-01-01T00:00:00Z"}, 400, "parameter 'now': the time ends before that"),
+    ("POST", f"{BASE}/clock", {"now": "9999-12-31T00:00:00Z"}, 400, "parameter 'now': the time ends before that"),
     ("POST", f"{BASE}/clock", {"advance": "1"}, 400, "parameter 'advance': write seconds"),
     ("POST", f"{BASE}/clock", {"advance": True}, 400, "parameter 'advance': write seconds"),
     ("POST", f"{BASE}/clock", {"advance": 1e300}, 400, "parameter 'advance': the time ends before that"),
@@ -744,6 +863,33 @@ def test_a_world_ends_under_a_request(worlds: minirest.Worlds, caplog: pytest.Lo
     assert caplog.records == []
 
 
+def test_a_world_ends_under_a_call(worlds: minirest.Worlds) -> None:
+    """Who keeps it or puts it back at that moment is told to try again, too."""
+    client = Client(worlds)
+    client.post("/_test/worlds")
+    worlds.find("w1").app.close()
+    for what in ("snapshots", "restore"):
+        assert wrong(client.post(f"/_test/worlds/w1/{what}")) == (503, ["The database is busy; try again"]), what
+
+
+def test_a_file_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program that keeps the file locked is waited for, but not for ever."""
+    monkeypatch.setattr(minirest, "BUSY_TIMEOUT_SECONDS", 0.1)
+    settings, path = minirest.Settings(auth=False), tmp_path / "shop.db"
+    worlds = minirest.Worlds(minirest.open_app(minirest.load_schema(SCHEMA), str(path), settings), settings)
+    client = Client(worlds)
+    client.post("/api/v1/books", json={"title": "New"})
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        refused = client.post("/_test/worlds/main/restore")
+        assert (wrong(refused), refused.headers["Retry-After"]) == ((503, ["The database is busy; try again"]), "1")
+        other.execute("rollback")
+    assert titles(client) == ["Emma", "New"]
+    assert client.post("/_test/worlds/main/restore").status == 204
+    assert titles(client) == ["Emma"]
+    worlds.close()
+
+
 def test_sockets_of_worlds(worlds: minirest.Worlds) -> None:
     """A socket hears what happens in its world alone, and ends with it."""
     client = Client(worlds)
@@ -775,6 +921,7 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
 
 

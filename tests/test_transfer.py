@@ -760,7 +760,8 @@ def test_export_is_streamed(app: Application) -> None:
     load(app.store, "notes", b"text\n" + b"x\n" * 2500, "csv")
     with served(app) as address:
         basic = "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode()
-        with urlopen(UrlRequest(f"{address}browse/notes/export.csv", headers={"Authorization": basic})) as answer:
+        request = UrlRequest(f"{address}browse/notes/export.csv", headers={"Authorization": basic})
+        with urlopen(request, timeout=60) as answer:
             head, body = answer.headers, answer.read().decode()
     assert body == exported_notes(2502)
     shown = {

@@ -4,8 +4,8 @@
 const { APIClient } = require("@nocobase/sdk");
 
 const [baseURL, user, password] = process.argv.slice(2);
-const client = new APIClient({ baseURL, proxy: false, timeout: 10000 });
-const stranger = new APIClient({ baseURL, proxy: false, timeout: 10000 });
+const client = new APIClient({ baseURL, proxy: false, timeout: 120000 });
+const stranger = new APIClient({ baseURL, proxy: false, timeout: 120000 });
 let kept = null;
 const on = (name, id) => client.resource(name, id);
 

@@ -3,7 +3,11 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 
 import minirest
-from tests.web import WAIT_SECONDS, served
+from tests.web import WAIT_SECONDS, served, started
 
 HERE = Path(__file__).resolve().parent
 NODE = shutil.which("node")
@@ -87,18 +91,29 @@ SCHEMA: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def answers() -> list[dict[str, Any]]:
-    """Every line that the client's program prints, without the letters of the tokens."""
+def node() -> str:
+    """The program that runs the client."""
     if NODE is None:
         pytest.skip("Node.js is not installed")
     if not (HERE / "node_modules" / "@nocobase" / "sdk").is_dir():
         pytest.skip(f"the client is not installed: {INSTALL}")
-    app = minirest.make_app(SCHEMA, users={USER: PASSWORD}, sign_up=True, clock=lambda: NOW)
-    with served(app) as url:
-        command = [NODE, str(HERE / "nocobase_sdk.cjs"), f"{url}api/", USER, PASSWORD]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_SECONDS)
+    return NODE
+
+
+def drive(node: str, url: str) -> list[dict[str, Any]]:
+    """Every line that the client's program prints, without the letters of the tokens."""
+    command = [node, str(HERE / "nocobase_sdk.cjs"), f"{url}api/", USER, PASSWORD]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10 * WAIT_SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(re.sub(r"mrt_[0-9A-Za-z]{43}[0-9a-f]{8}", "TOKEN", line)) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def answers(node: str) -> list[dict[str, Any]]:
+    """What the client gets of a server of its own."""
+    app = minirest.make_app(SCHEMA, users={USER: PASSWORD}, sign_up=True, clock=lambda: NOW)
+    with served(app) as url:
+        return drive(node, url)
 
 
 # ---- what is expected ----
@@ -334,6 +349,35 @@ def test_step(step: str, answers: list[dict[str, Any]]) -> None:
     status, body = EXPECTED[step]
     (answer,) = (answer for answer in answers if answer["step"] == step)
     assert answer == {"step": step, "status": status, "body": body}
+
+
+def call(url: str, value: Any) -> Any:
+    """What is answered to a value."""
+    request = urllib.request.Request(url, json.dumps(value).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
+        return json.load(answer)
+
+
+def test_worlds(node: str, answers: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Twenty clients at a time, each in a world of its own of one process, get what one gets alone."""
+    schema, path = tmp_path / "schema.json", tmp_path / "blog.db"
+    schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
+    with (
+        closing(minirest.make_app(SCHEMA, users={USER: PASSWORD}, clock=lambda: NOW)) as app,  # its passwords are fast
+        closing(app.store.snapshot()) as copy,
+        closing(sqlite3.connect(path)) as file,
+    ):
+        copy.backup(file)
+
+    def live(_: int) -> list[dict[str, Any]]:
+        world = call(f"{url}_test/worlds", {})
+        call(f"{url}_test/worlds/{world['world']}/clock", {"now": NOW.isoformat()})
+        return drive(node, url.removesuffix("/") + world["address"])
+
+    options = ("--db", str(path), "--test", "--seed", "7", "--sign-up")
+    with started(str(schema), *options) as url, ThreadPoolExecutor(20) as pool:
+        for found in pool.map(live, range(20)):
+            assert found == answers
 
 
 def test_every_action_is_driven() -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,7 +14,7 @@ import slumber
 from slumber.exceptions import HttpClientError, HttpNotFoundError
 
 import minirest
-from tests.web import served
+from tests.web import WAIT_SECONDS, served, started
 
 USER, PASSWORD = "admin", "open-sesame"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -59,13 +60,24 @@ class ApiKey(requests.auth.AuthBase):
         return request
 
 
+class Session(requests.Session):
+    """Connections that wait, but not for ever, and that know no proxy of the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def request(self, *words: Any, **named: Any) -> requests.Response:
+        """What `requests` does."""
+        return super().request(*words, **{"timeout": WAIT_SECONDS, **named})
+
+
 class Client:
     """The client, signed in, and the ids of what is served."""
 
     def __init__(self, app: minirest.Application, url: str, key: str, world: str = "main") -> None:
         self.app, self.base = app, f"{url}api/v2/"
-        self.session = requests.Session()
-        self.session.trust_env = False  # no proxy of the machine
+        self.session = Session()
         self.session.headers["X-Minirest-World"] = world  # a server that is not for tests knows nothing of it
         self.api = slumber.API(self.base, auth=ApiKey(USER, key), session=self.session)
 
@@ -147,8 +159,7 @@ def test_errors(client: Client) -> None:
     with pytest.raises(HttpClientError) as caught:
         client.api.projects.get(title__bogus="x")
     assert json.loads(caught.value.content) == {"error": "The 'title' field does not support relations."}
-    stranger = slumber.API(client.base, auth=ApiKey("nobody", "wrong"), session=requests.Session())
-    stranger._store["session"].trust_env = False
+    stranger = slumber.API(client.base, auth=ApiKey("nobody", "wrong"), session=Session())
     with pytest.raises(HttpClientError) as caught:
         stranger.projects.get()
     stranger._store["session"].close()
@@ -169,25 +180,28 @@ def test_paging_to_the_end(client: Client) -> None:
     assert back == [None, "/api/v2/projects/?limit=3&offset=0", "/api/v2/projects/?limit=3&offset=3"]
 
 
-def test_worlds() -> None:
-    """Twenty clients at a time, each in a world of its own, find what one finds alone."""
-    settings = minirest.Settings(clock=lambda: NOW)
-    app = minirest.open_app(minirest.load_schema(SCHEMA), ":memory:", settings)
-    app.accounts.put_user(USER, password=PASSWORD)
+def test_worlds(tmp_path: Path) -> None:
+    """Twenty clients at a time, each in a world of its own of one process, find what one finds alone."""
+    schema, path = tmp_path / "schema.json", tmp_path / "shop.db"
+    schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
+    app = minirest.make_app(SCHEMA, path, users={USER: PASSWORD}, clock=lambda: NOW)
     key = app.accounts.add_token(USER, "slumber")
-    before = app.client(key).get("/api/v2/projects/").content
+    before = app.client(key).get("/api/v2/projects/").json()
+    app.close()
 
     def live(_: int) -> str:
-        with requests.Session() as session:
-            session.trust_env = False
+        with Session() as session:
             name = session.post(f"{url}_test/worlds").json()["world"]
             for test in (test_get, test_nested, test_write, test_errors, test_paging_to_the_end):
+                session.post(f"{url}_test/worlds/{name}/clock", json={"now": NOW.isoformat()}).raise_for_status()
                 client = Client(app, url, key, name)
                 test(client)
                 client.session.close()
                 assert session.post(f"{url}_test/worlds/{name}/restore").status_code == 204
         return str(name)
 
-    with served(minirest.Worlds(app, settings)) as url, ThreadPoolExecutor(20) as pool:
+    with started(str(schema), "--db", str(path), "--test", "--seed", "7") as url, ThreadPoolExecutor(20) as pool:
         assert set(pool.map(live, range(20))) == {f"w{number}" for number in range(1, 21)}
-        assert app.client(key).get("/api/v2/projects/").content == before
+        main = Client(app, url, key)
+        assert main.api.projects.get() == before
+        main.session.close()
