@@ -587,7 +587,15 @@ LINKED: tuple[Any, list[dict[str, Any]]] = (
 )
 
 
+SEAMS: tuple[Any, list[dict[str, Any]]] = (
+    {"$defs": {"things": {"type": "object", "properties": {"text": {"type": "string"}, "json": {}}}}},
+    [{"id": 3, "text": "},{"}, {"id": 4}, {"id": 5, "json": [{"a": 1}, {"a": None}]}],
+)
+"""Values that look like the seam between two records."""
+
+
 @settings(max_examples=60, deadline=None)
+@example(SEAMS)
 @example(LINKED)
 @given(worlds())
 def test_together_as_alone(world: tuple[Any, list[dict[str, Any]]]) -> None:
