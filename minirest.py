@@ -8203,7 +8203,7 @@ def read_lines(data: bytes, rest: bytes) -> tuple[str, str]:
 
 
 class Excerpt:
-    """So many bytes of a stream, as a file that is read from its start to its end."""
+    """So many bytes of a stream, as a file that is read from its start to its end. ApiError when there are fewer."""
 
     def __init__(self, source: IO[bytes], size: int) -> None:
         self.source, self.left = source, size
@@ -8218,6 +8218,8 @@ class Excerpt:
 
     def counted(self, data: bytes) -> bytes:
         """What was read."""
+        if self.left and not data:
+            raise fail("bad_body", reason="it is cut off: less has come than Content-Length says")
         self.left -= len(data)
         return data
 
@@ -14789,6 +14791,7 @@ class Reader:
 
     def rows(self, source: Readable, delimiter: str) -> Iterator[Numbered]:
         """The records of comma-separated values, below a head."""
+        csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
         lines = csv.reader(text_lines(source), delimiter=delimiter, strict=True)
         try:
             columns = self.columns(next(lines, []))
@@ -21330,7 +21333,6 @@ def import_command(arguments: Sequence[str]) -> int:
     if options.batch is not None and options.batch < 1:
         raise UsageError("--batch is a number of lines, 1 or more")
     form, delimiter = form_of_file(options, options.file)
-    csv.field_size_limit(MAX_LINE_BYTES)
     with _own_table(options) as (store, names), _source(options.file) as source:
         work = Import(
             Reader(names, options.upsert_by),
@@ -21388,7 +21390,8 @@ def tell_report(report: Report, options: argparse.Namespace) -> int:
     if report.undone and options.batch and report.created + report.changed:
         _complain(f"{report.bad:,} of {report.read:,} lines are wrong; kept are the batches before the first: {done}")
     elif report.undone:
-        _complain(f"{report.bad:,} of {report.read:,} lines are wrong, so nothing is written")
+        said = f"{report.bad:,} of {report.read:,} lines are wrong" if report.read else "no line can be read"
+        _complain(f"{said}, so nothing is written")
     else:
         would = "; nothing is written, as --dry-run asks" if options.dry_run else ""
         left_out = f", {report.bad:,} lines left out" if report.bad else ""
@@ -21439,9 +21442,21 @@ def backup_command(arguments: Sequence[str]) -> int:
     path = _existing(options.db or find_places(options.schema, None).database)
     if FilePath(options.file).exists() and not options.replace:
         raise UsageError(f"{options.file!r} is there already; choose another name, or add --replace", 1)
+    check_target_file(path, options.file)
     back_up(path, options.file)
     print(f"{options.file}: a whole copy of {path}")
     return 0
+
+
+def check_target_file(path: str, target: str) -> None:
+    """UsageError for a copy that would take the place of the database itself, or of one that somebody uses.
+
+    What was written beside such a file, and is not in it yet, would become part of the copy.
+    """
+    if FilePath(target).exists() and FilePath(target).samefile(path):
+        raise UsageError(f"{target!r} is the database itself; choose another name", 1)
+    if any(FilePath(f"{target}{end}").exists() for end in ("-wal", "-journal")):
+        raise UsageError(f"{target!r} is in use, or was left in the middle of a write; choose another name", 1)
 
 
 def back_up(path: str, target: str) -> None:
