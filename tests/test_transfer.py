@@ -391,6 +391,11 @@ def test_bad_json(shelf: Store, form: str, text: str, said: list[str]) -> None:
     check_bad(shelf, text, form, said)
 
 
+def test_a_file_without_a_line(cli: Cli) -> None:
+    """Where even the head is wrong, no lines are counted."""
+    assert cli.load("titel\nA\n").err.splitlines()[-1] == "minirest: no line can be read, so nothing is written"
+
+
 def test_many_bad_lines(cli: Cli) -> None:
     """So many are shown; all are counted."""
     done = cli.load("title,pages\n" + "A,x\n" * 1234 + "B,1\n")
