@@ -641,6 +641,18 @@ def dump_json(value: Json) -> str:
     return JSON_ENCODER.encode(value)
 
 
+def dump_each(records: Sequence[Mapping[str, Json]]) -> list[str]:
+    """The JSON text of each of many objects: all are written at once, where it is clear where each of them ends.
+
+    >>> dump_each([{"a": 1}, {}, {"b": [2, None]}])
+    ['{"a":1}', '{}', '{"b":[2,null]}']
+    """
+    parts = dump_json(records)[2:-2].split("},{")
+    if len(parts) != len(records):  # a value has these signs too
+        return [dump_json(record) for record in records]
+    return [f"{{{part}}}" for part in parts]
+
+
 JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -7123,6 +7135,28 @@ class Store:
 # ---- many records at once ----
 
 ROWS_AT_ONCE = 100
+Columns: TypeAlias = dict[Field, Sequence[SqlValue]]
+"""What many records hold: for each column one value of each."""
+
+
+def shown_values(column: Field, values: Sequence[SqlValue]) -> Sequence[Json]:
+    """Stored values of a column as JSON."""
+    show = column.kind.to_json
+    if show is Kind.to_json:  # as they are stored
+        return values
+    return [None if value is None else show(value) for value in values]
+
+
+@functools.lru_cache(maxsize=64)
+def insert_statement(table: str, columns: tuple[str, ...], count: int) -> str:
+    """The statement that inserts so many rows.
+
+    >>> insert_statement("t", ("a", "b"), 2)
+    'insert into "t" ("a","b") values (?,?),(?,?)'
+    """
+    marks = Sql("(" + ",".join("?" * len(columns)) + ")")
+    names = join(",", map(quoted, columns))
+    return sql("insert into {} ({}) values {}", quoted(table), names, join(",", [marks] * count)).text
 
 
 class Bulk(Writer):
@@ -7137,20 +7171,23 @@ class Bulk(Writer):
 
     def load(self, op: Load) -> tuple[int, int]:
         """Do a `Load`; gives how many records are new, and how many were there."""
-        known = self.values_of(op.table, op.by, op.lines) if op.by else set[SqlValue]()
-        new, others = dict[int, Draft](), dict[int, Draft]()
-        for number, line in op.lines.items():
-            value = line.get(op.by) if op.by else None
-            (others if value in known else new)[number] = line
-            if op.by:
-                known.add(value)  # type: ignore[arg-type]
-        if self.is_plain(op.table, new.values()):
+        new, others = self.parted(op, op.by) if op.by else (op.lines, dict[int, Draft]())
+        if new and self.is_plain(op.table, new.values()):
             self.insert_together(op.table, new)
         else:
             for number, line in new.items():
                 self.insert(*self.spot_of(op.table, number, line))
         found = sum(self.put(op, number, line) for number, line in others.items())
         return len(op.lines) - found, found
+
+    def parted(self, op: Load, by: Field) -> tuple[dict[int, Draft], dict[int, Draft]]:
+        """The lines that make records, and those that mean one that is there, or comes before in the file."""
+        known = self.values_of(op.table, by, op.lines)
+        new, others = dict[int, Draft](), dict[int, Draft]()
+        for number, line in op.lines.items():
+            (others if line.get(by) in known else new)[number] = line
+            known.add(line.get(by))  # type: ignore[arg-type]
+        return new, others
 
     def values_of(self, table: Table, column: Field, lines: Mapping[int, Draft]) -> set[SqlValue]:
         """Those of the lines' values of a column that the table has."""
@@ -7196,25 +7233,33 @@ class Bulk(Writer):
 
     def insert_together(self, table: Table, lines: Mapping[int, Draft]) -> None:
         """Make records as `insert` does, but with few statements for all."""
-        for number, line in lines.items():
+        for number, line in lines.items() if self.origin.rights.kept else ():
             self.permit_values(line, (number,))
-        keys = self.new_keys(table, lines)
-        versions = self.first_versions(table, lines)
-        base = {it: value for it, value in self.defaults(table).items() if value is not None}
-        base |= {it: value for it, value in self.system_values(table, {}).items() if value is not None}
-        version = table.system["_version"]
-        stored: dict[int, Stored] = {
-            number: {**base, **line, table.id: keys[number], version: versions.get(keys[number], 1)}  # type: ignore[dict-item]
-            for number, line in lines.items()
-        }
-        for values in stored.values() if table.archive else ():
-            values[table.system["_status"]] = values.get(table.system["_status"]) or ACTIVE
-        records = self.described_all(table, stored)
+        columns = self.new_columns(table, lines)
+        records = self.described_all(table, list(lines), columns)
         if not self.faults:
-            self.insert_rows(table, stored)
+            self.insert_rows(table, list(lines), columns)
         if not self.faults:
-            self.connect_all(table, stored)
-            self.note_all(table, stored, records)
+            self.connect_all(table, list(lines), columns)
+            self.note_all(table, columns, records)
+
+    def new_columns(self, table: Table, lines: Mapping[int, Draft]) -> Columns:
+        """What new records hold, column by column: what the lines give, what is usual, and what the server puts in."""
+        size, drafts = len(lines), list(lines.values())
+        base = self.defaults(table) | self.system_values(table, {})
+        columns: Columns = {it: [value] * size for it, value in base.items() if value is not None}
+        members: Iterable[Any] = dict.fromkeys(itertools.chain.from_iterable(drafts))
+        for it in members:
+            usual = base.get(it)
+            columns[it] = [line.get(it, usual) for line in drafts]  # type: ignore[misc]
+        given: Sequence[Any] = columns.get(table.id, [None] * size)
+        columns[table.id] = keys = self.new_keys(table, dict(zip(lines, given, strict=True)))
+        versions = self.first_versions(table, [key for key in given if key])
+        columns[table.system["_version"]] = [versions.get(key, 1) for key in keys]
+        if table.archive:
+            status = table.system["_status"]
+            columns[status] = [value or ACTIVE for value in columns.get(status, [ACTIVE] * size)]
+        return columns
 
     def next_key(self, table: str) -> int:
         """The id that SQLite gives to the next record of a table."""
@@ -7222,38 +7267,39 @@ class Bulk(Writer):
         highest = self.ids(sql("select coalesce(max(id),0) from {}", quoted(table)))
         return max([*last, *highest]) + 1
 
-    def new_keys(self, table: Table, lines: Mapping[int, Draft]) -> dict[int, int]:
+    def new_keys(self, table: Table, given: Mapping[int, int | None]) -> list[int]:
         """The ids of new records: those that the lines give, else the next ones."""
-        keys, following = dict[int, int](), self.next_key(table.name)
-        for number, line in lines.items():
-            key = keys[number] = int(line.get(table.id) or following)  # type: ignore[arg-type]
-            following = max(following, key + 1)
-            if table.id in line and key > MAX_GIVEN_ID:
+        keys, following = list[int](), self.next_key(table.name)
+        for number, wanted in given.items():
+            key = wanted or following
+            keys.append(key)
+            if key >= following:
+                following = key + 1
+            if wanted and key > MAX_GIVEN_ID:
                 params = {"value": key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
                 self.faults.append(Violation((number, "id"), "bad_value", params))
         return keys
 
-    def first_versions(self, table: Table, lines: Mapping[int, Draft]) -> dict[int, int]:
+    def first_versions(self, table: Table, given: Sequence[int]) -> dict[int, int]:
         """The versions of records that are made again under an id that had one."""
-        given = [line[table.id] for line in lines.values() if line.get(table.id) is not None]
         statement = (
             "select record, max(version)+1 from _history"
             " where tag={} and record in (select value from json_each({})) group by record"
         )
         return dict(self.execute(sql(statement, bind(table.tag), bind(dump_json(given)))).fetchall()) if given else {}
 
-    def described_all(self, table: Table, stored: Mapping[int, Stored]) -> list[dict[str, Json]]:
+    def described_all(self, table: Table, numbers: Sequence[int], columns: Columns) -> list[dict[str, Json]]:
         """The records as history keeps them, held against the schema; violations go to `faults`."""
-        links = ((link.name, link.key) for link in table.links.values() if link.key)
-        columns = [(name, column, column.kind.to_json) for name, column in (*table.fields.items(), *links)]
-        is_valid, records = table.validator.is_valid, []
-        for number, values in stored.items():
-            record = {
-                name: to_json(value) for name, column, to_json in columns if (value := values.get(column)) is not None
-            }
+        links = {link.name: link.key for link in table.links.values() if link.key}
+        named = {name: column for name, column in {**table.fields, **links}.items() if column in columns}
+        shown = [shown_values(column, columns[column]) for column in named.values()]
+        rows = zip(*shown, strict=True) if shown else [()] * len(numbers)
+        records = [{name: value for name, value in zip(named, row) if value is not None} for row in rows]  # noqa: B905
+        is_valid = table.validator.is_valid
+        for place, record in enumerate(records):
             if not is_valid(record):
-                self.validate(Spot(table, 0, (number,)), values)
-            records.append(record)
+                values = {column: them[place] for column, them in columns.items()}
+                self.validate(Spot(table, 0, (numbers[place],)), values)
         hidden = {name for name, column in table.fields.items() if column.write_only}
         lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
         if hidden or lists:
@@ -7263,43 +7309,35 @@ class Bulk(Writer):
             ]
         return records
 
-    def insert_rows(self, table: Table, stored: Mapping[int, Stored]) -> None:
+    def insert_rows(self, table: Table, numbers: Sequence[int], columns: Columns) -> None:
         """Insert the rows, many with each statement; of those where one breaks a unique rule each by itself."""
-        columns = [it for it in table.columns if any(it in values for values in stored.values())]
-        rows = [tuple(map(values.get, columns)) for values in stored.values()]
-        size = min(ROWS_AT_ONCE, MAX_STATEMENT_VALUES // max(1, len(columns)))
+        names, rows = tuple(column.column for column in columns), list(zip(*columns.values(), strict=True))
+        size = min(ROWS_AT_ONCE, MAX_STATEMENT_VALUES // len(columns))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             try:
-                self.execute_rows(table.name, [column.column for column in columns], part)
+                self.execute_rows(table.name, names, part)
             except sqlite3.IntegrityError:
-                for number, row in zip(itertools.islice(stored, start, None), part, strict=False):
+                for number, row in zip(numbers[start : start + size], part, strict=True):
                     self.insert_row(table, dict(zip(columns, row, strict=True)), (number,))
 
-    def execute_rows(self, table: str, columns: Sequence[str], rows: Sequence[tuple[SqlValue, ...]]) -> None:
+    def execute_rows(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[SqlValue, ...]]) -> None:
         """Insert rows with one statement."""
-        marks = Sql("(" + ",".join("?" * len(columns)) + ")")
-        statement = sql(
-            "insert into {} ({}) values {}",
-            quoted(table),
-            join(",", map(quoted, columns)),
-            join(",", [marks] * len(rows)),
-        )
-        self.execute(Sql(statement.text, tuple(itertools.chain.from_iterable(rows))))
+        self.execute(Sql(insert_statement(table, columns, len(rows)), tuple(itertools.chain.from_iterable(rows))))
 
-    def connect_all(self, table: Table, stored: Mapping[int, Stored]) -> None:
+    def connect_all(self, table: Table, numbers: Sequence[int], columns: Columns) -> None:
         """What new records owe: their links lead somewhere, whose versions rise, and the rights hold."""
-        keys = [int(values[table.id]) for values in stored.values()]  # type: ignore[arg-type]
+        keys: Sequence[int] = columns[table.id]  # type: ignore[assignment]
         self.touched.update((table, key) for key in keys)
         if (table, "create") in self.origin.rights.rules:
             self.owed.update(("create", table, key) for key in keys)
         for link in table.links.values():
-            if link.key and any(values.get(link.key) for values in stored.values()):
-                self.connect_link(link, link.key, stored)
+            if link.key and any(columns.get(link.key, ())):
+                self.connect_link(link, dict(zip(numbers, columns[link.key], strict=True)))
 
-    def connect_link(self, link: Link, column: Field, stored: Mapping[int, Stored]) -> None:
+    def connect_link(self, link: Link, targets: Mapping[int, SqlValue]) -> None:
         """One link of new records, which is a column of theirs."""
-        wanted = {number: int(values[column]) for number, values in stored.items() if values.get(column)}  # type: ignore[arg-type]
+        wanted = {number: int(key) for number, key in targets.items() if key}
         target = link.target
         where = Compare(Path((), target.id), "in", tuple(dict.fromkeys(wanted.values())))
         found = set(self.ids(Compiler(self.origin.sight).keys(Select(target, Const(None), where, single=True))))
@@ -7318,18 +7356,20 @@ class Bulk(Writer):
         else:
             self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
 
-    def note_all(self, table: Table, stored: Mapping[int, Stored], records: list[dict[str, Json]]) -> None:
+    def note_all(self, table: Table, columns: Columns, records: Sequence[dict[str, Json]]) -> None:
         """One row of history for each new record, and its event."""
         actor, dialect, moment = self.origin[:3]
-        version, number = table.system["_version"], self.next_key("_history")
-        columns = ("id", "tag", "record", "version", "action", "after", "user", "dialect", "time")
-        rows: list[tuple[SqlValue, ...]] = []
-        for following, (values, record) in enumerate(zip(stored.values(), records, strict=True), number):
-            key, after = values[table.id], dump_json(record)
-            rows.append((following, table.tag, key, values[version], "created", after, actor.id, dialect, moment))
-            self.changes["created", table, key] = following  # type: ignore[index]
+        keys, versions = columns[table.id], columns[table.system["_version"]]
+        names = ("id", "tag", "record", "version", "action", "after", "user", "dialect", "time")
+        rows: list[tuple[SqlValue, ...]] = [
+            (number, table.tag, key, version, "created", after, actor.id, dialect, moment)
+            for number, (key, version, after) in enumerate(
+                zip(keys, versions, dump_each(records), strict=True), self.next_key("_history")
+            )
+        ]
+        self.changes.update((("created", table, row[2]), row[0]) for row in rows)  # type: ignore[misc]
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            self.execute_rows("_history", columns, rows[start : start + ROWS_AT_ONCE])
+            self.execute_rows("_history", names, rows[start : start + ROWS_AT_ONCE])
 
     def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
         """As for any record, but that links within the table may wait."""
@@ -7353,6 +7393,88 @@ class OwnBulk(Bulk):
     def is_locked(self, link: Link) -> bool:
         """Nothing is."""
         return False
+
+
+class Loader:
+    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
+
+    def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
+        self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
+        self.events: list[Event] = []
+        self.awaited: list[tuple[Link, int, Trail]] = []
+        self.created = self.changed = 0
+
+    def load(self, op: Load) -> list[Violation]:
+        """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`.
+
+        Strangers are asked who they are, whatever the line.
+        """
+        guard_load(op.table, op.by, self.origin)
+        faults, waiting = list[Violation](), [dict(op.lines)]
+        while waiting:
+            lines = waiting.pop()
+            try:
+                self.attempt(dataclasses.replace(op, lines=lines))
+            except ApiError as error:
+                if error.status >= 500 or error.code == "unauthenticated":
+                    raise
+                bad = {fault.path[0] for fault in error.violations if fault.path} & lines.keys()
+                if bad:
+                    faults += [fault for fault in error.violations if fault.path and fault.path[0] in bad]
+                    waiting += [rest] if (rest := {it: lines[it] for it in lines if it not in bad}) else []
+                elif len(lines) == 1:
+                    faults += error.below(*lines).violations
+                else:
+                    waiting += halves(lines)  # none is named
+        return faults
+
+    def attempt(self, op: Load) -> None:
+        """Do a `Load` whole, or nothing of it. ApiError."""
+        writer = self.make_writer()
+        writer.connection.execute("savepoint load")
+        try:
+            created, changed = writer.load(op)
+            writer.finish()
+        except ApiError:
+            writer.connection.execute("rollback to load")
+            raise
+        finally:
+            if writer.connection.in_transaction:  # SQLite may have rolled back by itself
+                writer.connection.execute("release load")
+        self.created, self.changed = self.created + created, self.changed + changed
+        self.events += writer.events() if self.keeps_events else []
+        self.awaited += writer.awaited
+
+    def finish(self) -> None:
+        """The last look before the commit. ApiError for links that have waited in vain."""
+        writer = self.make_writer()
+        for link, target, trail in self.awaited:
+            if writer.find(link.target, Key(link.target.id, target)) is None:
+                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
+        writer.refuse_faults()
+
+
+def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
+    """Lines in two parts, the later one first."""
+    items, middle = list(lines.items()), len(lines) // 2
+    return [dict(items[middle:]), dict(items[:middle])]
+
+
+@contextlib.contextmanager
+def loading(
+    store: Store, actor: Actor, dialect: str, seconds: float = math.inf, kind: type[Bulk] = Bulk
+) -> Iterator[Loader]:
+    """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
+    origin = origin_of(store.schema, actor, dialect, store.moment())
+    with store.database.write_lock:
+        with store.database.writing(seconds) as connection:
+            loader = Loader(lambda: store.writer(connection, origin, kind), origin, bool(store.listeners))
+            yield loader
+            loader.finish()
+        store.publish(loader.events)
+
+
+# ---- from one schema to the next ----
 
 
 def migrate(
@@ -8473,6 +8595,8 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """Of a line of CSV or NDJSON, and of one item of a JSON list."""
+LINES_BYTES = 16 * 1024
+"""How much of a file is read at once, when its lines are wanted."""
 
 
 class Readable(Protocol):
@@ -8487,24 +8611,36 @@ class Readable(Protocol):
 
 def text_lines(source: Readable) -> Iterator[str]:
     """The lines of a file in UTF-8, with or without a mark at its start. ApiError `bad_body` begins with the number."""
-    for number in itertools.count(1):
-        data = source.readline(MAX_LINE_BYTES)
-        if number == 1 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise fail("bad_body", (number,), reason="it is UTF-16; save it as UTF-8")
-        if not data:
-            return
-        if len(data) == MAX_LINE_BYTES:
-            raise fail("bad_body", (number,), reason=f"a line has more than {MAX_LINE_BYTES} bytes")
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            reason = f"byte {error.start + 1} of the line (0x{data[error.start]:02X}) is not UTF-8; save it as UTF-8"
-            raise fail("bad_body", (number,), reason=reason) from None
-        yield text.removeprefix("\ufeff") if number == 1 else text
+    done = 0
+    while data := source.read(LINES_BYTES):
+        if not done and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise fail("bad_body", (1,), reason="it is UTF-16; save it as UTF-8")
+        text, reason = read_lines(data, source.readline(MAX_LINE_BYTES))
+        yield from io.StringIO(text if done else text.removeprefix("\ufeff"), newline="\n")
+        done += text.count("\n")
+        if reason:
+            raise fail("bad_body", (done + 1,), reason=reason)
+
+
+def read_lines(data: bytes, rest: bytes) -> tuple[str, str]:
+    """Lines, the last of which goes on in `rest`, as text up to one that cannot be read; and what is wrong with that.
+
+    >>> read_lines(b"a\\n", b"b\\n"), read_lines(b"a\\nb", b"\\xe4\\nc\\n")[0]
+    (('a\\nb\\n', ''), 'a\\n')
+    """
+    if len(rest) == MAX_LINE_BYTES:
+        return read_lines(data[: data.rfind(b"\n") + 1], b"")[0], f"a line has more than {MAX_LINE_BYTES} bytes"
+    data += rest
+    try:
+        return data.decode("utf-8"), ""
+    except UnicodeDecodeError as error:
+        start = data.rfind(b"\n", 0, error.start) + 1
+        place = f"byte {error.start - start + 1} of the line (0x{data[error.start]:02X})"
+        return data[:start].decode("utf-8"), f"{place} is not UTF-8; save it as UTF-8"
 
 
 class Excerpt:
-    """So many bytes of a stream, as a file that is read from its start to its end."""
+    """So many bytes of a stream, as a file that is read from its start to its end. ApiError when there are fewer."""
 
     def __init__(self, source: IO[bytes], size: int) -> None:
         self.source, self.left = source, size
@@ -8519,6 +8655,8 @@ class Excerpt:
 
     def counted(self, data: bytes) -> bytes:
         """What was read."""
+        if self.left and not data:
+            raise fail("bad_body", reason="it is cut off: less has come than Content-Length says")
         self.left -= len(data)
         return data
 
@@ -14849,7 +14987,7 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 LOAD_SIZE = 1000
 """Lines that are loaded together, and records that are read together."""
 SHOWN_FAULTS = 20
-REMEMBERED_CELLS = 4096
+REMEMBERED_CELLS = 16_384
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 FORMATS: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
@@ -15093,22 +15231,22 @@ class Reader:
 
     def rows(self, source: Readable, delimiter: str) -> Iterator[Numbered]:
         """The records of comma-separated values, below a head."""
+        csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))
         lines = csv.reader(text_lines(source), delimiter=delimiter, strict=True)
         try:
             columns = self.columns(next(lines, []))
         except csv.Error as error:
             raise fail("bad_body", (1,), reason=csv_reason(error)) from None
         while True:
-            number = lines.line_num + 1
-            try:
-                cells = next(lines, None)
-            except csv.Error as error:
-                yield number, [Violation((), "bad_body", {"reason": csv_reason(error)})]
-                continue
-            if cells is None:
+            begun = lines.line_num
+            found, number, broken = next_lines(lines)
+            yield from read_rows(columns, found)
+            if isinstance(broken, csv.Error):
+                yield number, [Violation((), "bad_body", {"reason": csv_reason(broken)})]
+            elif broken:
+                raise broken
+            elif lines.line_num == begun:
                 return
-            if cells:
-                yield number, read_cells(columns, cells)
 
     def columns(self, head: Sequence[str]) -> list[CellReader]:
         """The members that the head of a file names. ApiError, with the number of the line."""
@@ -15123,7 +15261,7 @@ class Reader:
             elif column_of(member) in (column.member for column in found):
                 faults.append(Violation((word,), "twice"))
             else:
-                found.append(CellReader(word, column_of(member), self.reader_of(member)))
+                found.append(CellReader(word, column_of(member), self.reader_of(member), *quick_reader(member)))
         if not head:
             faults.append(Violation((), "bad_body", {"reason": "it is empty; the first line names the fields"}))
         if faults:
@@ -15144,7 +15282,7 @@ class Reader:
             return lambda cell: member.kind.parse_text(clean(cell))
         if member.kind.is_text or member.kind.name == "password":
             return text_of_cell
-        return functools.lru_cache(REMEMBERED_CELLS)(member.kind.parse_text)  # numbers and dates come again and again
+        return functools.lru_cache(REMEMBERED_CELLS)(member.parse_text)  # dates come again and again
 
     # -- JSON --
 
@@ -15185,6 +15323,12 @@ class CellReader(NamedTuple):
     name: str
     member: Field | Link
     read: Callable[[str], Any]
+    read_all: Callable[[Sequence[str]], list[Any] | None] = lambda cells: None
+
+    def values(self, cells: Sequence[str]) -> list[Any]:
+        """The values of all cells, an empty one being null. BadValue or ApiError when one of them is wrong."""
+        found = self.read_all(cells)
+        return [self.read(cell) if cell else None for cell in cells] if found is None else found
 
     def faults(self, cell: str) -> Iterator[Violation]:
         """What is wrong with a cell."""
@@ -15197,12 +15341,80 @@ class CellReader(NamedTuple):
             yield from error.below(self.name).violations
 
 
+def integers_of(cells: Sequence[str]) -> list[int | None] | None:
+    """The numbers in cells that are all short and plain.
+
+    >>> integers_of(["1", "", "-20"]), integers_of(["1", "+1"])
+    ([1, None, -20], None)
+    """
+    with contextlib.suppress(ValueError):
+        return [int(cell) if cell else None for cell in cells] if are_short(cells, b"-0123456789") else None
+    return None
+
+
+def numbers_of(cells: Sequence[str]) -> list[float | None] | None:
+    """The numbers in cells that are all short and plain.
+
+    >>> numbers_of(["1", "", "-2.50"]), numbers_of(["1", "1e3"])
+    ([1.0, None, -2.5], None)
+    """
+    with contextlib.suppress(ValueError):
+        return [float(cell) + 0.0 if cell else None for cell in cells] if are_short(cells, b"-.0123456789") else None
+    return None
+
+
+def are_short(cells: Sequence[str], signs: bytes) -> bool:
+    """Whether all cells have few signs, and no others than these."""
+    return len(max(cells, key=len)) < 19 and not "".join(cells).encode().translate(None, signs)
+
+
+def texts_of(cells: Sequence[str]) -> list[str | None]:
+    """The texts in cells. ApiError for what cannot be stored."""
+    clean("".join(cells))
+    return [text_of_cell(cell) if cell[:1] == '"' else cell or None for cell in cells]
+
+
+def quick_reader(member: Field | Link) -> list[Callable[[Sequence[str]], Any]]:
+    """The reader of a whole column of a file, for kinds that have one."""
+    kind = "" if isinstance(member, Link) or member.is_system else member.kind.name
+    if kind in ("integer", "number"):
+        return [integers_of if kind == "integer" else numbers_of]
+    return [texts_of] if kind and kind != "scalar" and KINDS[kind].is_text else []
+
+
+def next_lines(lines: Any) -> tuple[dict[int, list[str]], int, Exception | None]:
+    """Lines that a reader of CSV gives, by their numbers, up to one that cannot be read; its number, and why."""
+    found, number = dict[int, list[str]](), lines.line_num + 1
+    try:
+        for cells in itertools.islice(lines, LOAD_SIZE):
+            if cells:
+                found[number] = cells
+            number = lines.line_num + 1
+    except (csv.Error, ApiError) as error:
+        return found, number, error
+    return found, number, None
+
+
+def read_rows(columns: Sequence[CellReader], lines: Mapping[int, list[str]]) -> Iterator[Numbered]:
+    """The records in lines: column by column, or each by itself when something is wrong with one of them."""
+    members = [column.member for column in columns]
+    try:
+        cells = list(zip(*lines.values(), strict=True)) if lines else [()] * len(columns)
+        values = [column.values(them) for column, them in zip(columns, cells, strict=True)]
+    except (ValueError, ApiError):
+        for number, line in lines.items():
+            yield number, read_cells(columns, line)
+        return
+    for number, row in zip(lines, zip(*values, strict=True), strict=True):
+        yield number, dict(zip(members, row, strict=True))
+
+
 def read_cells(columns: Sequence[CellReader], cells: Sequence[str]) -> Draft | list[Violation]:
     """The record in the cells of a line, or what is wrong with it."""
     if len(cells) != len(columns):
         return [Violation((), "bad_body", {"reason": f"it has {len(cells)} cells, the first line {len(columns)}"})]
     try:
-        return {member: read(cell) if cell else None for (_, member, read), cell in zip(columns, cells, strict=True)}
+        return {it.member: it.read(cell) if cell else None for it, cell in zip(columns, cells, strict=True)}
     except (BadValue, ApiError):
         return [fault for column, cell in zip(columns, cells, strict=True) for fault in column.faults(cell)]
 
@@ -15264,85 +15476,6 @@ def csv_reason(error: csv.Error) -> str:
         "new-line character seen": "a line ends with a carriage return alone",
     }
     return next((text for start, text in known.items() if str(error).startswith(start)), str(error))
-
-
-class Loader:
-    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
-
-    def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
-        self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
-        self.events: list[Event] = []
-        self.awaited: list[tuple[Link, int, Trail]] = []
-        self.created = self.changed = 0
-
-    def load(self, op: Load) -> list[Violation]:
-        """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`.
-
-        Strangers are asked who they are, whatever the line.
-        """
-        guard_load(op.table, op.by, self.origin)
-        faults, waiting = list[Violation](), [dict(op.lines)]
-        while waiting:
-            lines = waiting.pop()
-            try:
-                self.attempt(dataclasses.replace(op, lines=lines))
-            except ApiError as error:
-                if error.status >= 500 or error.code == "unauthenticated":
-                    raise
-                bad = {fault.path[0] for fault in error.violations if fault.path} & lines.keys()
-                if bad:
-                    faults += [fault for fault in error.violations if fault.path and fault.path[0] in bad]
-                    waiting += [rest] if (rest := {it: lines[it] for it in lines if it not in bad}) else []
-                elif len(lines) == 1:
-                    faults += error.below(*lines).violations
-                else:
-                    waiting += halves(lines)  # none is named
-        return faults
-
-    def attempt(self, op: Load) -> None:
-        """Do a `Load` whole, or nothing of it. ApiError."""
-        writer = self.make_writer()
-        writer.connection.execute("savepoint load")
-        try:
-            created, changed = writer.load(op)
-            writer.finish()
-        except ApiError:
-            writer.connection.execute("rollback to load")
-            raise
-        finally:
-            if writer.connection.in_transaction:  # SQLite may have rolled back by itself
-                writer.connection.execute("release load")
-        self.created, self.changed = self.created + created, self.changed + changed
-        self.events += writer.events() if self.keeps_events else []
-        self.awaited += writer.awaited
-
-    def finish(self) -> None:
-        """The last look before the commit. ApiError for links that have waited in vain."""
-        writer = self.make_writer()
-        for link, target, trail in self.awaited:
-            if writer.find(link.target, Key(link.target.id, target)) is None:
-                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
-        writer.refuse_faults()
-
-
-def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
-    """Lines in two parts, the later one first."""
-    items, middle = list(lines.items()), len(lines) // 2
-    return [dict(items[middle:]), dict(items[:middle])]
-
-
-@contextlib.contextmanager
-def loading(
-    store: Store, actor: Actor, dialect: str, seconds: float = math.inf, kind: type[Bulk] = Bulk
-) -> Iterator[Loader]:
-    """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
-    origin = origin_of(store.schema, actor, dialect, store.moment())
-    with store.database.write_lock:
-        with store.database.writing(seconds) as connection:
-            loader = Loader(lambda: store.writer(connection, origin, kind), origin, bool(store.listeners))
-            yield loader
-            loader.finish()
-        store.publish(loader.events)
 
 
 class _Undone(Exception):
@@ -15427,14 +15560,7 @@ class Import:
         while left:
             wanted = min(left, LOAD_SIZE)
             part = list(itertools.islice(entries, wanted))
-            lines = dict[int, Draft]()
-            for number, entry in part:
-                if isinstance(entry, list):
-                    self.report.add(number, entry)
-                elif by and entry.get(by) is None:
-                    self.report.add(number, [Violation((by.name,), "required")])
-                else:
-                    lines[number] = entry
+            lines = self.right(part, by)
             self.note(loader.load(Load(self.reader.table, lines, by)))
             self.report.undone |= bool(self.report.bad) and not self.skip_errors
             self.report.read, left = self.report.read + len(part), left - len(part)
@@ -15442,6 +15568,18 @@ class Import:
             if len(part) < wanted:
                 return False
         return True
+
+    def right(self, part: Sequence[Numbered], by: Field | None) -> dict[int, Draft]:
+        """The entries that are records; what is wrong with the others goes to the report."""
+        lines = dict[int, Draft]()
+        for number, entry in part:
+            if isinstance(entry, list):
+                self.report.add(number, entry)
+            elif by and entry.get(by) is None:
+                self.report.add(number, [Violation((by.name,), "required")])
+            else:
+                lines[number] = entry
+        return lines
 
 
 # ---- made up ----
@@ -21759,7 +21897,6 @@ def import_command(arguments: Sequence[str]) -> int:
     if options.batch is not None and options.batch < 1:
         raise UsageError("--batch is a number of lines, 1 or more")
     form, delimiter = form_of_file(options, options.file)
-    csv.field_size_limit(MAX_LINE_BYTES)
     with _own_table(options) as (store, names), _source(options.file) as source:
         work = Import(
             Reader(names, options.upsert_by),
@@ -21817,7 +21954,8 @@ def tell_report(report: Report, options: argparse.Namespace) -> int:
     if report.undone and options.batch and report.created + report.changed:
         _complain(f"{report.bad:,} of {report.read:,} lines are wrong; kept are the batches before the first: {done}")
     elif report.undone:
-        _complain(f"{report.bad:,} of {report.read:,} lines are wrong, so nothing is written")
+        said = f"{report.bad:,} of {report.read:,} lines are wrong" if report.read else "no line can be read"
+        _complain(f"{said}, so nothing is written")
     else:
         would = "; nothing is written, as --dry-run asks" if options.dry_run else ""
         left_out = f", {report.bad:,} lines left out" if report.bad else ""
@@ -21868,9 +22006,21 @@ def backup_command(arguments: Sequence[str]) -> int:
     path = _existing(options.db or find_places(options.schema, None).database)
     if FilePath(options.file).exists() and not options.replace:
         raise UsageError(f"{options.file!r} is there already; choose another name, or add --replace", 1)
+    check_target_file(path, options.file)
     back_up(path, options.file)
     print(f"{options.file}: a whole copy of {path}")
     return 0
+
+
+def check_target_file(path: str, target: str) -> None:
+    """UsageError for a copy that would take the place of the database itself, or of one that somebody uses.
+
+    What was written beside such a file, and is not in it yet, would become part of the copy.
+    """
+    if FilePath(target).exists() and FilePath(target).samefile(path):
+        raise UsageError(f"{target!r} is the database itself; choose another name", 1)
+    if any(FilePath(f"{target}{end}").exists() for end in ("-wal", "-journal")):
+        raise UsageError(f"{target!r} is in use, or was left in the middle of a write; choose another name", 1)
 
 
 def back_up(path: str, target: str) -> None:

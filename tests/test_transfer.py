@@ -391,6 +391,11 @@ def test_bad_json(shelf: Store, form: str, text: str, said: list[str]) -> None:
     check_bad(shelf, text, form, said)
 
 
+def test_a_file_without_a_line(cli: Cli) -> None:
+    """Where even the head is wrong, no lines are counted."""
+    assert cli.load("titel\nA\n").err.splitlines()[-1] == "minirest: no line can be read, so nothing is written"
+
+
 def test_many_bad_lines(cli: Cli) -> None:
     """So many are shown; all are counted."""
     done = cli.load("title,pages\n" + "A,x\n" * 1234 + "B,1\n")
@@ -587,7 +592,15 @@ LINKED: tuple[Any, list[dict[str, Any]]] = (
 )
 
 
+SEAMS: tuple[Any, list[dict[str, Any]]] = (
+    {"$defs": {"things": {"type": "object", "properties": {"text": {"type": "string"}, "json": {}}}}},
+    [{"id": 3, "text": "},{"}, {"id": 4}, {"id": 5, "json": [{"a": 1}, {"a": None}]}],
+)
+"""Values that look like the seam between two records."""
+
+
 @settings(max_examples=60, deadline=None)
+@example(SEAMS)
 @example(LINKED)
 @given(worlds())
 def test_together_as_alone(world: tuple[Any, list[dict[str, Any]]]) -> None:
@@ -723,10 +736,12 @@ def app() -> Iterator[Application]:
     app.close()
 
 
-def asked(app: Application, who: str, method: str, address: str, body: bytes = b"", kind: str = "text/csv") -> Any:
+def asked(
+    app: Application, who: str, method: str, address: str, body: bytes = b"", kind: str = "text/csv", **environ: str
+) -> Any:
     """Status and body of an answer."""
     basic = "Basic " + b64encode(f"{who}:{PASSWORD}".encode()).decode()
-    answer = send(app, method, address, body, kind, HTTP_AUTHORIZATION=basic)
+    answer = send(app, method, address, body, kind, HTTP_AUTHORIZATION=basic, **environ)
     text = answer.body.decode()
     is_json = answer.headers["Content-Type"] == minirest.JSON_TYPE
     return answer.status, json.loads(text) if is_json else text
@@ -864,6 +879,25 @@ def test_bad_requests(app: Application, query: str, kind: str, answer: tuple[int
     status, rule, message = answer
     errors = {"errors": [fault(None, None, rule, message)]}
     assert asked(app, "wilma", "POST", f"/browse/notes/import{query}", b"text\nx\n", kind) == (status, errors)
+
+
+def test_an_upload_that_is_cut_off(app: Application) -> None:
+    """A body with less than its length says is no import, though what came has whole lines."""
+    for kind, body in (("text/csv", b"text,n\nc,3\n"), ("application/x-ndjson", b'{"text":"c","n":3}\n')):
+        length, before = str(len(body) + 9), dump(app.store)["notes"]
+        told = asked(app, "admin", "POST", "/browse/notes/import", body, kind, CONTENT_LENGTH=length)
+        reason = "The body cannot be read: it is cut off: less has come than Content-Length says"
+        assert told == (400, {"errors": [{"line": None, "field": None, "rule": "bad_body", "message": reason}]})
+        assert dump(app.store)["notes"] == before
+
+
+def test_a_long_cell(app: Application) -> None:
+    """A cell may be long, also in a program that has not said so."""
+    usual = csv.field_size_limit(131_072)
+    try:
+        assert asked(app, "admin", "POST", "/browse/notes/import", b"secret,n\n%s,3\n" % (b"x" * 200_000))[0] == 200
+    finally:
+        csv.field_size_limit(usual)
 
 
 def test_who_is_unknown_is_told_in_json(app: Application) -> None:
@@ -1059,6 +1093,19 @@ def test_backup_and_restore(cli: Cli) -> None:
     assert {stat.S_IMODE(Path(name).stat().st_mode) for name in ("copy.db", "shop.db", kept)} == {0o600}
     assert cli.rows("select title from books") == [("A",)]
     assert sorted(path.name for path in Path().iterdir() if "copy" in path.name) == ["copy.db"]
+
+
+def test_backup_in_the_place_of_a_database(cli: Cli) -> None:
+    """A copy never replaces the database itself, nor one with a log beside it, which would become part of the copy."""
+    Path("same.db").symlink_to("shop.db")
+    for name in ("shop.db", "same.db"):
+        done = cli.run("backup", name, "shop.json", "--replace")
+        assert done == Done(1, "", f"minirest: '{name}' is the database itself; choose another name\n")
+    Path("copy.db-wal").touch()
+    assert cli.run("backup", "copy.db", "shop.json", "--replace") == Done(
+        1, "", "minirest: 'copy.db' is in use, or was left in the middle of a write; choose another name\n"
+    )
+    assert not Path("copy.db").exists()
 
 
 def test_backup_of_a_database_in_use(cli: Cli) -> None:
