@@ -18818,6 +18818,8 @@ def link_words(name: str) -> Words:
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
+RouteFunction: TypeAlias = Callable[..., Json]
+"""A route of an embedding program: it gets the request and the names of its rule; gives a JSON value or a `Reply`."""
 PAGES: tuple[type[Pages], ...] = (Door, Transfers, Lists, Editor, Records)
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
@@ -19074,7 +19076,10 @@ def log_request(number: str, environ: Mapping[str, Any], status: int, started: f
 
 
 class Application:
-    """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
+    """A WSGI application over one store. Made by `make_app`; `close` it when it is done.
+
+    `router` is an empty Bottle: its routes go before everything else and are the embedding program's own affair.
+    """
 
     def __init__(
         self, services: Services, policy: Policy, dialects: Sequence[str], limits: BodyLimits = BODY_LIMITS
@@ -19090,17 +19095,15 @@ class Application:
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping = False
-        self.router, self.own_router = self.make_routers()
+        self.router, self.added_router, self.own_router = make_router(()), make_router(()), self.make_own_router()
 
-    def make_routers(self) -> tuple[bottle.Bottle, bottle.Bottle]:
-        """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
-        import bottle
-
+    def make_own_router(self) -> bottle.Bottle:
+        """The addresses of all dialects and pages."""
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
-        return bottle.Bottle(), make_router(routes)
+        return make_router(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -19111,7 +19114,7 @@ class Application:
             with self.store.database.request():
                 reply = self.answer(request)
             if reply is None:
-                return self.router(environ, start_response)  # type: ignore[no-any-return]
+                return self.ask_router(environ, start_response, number, started)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
@@ -19120,6 +19123,17 @@ class Application:
         user = loggable(request.actor.name) if request and request.actor.name else "-"
         log_request(number, environ, reply.status, started, user)
         return self.send(request, reply, number, (environ, start_response))
+
+    def ask_router(
+        self, environ: dict[str, Any], start_response: StartResponse, number: str, started: float
+    ) -> Iterable[bytes]:
+        """Let a route of `router` answer; the request has its id and its line in the log all the same."""
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            log_request(number, environ, int(status[:3]), started)
+            return start_response(status, [*headers, ("X-Request-Id", number)], *rest)
+
+        return self.router(environ, start)  # type: ignore[no-any-return]
 
     def send(
         self, request: Request | None, reply: Reply, number: str, wsgi: tuple[Mapping[str, Any], StartResponse]
@@ -19139,7 +19153,7 @@ class Application:
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
             return None
-        found = self.match(self.own_router, request)
+        found = self.match(self.added_router, request) or self.match(self.own_router, request)
         if found is None or not found[0].config.get("public"):
             self.services.authenticate(request)
         if found is None:
@@ -19154,7 +19168,8 @@ class Application:
     def no_route(self, request: Request) -> ApiError:
         """The error for an address that there is not, or not for this method."""
         methods = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
-        allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
+        routers = (self.added_router, self.own_router)
+        allowed = ", ".join(it for it in methods if any(self.match(router, request, it) for router in routers))
         return not_allowed(request, allowed) if allowed else fail("not_found")
 
     def of_health(self, request: Request) -> Reply:
@@ -19220,6 +19235,35 @@ class Application:
             return function
 
         return register
+
+    def route(self, rule: str, *methods: str, public: bool = False) -> Callable[[RouteFunction], RouteFunction]:
+        """Make a function an address: `@app.route("/hello/<name>")`, or `@app.route("/pay", "POST")`.
+
+        Without methods it is GET. It goes before our own addresses, and is guarded as they are: who asks has to be
+        signed in, except for a `public` one, and no page of another origin may change something. The function gets
+        the `Request`, whose `actor` asks, and the names in the rule, which is written as Bottle's are. What it returns
+        is answered as JSON, a `Reply` as it is. An `ApiError` that it raises is answered as one.
+        """
+
+        def register(function: RouteFunction) -> RouteFunction:
+            for method in methods or ("GET",):
+                self.added_router.route(rule, method, functools.partial(self.of_route, function, public), public=public)
+            return function
+
+        return register
+
+    def of_route(self, function: RouteFunction, public: bool, request: Request, **names: Any) -> Reply:
+        """The answer of a route of the embedding program. A stranger comes to public ones only."""
+        if public and self.policy.auth:
+            request.actor = ANONYMOUS
+            if request.has_credentials:
+                self.services.authenticate(request)
+        elif request.actor is ANONYMOUS:
+            raise refusal(ANONYMOUS)
+        if request.method not in ("GET", "HEAD"):
+            self.policy.may_write(request)
+        found = function(request, **names)
+        return found if isinstance(found, Reply) else json_reply(dump_json(found))
 
     def client(self, token: str = "") -> Client:
         """Requests to this application from this process; signed in by a token, where one is given."""
