@@ -7965,6 +7965,35 @@ class Request:
         return "text/html" in (self.header("Accept") or "")
 
 
+def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
+    """The environment before an outer Bottle has read the path, and left out what is no UTF-8. ApiError `bad_path`.
+
+    >>> outer = {"bottle.raw_path": "/sch\xc3\xb6n/\xc3\xa4", "SCRIPT_NAME": "/schön", "PATH_INFO": "/ä"}
+    >>> as_it_came(outer) == {**outer, "SCRIPT_NAME": "/sch\xc3\xb6n", "PATH_INFO": "/\xc3\xa4"}
+    True
+    """
+    raw: str = environ.get("bottle.raw_path", "")
+    if raw.isascii():
+        return environ
+    try:
+        whole = raw.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise fail("bad_path") from None
+    if not whole.rstrip("/").endswith(environ["PATH_INFO"].rstrip("/")):
+        return environ  # another path, which somebody has put together
+    names = ("SCRIPT_NAME", "PATH_INFO")
+    return environ | {name: _as_bytes(environ[name]) for name in names}
+
+
+def _as_bytes(text: str) -> str:
+    """The bytes of a text as WSGI writes them; a text that may already be written so stays."""
+    try:
+        text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text.encode("utf-8").decode("latin-1")
+    return text
+
+
 class Stream(NamedTuple):
     """A body that is made while it is sent; `length` is the number of its bytes, None where nobody knows it yet."""
 
@@ -18385,8 +18414,7 @@ class Documents(Pages):
     def show_document(self, request: Request) -> Reply:
         """One document, under an `ETag`."""
         text = self.text(self.dialect_in(self.parameters(request, "dialect")), request.actor)
-        base = quote(request.environ.get("SCRIPT_NAME", "").rstrip("/"))
-        servers = dump_json([{"url": base or "/"}]).encode()
+        servers = dump_json([{"url": request.prefix or "/"}]).encode()
         body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
         tag = f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
         return Reply(304, headers=(("ETag", tag),)) if request.knows(tag) else Reply(200, body, (("ETag", tag),))
@@ -18470,14 +18498,14 @@ class Docs(Documents):
         given = self.parameters(request, "dialect", "group")
         if "group" not in given:
             names = [self.dialect_in(given)] if given else self.dialects
-            parts = [self.contents(self.document(name, request.actor), name) for name in names]
+            parts = [self.contents(request, name) for name in names]
             return self.show(request, "Requests", fragment(self.about(request), *parts))
         name = self.dialect_in(given)
         document = self.document(name, request.actor)
         found = [it for it in self.operations(document) if given["group"] in it.words["tags"]]
         if not found:
             raise fail("not_found")
-        shown = (OperationPage(document, it, self.user(request)).show() for it in found)
+        shown = (OperationPage(document, it, self.user(request), request).show() for it in found)
         return self.show(request, f"{DIALECTS[name].__name__}: {given['group']}", fragment(self.way_back(), *shown))
 
     def way_back(self) -> Html:
@@ -18504,13 +18532,14 @@ class Docs(Documents):
             for method, words in methods.items():
                 yield Described(method.upper(), path, words)
 
-    def contents(self, document: Mapping[str, Json], name: str) -> Html:
+    def contents(self, request: Request, name: str) -> Html:
         """The groups of one dialect's operations."""
+        document, address = self.document(name, request.actor), f"/openapi.json?dialect={name}"
         counts: dict[str, int] = {}
         for it in self.operations(document):
             counts[it.words["tags"][0]] = counts.get(it.words["tags"][0], 0) + 1
         rows = [self.group_row(name, tag, counts[tag["name"]]) for tag in document["tags"] if tag["name"] in counts]
-        link = element("a", f"/openapi.json?dialect={name}", href=f"/openapi.json?dialect={name}")
+        link = element("a", request.prefix + address, href=address)
         return fragment(
             element("h2", DIALECTS[name].__name__, id=name),
             element("p", document["info"]["description"], " The document: ", link),
@@ -18592,7 +18621,7 @@ class Docs(Documents):
         reply, spent = self.ask(request, name, address, heard)
         plans = [plan for op in heard for plan in self.services.store.explain(request.actor, op, name)]
         text = shortened(reply.body.decode("utf-8", "replace"), SHOWN_ANSWER_LENGTH)
-        command = f"curl -g{self.user(request)} {shlex.quote(f'{self.server(request)}{address}')}"
+        command = f"curl -g{self.user(request)} {shlex.quote(f'{request.base}{address}')}"
         return fragment(
             heading,
             element("pre", command, class_="copy"),
@@ -18604,10 +18633,6 @@ class Docs(Documents):
                 for part in (element("pre", plan.text), element("pre", plan.steps, class_="quiet"))
             ),
         )
-
-    def server(self, request: Request) -> str:
-        """The address of this server."""
-        return f"{request.environ.get('wsgi.url_scheme', 'http')}://{request.host}"
 
     def ask(self, request: Request, name: str, address: str, heard: list[Operation]) -> tuple[Reply, float]:
         """The reply of one dialect to the same actor, and its milliseconds; the operations are noted."""
@@ -18641,8 +18666,9 @@ class Described(NamedTuple):
 class OperationPage:
     """One operation for people: what it takes, a form that sends it, what comes back."""
 
-    def __init__(self, document: Mapping[str, Json], it: Described, user: str) -> None:
+    def __init__(self, document: Mapping[str, Json], it: Described, user: str, request: Request) -> None:
         self.document, self.it, self.user = document, it, user
+        self.path, self.url = request.prefix + it.path, request.base + it.path
 
     def whole(self, part: Mapping[str, Json]) -> Mapping[str, Json]:
         """A part of the document, which may be a reference."""
@@ -18654,7 +18680,7 @@ class OperationPage:
 
     def show(self) -> Html:
         """The operation, folded."""
-        head = (element("span", self.it.method, class_="method"), element("code", self.it.path))
+        head = (element("span", self.it.method, class_="method"), element("code", self.path))
         summary = element("summary", *head, " ", element("span", self.it.words["summary"], class_="quiet"))
         answers = element("details", element("summary", "Answers"), *self.answers())
         return element("details", summary, self.form(), answers, class_="operation", id=self.it.words["operationId"])
@@ -18678,7 +18704,7 @@ class OperationPage:
             element("pre", class_="answer", hidden=True, aria_live="polite"),
             class_="try",
             data_method=self.it.method,
-            data_path=self.it.path,
+            data_path=self.path,
             data_user=self.user,
         )
 
@@ -18731,7 +18757,7 @@ class OperationPage:
         method = "" if self.it.method == "GET" else f" -X {self.it.method}"
         body = "" if self.media is None else f" -d {shlex.quote(dump_json(self.media.get('example', {})))}"
         header = " -H 'Content-Type: application/json'" if body else ""
-        return f"curl -g{self.user}{method}{header}{body} {shlex.quote(self.it.path)}"
+        return f"curl -g{self.user}{method}{header}{body} {shlex.quote(self.url)}"
 
     def answers(self) -> Iterator[Html]:
         """What can come back: each status with its schema."""
@@ -19109,7 +19135,7 @@ class Application:
         """Answer one request (PEP 3333)."""
         started, number, request = time.perf_counter(), self.accounts.chance.digits(8), None
         try:
-            environ = self.policy.before_proxies(environ)
+            environ = self.policy.before_proxies(as_it_came(environ))
             request = Request(environ, self.limits)
             with self.store.database.request():
                 reply = self.answer(request)
@@ -19550,7 +19576,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
     """waitress, bound, with settings that hold in the open."""
-    ours: Application | None = app if isinstance(app, Application) else getattr(app, "app", None)
+    inner = getattr(app, "app", None)  # of worlds, and of whatever wraps one application
+    ours = next((it for it in (app, inner) if isinstance(it, Application)), None)
     limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     files = open_files(MAX_CONNECTIONS + 100)
