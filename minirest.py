@@ -109,6 +109,7 @@ import threading
 import time
 import unicodedata
 import uuid
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -252,6 +253,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "too_large": ErrorRule(413, "The body is larger than {limit} bytes"),
     "headers_too_large": ErrorRule(431, "The headers are larger than {limit} bytes"),
     "expectation": ErrorRule(417, "Nothing but 100-continue can be expected, not {value!r}"),
+    "length": ErrorRule(411, "This server takes no body without its length: send Content-Length"),
     "transfer_coding": ErrorRule(501, "The body can come in chunks, and in no other transfer coding"),
     "http_version": ErrorRule(505, "HTTP {version} is not spoken here; use 1.1 or 1.0"),
     "media_type": ErrorRule(415, "The content type {value!r} is not supported; send {allowed}"),
@@ -4859,7 +4861,7 @@ class Database:
 
     A file has one connection for writing and as many for reading as there are readers at a time; a database in memory
     (":memory:") is a single connection, shared by all under a lock. So is one in memory `beside` a file of others, in
-    which our tables find no place.
+    which our tables find no place. No connection to a file may go on in another process: before a fork they `rest`.
     """
 
     def __init__(self, path: str, lenient: bool = False, beside: str = "") -> None:
@@ -4871,10 +4873,38 @@ class Database:
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
         self.allowance = Allowance()
-        self.writer = self.connect(writing=True)
+        self.process, self.frozen = 0, False
+        self.opened: sqlite3.Connection | None = self.connect(writing=True)
+        files_of_forks().add(self)
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The connection for writing; it is opened again when it rests."""
+        if self.opened is None:
+            self.opened = self.connect(writing=True)
+            if self.frozen:
+                self.freeze()
+        return self.opened
+
+    def rest(self) -> None:
+        """Close the connections to a file, unless one is at work; they are opened again when they are needed."""
+        if self.process != os.getpid() or self.in_memory or self.deadlines:
+            return
+        if self.write_lock.acquire(blocking=False):  # whoever waited for it could wait for ever
+            self.close_connections()
+            self.opened, self.process = None, 0
+            self.write_lock.release()
+
+    def check_process(self) -> None:
+        """RuntimeError where a fork has taken connections along: SQLite could lose what is written through them."""
+        if self.process not in (0, os.getpid()):
+            raise RuntimeError(
+                "the database was in use while this process was forked; make the application in the new one"
+            )
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
         """A new connection, with the settings that every one has."""
+        self.check_process()
         connection = sqlite3.connect(
             self.path,
             timeout=BUSY_TIMEOUT_SECONDS,
@@ -4905,6 +4935,8 @@ class Database:
         connection.create_function("fold", 1, _fold, deterministic=True)
         number = id(connection)
         connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
+        if self.beside or not self.in_memory:
+            self.process = os.getpid()
         return connection
 
     def another(self) -> sqlite3.Connection:
@@ -4921,11 +4953,13 @@ class Database:
 
     def freeze(self) -> None:
         """The tables are made: from now on the connection for writing changes records, and nothing else."""
+        self.frozen = True
         self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
         """One request: all its statements in this thread together have `STATEMENT_TIMEOUT_SECONDS`."""
+        self.check_process()
         before, self.allowance.seconds = self.allowance.seconds, STATEMENT_TIMEOUT_SECONDS
         try:
             yield
@@ -4978,6 +5012,7 @@ class Database:
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         """Stop the statements of the block when they take longer together, or longer than their request has left."""
+        self.check_process()
         started = time.monotonic()
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
@@ -4993,11 +5028,32 @@ class Database:
             self.allowance.seconds -= time.monotonic() - started
 
     def close(self) -> None:
-        """Close all connections; what the write-ahead log holds goes into the file."""
+        """Close all connections for good; what the write-ahead log holds goes into the file."""
+        files_of_forks().discard(self)
         with self.write_lock:
-            while self.idle:
-                self.idle.pop().close()
-            self.writer.close()
+            self.check_process()
+            self.close_connections()
+            self.process = 0
+
+    def close_connections(self) -> None:
+        """Close those that nobody uses. The lock is held."""
+        while self.idle:
+            self.idle.pop().close()
+        self.writer.close()
+
+
+@functools.cache
+def files_of_forks() -> weakref.WeakSet[Database]:
+    """The databases of this process, whose files are closed before it is forked."""
+    databases = weakref.WeakSet[Database]()
+
+    def rest() -> None:
+        for database in list(databases):
+            database.rest()
+
+    if hasattr(os, "register_at_fork"):  # Windows has no forks
+        os.register_at_fork(before=rest)
+    return databases
 
 
 def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
@@ -7862,7 +7918,9 @@ class Request:
         return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
 
     def length(self, limit: int) -> int:
-        """The length of the body, before it is read. ApiError `too_large`, `bad_header` or `media_type`."""
+        """The length of the body, before it is read. ApiError `too_large`, `bad_header`, `media_type` or `length`."""
+        if self.header("Transfer-Encoding") and not self.header("Content-Length"):
+            raise fail("length")  # ours has put the chunks together by now, another server has not
         text = self.environ.get("CONTENT_LENGTH") or "0"
         if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
             raise fail("bad_header", name="Content-Length", reason="write a number")
@@ -8963,11 +9021,27 @@ class Accounts:
             rows = connection.execute(query).fetchall()
         return [(name, bool(disabled), json.loads(roles), json.loads(names)) for name, disabled, roles, names in rows]
 
-    def put_user(self, name: str, any_password: bool = False, **values: Json) -> int:
+    def keep_user(self, name: str, password: str) -> None:
+        """See to it that a user has this password, and is there.
+
+        Of processes that start together one does it, else each would end what the others have let somebody begin.
+        """
+        while True:
+            seen = self.fetch("select _version from _users where name=?", (name,))
+            if self.has_password(name, password):
+                return
+            try:
+                self.put_user(name, any_password=True, expect=seen[0] if seen else 0, password=password)
+            except ApiError as error:
+                if error.code != "precondition":
+                    raise
+
+    def put_user(self, name: str, any_password: bool = False, expect: int | None = None, **values: Json) -> int:
         """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
 
         A new password and `disabled` end the sessions of the user, and the tokens of signing in. ValueError for a
-        password that `check_password` refuses; `any_password` takes short ones.
+        password that `check_password` refuses; `any_password` takes short ones. `expect` is the version that the caller
+        has seen, 0 for none: ApiError `precondition` when there is another one.
         """
         table = self.store.schema.all_tables["_users"]
         if ":" in name:
@@ -8978,7 +9052,8 @@ class Accounts:
         fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
-        outcome = self.store.run(Upsert(where, create, Update(table, where, fields, {}, Const(None))))
+        update = Update(table, where, fields, {}, Const(None), expect=expect)
+        outcome = self.store.run(Upsert(where, create, update))
         number = outcome.rows[0].key
         if ("password" in values or values.get("disabled")) and not outcome.made:
             self.end_sessions(number)
@@ -12728,6 +12803,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     403: ("error_credentials", "error_forbidden"),
     404: ("error_not_found",),
     405: ("error_method_not_allowed",),
+    411: ("error_length_required",),
     412: ("error_precondition_failed",),
     413: ("error_too_large",),
     415: ("error_media_type",),
@@ -19437,8 +19513,7 @@ def make_app(
     app = open_filled(found, os.fspath(db), Settings(**settings), data)
     try:
         for name, password in (users or {}).items():
-            if not app.accounts.has_password(name, password):
-                app.accounts.put_user(name, any_password=True, password=password)
+            app.accounts.keep_user(name, password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
     except BaseException:
