@@ -145,7 +145,24 @@ if TYPE_CHECKING:
     import wsproto
 
 __version__ = "0.1.0"
-__all__ = ["ApiError", "Application", "Client", "Fixture", "SetClock", "main", "make_app", "serve"]
+__all__ = [
+    "Actor",
+    "ApiError",
+    "Application",
+    "Client",
+    "ClientAnswer",
+    "Fixture",
+    "MigrationNeeded",
+    "NotOurs",
+    "Reply",
+    "Request",
+    "SchemaError",
+    "SetClock",
+    "fail",
+    "main",
+    "make_app",
+    "serve",
+]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -352,7 +369,7 @@ def word(template: str, violation: Violation) -> str:
 
 
 class ApiError(Exception):
-    """A request that cannot be done: `code` is a key of `ERRORS` and decides the status, `violations` say why."""
+    """A request that cannot be done: `code` is a key of `ERRORS` and decides the `status`, `violations` say why."""
 
     def __init__(self, code: str, *violations: Violation, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.code = code
@@ -4333,6 +4350,7 @@ def _shows_only_ids(shape: Shape, link: Link) -> bool:
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
+    `name` signs in, `display_name` is for people; `roles` are names, `groups` records of `_groups`.
     `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `scopes`
     narrow what the token may do: `read`, and `table:` with a name; none narrow nothing. `stamp` is another one after
     each change of the password.
@@ -7862,9 +7880,9 @@ BODY_LIMITS = BodyLimits()
 
 
 class Request:
-    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError.
+    """One request. `path` is decoded; `method` is in capitals, `query` as it came. Every reader is strict: ApiError.
 
-    `form` is what `read_form` has read; whoever made the request closes it.
+    `actor` is who asks. `form` is what `read_form` has read; whoever made the request closes it.
     """
 
     def __init__(self, environ: Mapping[str, Any], limits: BodyLimits = BODY_LIMITS) -> None:
@@ -8061,7 +8079,7 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: status, one bytes object or a stream in its place, headers beside the usual ones."""
+    """An answer: `status`, `body` or a stream in its place, `headers` beside the usual ones, `content_type`."""
 
     status: int
     body: bytes = b""
@@ -19037,7 +19055,10 @@ WsgiApp: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class ClientAnswer(NamedTuple):
-    """What a `Client` got. The names of headers are as they were sent; of several alike the last one counts."""
+    """What a `Client` got: `status`, `headers`, and the body as `content`.
+
+    The names of headers are as they were sent; of several alike the last one counts.
+    """
 
     status: int
     headers: dict[str, str]
@@ -19065,7 +19086,8 @@ class ClientWords(TypedDict, total=False):
 class Client:
     """Requests to an application in this process, without a server. `headers` go with each of them.
 
-    Cookies are kept by their names, until they are set to nothing. Redirects are not followed. An error that a WSGI
+    `get`, `post`, `put`, `patch` and `delete` are `request` with that method. `cookies` are kept by their names, until
+    they are set to nothing. Redirects are not followed. An error that a WSGI
     server would log is raised.
     """
 
