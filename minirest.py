@@ -112,6 +112,7 @@ import threading
 import time
 import unicodedata
 import uuid
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,7 +148,26 @@ if TYPE_CHECKING:
     import wsproto
 
 __version__ = "0.1.0"
-__all__ = ["ApiError", "Application", "Client", "Fixture", "Occasion", "SetClock", "Unit", "main", "make_app", "serve"]
+__all__ = [
+    "Actor",
+    "ApiError",
+    "Application",
+    "Client",
+    "ClientAnswer",
+    "Fixture",
+    "MigrationNeeded",
+    "NotOurs",
+    "Occasion",
+    "Reply",
+    "Request",
+    "SchemaError",
+    "SetClock",
+    "Unit",
+    "fail",
+    "main",
+    "make_app",
+    "serve",
+]
 
 MINIMUM_SQLITE = (3, 38)
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -258,6 +278,7 @@ ERRORS: Mapping[str, ErrorRule] = {
     "too_large": ErrorRule(413, "The body is larger than {limit} bytes"),
     "headers_too_large": ErrorRule(431, "The headers are larger than {limit} bytes"),
     "expectation": ErrorRule(417, "Nothing but 100-continue can be expected, not {value!r}"),
+    "length": ErrorRule(411, "This server takes no body without its length: send Content-Length"),
     "transfer_coding": ErrorRule(501, "The body can come in chunks, and in no other transfer coding"),
     "http_version": ErrorRule(505, "HTTP {version} is not spoken here; use 1.1 or 1.0"),
     "media_type": ErrorRule(415, "The content type {value!r} is not supported; send {allowed}"),
@@ -357,7 +378,7 @@ def word(template: str, violation: Violation) -> str:
 
 
 class ApiError(Exception):
-    """A request that cannot be done: `code` is a key of `ERRORS` and decides the status, `violations` say why."""
+    """A request that cannot be done: `code` is a key of `ERRORS` and decides the `status`, `violations` say why."""
 
     def __init__(self, code: str, *violations: Violation, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.code = code
@@ -4350,6 +4371,7 @@ def _shows_only_ids(shape: Shape, link: Link) -> bool:
 class Actor:
     """Who asks. `id` is the record of `_users`, None for a server without authentication and for the examples.
 
+    `name` signs in, `display_name` is for people; `roles` are names, `groups` records of `_groups`.
     `token` is the record of `_tokens` that let it in, `session` the hash of the session that did, if one did. `scopes`
     narrow what the token may do: `read`, and `table:` with a name; none narrow nothing. `stamp` is another one after
     each change of the password.
@@ -4906,7 +4928,7 @@ class Database:
     A file has one connection for writing and as many for reading as there are readers at a time; a database in memory
     (":memory:") is a single connection, shared by all under a lock. So is one in memory `beside` a file of others, in
     which our tables find no place, and a connection that an embedding program gives: that one is not closed here, and
-    keeps its limits.
+    keeps its limits. No connection to a file may go on in another process: before a fork ours `rest`.
     """
 
     def __init__(self, place: str | sqlite3.Connection, lenient: bool = False, beside: str = "") -> None:
@@ -4921,10 +4943,38 @@ class Database:
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
         self.allowance = Allowance()
-        self.writer = self.prepare(self.given) if self.given else self.connect(writing=True)
+        self.process, self.frozen = 0, False
+        self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
+        files_of_forks().add(self)
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The connection for writing; it is opened again when it rests."""
+        if self.opened is None:
+            self.opened = self.connect(writing=True)
+            if self.frozen:
+                self.freeze()
+        return self.opened
+
+    def rest(self) -> None:
+        """Close the connections to a file, unless one is at work; they are opened again when they are needed."""
+        if self.process != os.getpid() or self.in_memory or self.deadlines:
+            return
+        if self.write_lock.acquire(blocking=False):  # whoever waited for it could wait for ever
+            self.close_connections()
+            self.opened, self.process = None, 0
+            self.write_lock.release()
+
+    def check_process(self) -> None:
+        """RuntimeError where a fork has taken connections along: SQLite could lose what is written through them."""
+        if self.process not in (0, os.getpid()):
+            raise RuntimeError(
+                "the database was in use while this process was forked; make the application in the new one"
+            )
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
         """A new connection, with the settings that every one has."""
+        self.check_process()
         connection = sqlite3.connect(
             self.path,
             timeout=BUSY_TIMEOUT_SECONDS,
@@ -4960,6 +5010,8 @@ class Database:
         connection.create_function("fold", 1, _fold, deterministic=True)
         number = id(connection)
         connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
+        if self.beside or not self.in_memory:
+            self.process = os.getpid()
         return connection
 
     def another(self) -> sqlite3.Connection:
@@ -4976,12 +5028,14 @@ class Database:
 
     def freeze(self) -> None:
         """The tables are made: from now on our connection for writing changes records, and nothing else."""
+        self.frozen = True
         if not self.given:
             self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
         """One request: all its statements in this thread together have `STATEMENT_TIMEOUT_SECONDS`."""
+        self.check_process()
         before, self.allowance.seconds = self.allowance.seconds, STATEMENT_TIMEOUT_SECONDS
         try:
             yield
@@ -5034,6 +5088,7 @@ class Database:
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         """Stop the statements of the block when they take longer together, or longer than their request has left."""
+        self.check_process()
         started = time.monotonic()
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
@@ -5049,14 +5104,35 @@ class Database:
             self.allowance.seconds -= time.monotonic() - started
 
     def close(self) -> None:
-        """Close all connections; what the write-ahead log holds goes into the file."""
+        """Close all connections for good; what the write-ahead log holds goes into the file."""
+        files_of_forks().discard(self)
         with self.write_lock:
-            while self.idle:
-                self.idle.pop().close()
-            if self.given:
-                self.given.set_progress_handler(None, 0)
-            else:
-                self.writer.close()
+            self.check_process()
+            self.close_connections()
+            self.process = 0
+
+    def close_connections(self) -> None:
+        """Close those that nobody uses. The lock is held."""
+        while self.idle:
+            self.idle.pop().close()
+        if self.given:
+            self.given.set_progress_handler(None, 0)
+        else:
+            self.writer.close()
+
+
+@functools.cache
+def files_of_forks() -> weakref.WeakSet[Database]:
+    """The databases of this process, whose files are closed before it is forked."""
+    databases = weakref.WeakSet[Database]()
+
+    def rest() -> None:
+        for database in list(databases):
+            database.rest()
+
+    if hasattr(os, "register_at_fork"):  # Windows has no forks
+        os.register_at_fork(before=rest)
+    return databases
 
 
 def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -8372,9 +8448,9 @@ BODY_LIMITS = BodyLimits()
 
 
 class Request:
-    """One request. `path` is decoded; `query` is as it came. Every reader is strict and raises ApiError.
+    """One request. `path` is decoded; `method` is in capitals, `query` as it came. Every reader is strict: ApiError.
 
-    `form` is what `read_form` has read; whoever made the request closes it.
+    `actor` is who asks. `form` is what `read_form` has read; whoever made the request closes it.
     """
 
     def __init__(self, environ: Mapping[str, Any], limits: BodyLimits = BODY_LIMITS) -> None:
@@ -8428,7 +8504,9 @@ class Request:
         return bytes(self.environ["wsgi.input"].read(length)) if length > 0 else b""
 
     def length(self, limit: int) -> int:
-        """The length of the body, before it is read. ApiError `too_large`, `bad_header` or `media_type`."""
+        """The length of the body, before it is read. ApiError `too_large`, `bad_header`, `media_type` or `length`."""
+        if self.header("Transfer-Encoding") and not self.header("Content-Length"):
+            raise fail("length")  # ours has put the chunks together by now, another server has not
         text = self.environ.get("CONTENT_LENGTH") or "0"
         if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
             raise fail("bad_header", name="Content-Length", reason="write a number")
@@ -8531,6 +8609,35 @@ class Request:
         return "text/html" in (self.header("Accept") or "")
 
 
+def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
+    """The environment before an outer Bottle has read the path, and left out what is no UTF-8. ApiError `bad_path`.
+
+    >>> outer = {"bottle.raw_path": "/sch\xc3\xb6n/\xc3\xa4", "SCRIPT_NAME": "/schön", "PATH_INFO": "/ä"}
+    >>> as_it_came(outer) == {**outer, "SCRIPT_NAME": "/sch\xc3\xb6n", "PATH_INFO": "/\xc3\xa4"}
+    True
+    """
+    raw: str = environ.get("bottle.raw_path", "")
+    if raw.isascii():
+        return environ
+    try:
+        whole = raw.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise fail("bad_path") from None
+    if not whole.rstrip("/").endswith(environ["PATH_INFO"].rstrip("/")):
+        return environ  # another path, which somebody has put together
+    names = ("SCRIPT_NAME", "PATH_INFO")
+    return environ | {name: _as_bytes(environ[name]) for name in names}
+
+
+def _as_bytes(text: str) -> str:
+    """The bytes of a text as WSGI writes them; a text that may already be written so stays."""
+    try:
+        text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text.encode("utf-8").decode("latin-1")
+    return text
+
+
 class Stream(NamedTuple):
     """A body that is made while it is sent; `length` is the number of its bytes, None where nobody knows it yet."""
 
@@ -8540,7 +8647,7 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: status, one bytes object or a stream in its place, headers beside the usual ones."""
+    """An answer: `status`, `body` or a stream in its place, `headers` beside the usual ones, `content_type`."""
 
     status: int
     body: bytes = b""
@@ -9519,11 +9626,27 @@ class Accounts:
             rows = connection.execute(query).fetchall()
         return [(name, bool(disabled), json.loads(roles), json.loads(names)) for name, disabled, roles, names in rows]
 
-    def put_user(self, name: str, any_password: bool = False, **values: Json) -> int:
+    def keep_user(self, name: str, password: str) -> None:
+        """See to it that a user has this password, and is there.
+
+        Of processes that start together one does it, else each would end what the others have let somebody begin.
+        """
+        while True:
+            seen = self.fetch("select _version from _users where name=?", (name,))
+            if self.has_password(name, password):
+                return
+            try:
+                self.put_user(name, any_password=True, expect=seen[0] if seen else 0, password=password)
+            except ApiError as error:
+                if error.code != "precondition":
+                    raise
+
+    def put_user(self, name: str, any_password: bool = False, expect: int | None = None, **values: Json) -> int:
         """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
 
         A new password and `disabled` end the sessions of the user, and the tokens of signing in. ValueError for a
-        password that `check_password` refuses; `any_password` takes short ones.
+        password that `check_password` refuses; `any_password` takes short ones. `expect` is the version that the caller
+        has seen, 0 for none: ApiError `precondition` when there is another one.
         """
         table = self.store.schema.all_tables["_users"]
         if ":" in name:
@@ -9534,7 +9657,8 @@ class Accounts:
         fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
         where = Compare(Path((), table.fields["name"]), "eq", name)
         create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
-        outcome = self.store.run(Upsert(where, create, Update(table, where, fields, {}, Const(None))))
+        update = Update(table, where, fields, {}, Const(None), expect=expect)
+        outcome = self.store.run(Upsert(where, create, update))
         number = outcome.rows[0].key
         if ("password" in values or values.get("disabled")) and not outcome.made:
             self.end_sessions(number)
@@ -13284,6 +13408,7 @@ PLATFORM_TAGS: Mapping[int, tuple[str, ...]] = {
     403: ("error_credentials", "error_forbidden"),
     404: ("error_not_found",),
     405: ("error_method_not_allowed",),
+    411: ("error_length_required",),
     412: ("error_precondition_failed",),
     413: ("error_too_large",),
     415: ("error_media_type",),
@@ -18963,8 +19088,7 @@ class Documents(Pages):
     def show_document(self, request: Request) -> Reply:
         """One document, under an `ETag`."""
         text = self.text(self.dialect_in(self.parameters(request, "dialect")), request.actor)
-        base = quote(request.environ.get("SCRIPT_NAME", "").rstrip("/"))
-        servers = dump_json([{"url": base or "/"}]).encode()
+        servers = dump_json([{"url": request.prefix or "/"}]).encode()
         body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
         tag = f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
         return Reply(304, headers=(("ETag", tag),)) if request.knows(tag) else Reply(200, body, (("ETag", tag),))
@@ -19048,14 +19172,14 @@ class Docs(Documents):
         given = self.parameters(request, "dialect", "group")
         if "group" not in given:
             names = [self.dialect_in(given)] if given else self.dialects
-            parts = [self.contents(self.document(name, request.actor), name) for name in names]
+            parts = [self.contents(request, name) for name in names]
             return self.show(request, "Requests", fragment(self.about(request), *parts))
         name = self.dialect_in(given)
         document = self.document(name, request.actor)
         found = [it for it in self.operations(document) if given["group"] in it.words["tags"]]
         if not found:
             raise fail("not_found")
-        shown = (OperationPage(document, it, self.user(request)).show() for it in found)
+        shown = (OperationPage(document, it, self.user(request), request).show() for it in found)
         return self.show(request, f"{DIALECTS[name].__name__}: {given['group']}", fragment(self.way_back(), *shown))
 
     def way_back(self) -> Html:
@@ -19082,13 +19206,14 @@ class Docs(Documents):
             for method, words in methods.items():
                 yield Described(method.upper(), path, words)
 
-    def contents(self, document: Mapping[str, Json], name: str) -> Html:
+    def contents(self, request: Request, name: str) -> Html:
         """The groups of one dialect's operations."""
+        document, address = self.document(name, request.actor), f"/openapi.json?dialect={name}"
         counts: dict[str, int] = {}
         for it in self.operations(document):
             counts[it.words["tags"][0]] = counts.get(it.words["tags"][0], 0) + 1
         rows = [self.group_row(name, tag, counts[tag["name"]]) for tag in document["tags"] if tag["name"] in counts]
-        link = element("a", f"/openapi.json?dialect={name}", href=f"/openapi.json?dialect={name}")
+        link = element("a", request.prefix + address, href=address)
         return fragment(
             element("h2", DIALECTS[name].__name__, id=name),
             element("p", document["info"]["description"], " The document: ", link),
@@ -19170,7 +19295,7 @@ class Docs(Documents):
         reply, spent = self.ask(request, name, address, heard)
         plans = [plan for op in heard for plan in self.services.store.explain(request.actor, op, name)]
         text = shortened(reply.body.decode("utf-8", "replace"), SHOWN_ANSWER_LENGTH)
-        command = f"curl -g{self.user(request)} {shlex.quote(f'{self.server(request)}{address}')}"
+        command = f"curl -g{self.user(request)} {shlex.quote(f'{request.base}{address}')}"
         return fragment(
             heading,
             element("pre", command, class_="copy"),
@@ -19182,10 +19307,6 @@ class Docs(Documents):
                 for part in (element("pre", plan.text), element("pre", plan.steps, class_="quiet"))
             ),
         )
-
-    def server(self, request: Request) -> str:
-        """The address of this server."""
-        return f"{request.environ.get('wsgi.url_scheme', 'http')}://{request.host}"
 
     def ask(self, request: Request, name: str, address: str, heard: list[Operation]) -> tuple[Reply, float]:
         """The reply of one dialect to the same actor, and its milliseconds; the operations are noted."""
@@ -19219,8 +19340,9 @@ class Described(NamedTuple):
 class OperationPage:
     """One operation for people: what it takes, a form that sends it, what comes back."""
 
-    def __init__(self, document: Mapping[str, Json], it: Described, user: str) -> None:
+    def __init__(self, document: Mapping[str, Json], it: Described, user: str, request: Request) -> None:
         self.document, self.it, self.user = document, it, user
+        self.path, self.url = request.prefix + it.path, request.base + it.path
 
     def whole(self, part: Mapping[str, Json]) -> Mapping[str, Json]:
         """A part of the document, which may be a reference."""
@@ -19232,7 +19354,7 @@ class OperationPage:
 
     def show(self) -> Html:
         """The operation, folded."""
-        head = (element("span", self.it.method, class_="method"), element("code", self.it.path))
+        head = (element("span", self.it.method, class_="method"), element("code", self.path))
         summary = element("summary", *head, " ", element("span", self.it.words["summary"], class_="quiet"))
         answers = element("details", element("summary", "Answers"), *self.answers())
         return element("details", summary, self.form(), answers, class_="operation", id=self.it.words["operationId"])
@@ -19256,7 +19378,7 @@ class OperationPage:
             element("pre", class_="answer", hidden=True, aria_live="polite"),
             class_="try",
             data_method=self.it.method,
-            data_path=self.it.path,
+            data_path=self.path,
             data_user=self.user,
         )
 
@@ -19309,7 +19431,7 @@ class OperationPage:
         method = "" if self.it.method == "GET" else f" -X {self.it.method}"
         body = "" if self.media is None else f" -d {shlex.quote(dump_json(self.media.get('example', {})))}"
         header = " -H 'Content-Type: application/json'" if body else ""
-        return f"curl -g{self.user}{method}{header}{body} {shlex.quote(self.it.path)}"
+        return f"curl -g{self.user}{method}{header}{body} {shlex.quote(self.url)}"
 
     def answers(self) -> Iterator[Html]:
         """What can come back: each status with its schema."""
@@ -19396,6 +19518,8 @@ def link_words(name: str) -> Words:
 # ======================================================================================================================
 
 StartResponse: TypeAlias = Callable[..., Any]
+RouteFunction: TypeAlias = Callable[..., Json]
+"""A route of an embedding program: it gets the request and the names of its rule; gives a JSON value or a `Reply`."""
 PAGES: tuple[type[Pages], ...] = (Door, Transfers, Lists, Editor, Records)
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
@@ -19511,7 +19635,10 @@ WsgiApp: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class ClientAnswer(NamedTuple):
-    """What a `Client` got. The names of headers are as they were sent; of several alike the last one counts."""
+    """What a `Client` got: `status`, `headers`, and the body as `content`.
+
+    The names of headers are as they were sent; of several alike the last one counts.
+    """
 
     status: int
     headers: dict[str, str]
@@ -19539,7 +19666,8 @@ class ClientWords(TypedDict, total=False):
 class Client:
     """Requests to an application in this process, without a server. `headers` go with each of them.
 
-    Cookies are kept by their names, until they are set to nothing. Redirects are not followed. An error that a WSGI
+    `get`, `post`, `put`, `patch` and `delete` are `request` with that method. `cookies` are kept by their names, until
+    they are set to nothing. Redirects are not followed. An error that a WSGI
     server would log is raised.
     """
 
@@ -19652,11 +19780,16 @@ def log_request(number: str, environ: Mapping[str, Any], status: int, started: f
 
 
 class Application:
-    """A WSGI application over one store. Made by `make_app`; `close` it when it is done."""
+    """A WSGI application over one store. Made by `make_app`; `close` it when it is done.
+
+    `router` is an empty Bottle: its routes go before everything else and are the embedding program's own affair.
+    """
 
     def __init__(
         self, services: Services, policy: Policy, dialects: Sequence[str], limits: BodyLimits = BODY_LIMITS
     ) -> None:
+        import bottle
+
         self.services, self.policy, self.limits = services, policy, limits
         self.schema, self.store, self.accounts, self.hub = (
             services.schema,
@@ -19668,28 +19801,26 @@ class Application:
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping = False
-        self.router, self.own_router = self.make_routers()
+        self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(()), self.make_own_router()
 
-    def make_routers(self) -> tuple[bottle.Bottle, bottle.Router]:
-        """An empty Bottle for the routes of an embedding program, which go first, and the one with ours."""
-        import bottle
-
+    def make_own_router(self) -> bottle.Bottle:
+        """The addresses of all dialects and pages."""
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
-        return bottle.Bottle(), make_router(routes)
+        return make_router(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         started, number, request = time.perf_counter(), self.accounts.chance.digits(8), None
         try:
-            environ = self.policy.before_proxies(environ)
+            environ = self.policy.before_proxies(as_it_came(environ))
             request = Request(environ, self.limits)
             with self.store.database.request():
                 reply = self.answer(request)
             if reply is None:
-                return self.router(environ, start_response)  # type: ignore[no-any-return]
+                return self.ask_router(environ, start_response, number, started)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
@@ -19698,6 +19829,17 @@ class Application:
         user = loggable(request.actor.name) if request and request.actor.name else "-"
         log_request(number, environ, reply.status, started, user)
         return self.send(request, reply, number, (environ, start_response))
+
+    def ask_router(
+        self, environ: dict[str, Any], start_response: StartResponse, number: str, started: float
+    ) -> Iterable[bytes]:
+        """Let a route of `router` answer; the request has its id and its line in the log all the same."""
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            log_request(number, environ, int(status[:3]), started)
+            return start_response(status, [*headers, ("X-Request-Id", number)], *rest)
+
+        return self.router(environ, start)  # type: ignore[no-any-return]
 
     def send(
         self, request: Request | None, reply: Reply, number: str, wsgi: tuple[Mapping[str, Any], StartResponse]
@@ -19717,7 +19859,7 @@ class Application:
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
             return None
-        found = self.match(self.own_router, request)
+        found = self.match(self.added_router, request) or self.match(self.own_router, request)
         if found is None or not found[0].public:
             self.services.authenticate(request)
         if found is None:
@@ -19734,7 +19876,8 @@ class Application:
     def no_route(self, request: Request) -> ApiError:
         """The error for an address that there is not, or not for this method."""
         methods = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
-        allowed = ", ".join(method for method in methods if self.match(self.own_router, request, method))
+        routers = (self.added_router, self.own_router)
+        allowed = ", ".join(it for it in methods if any(self.match(router, request, it) for router in routers))
         return not_allowed(request, allowed) if allowed else fail("not_found")
 
     def of_health(self, request: Request) -> Reply:
@@ -19839,6 +19982,36 @@ class Application:
         """Have no actions and hooks any more."""
         self.services.actions.clear()
         self.store.hooks.known.clear()
+
+    def route(self, rule: str, *methods: str, public: bool = False) -> Callable[[RouteFunction], RouteFunction]:
+        """Make a function an address: `@app.route("/hello/<name>")`, or `@app.route("/pay", "POST")`.
+
+        Without methods it is GET. It goes before our own addresses, and is guarded as they are: who asks has to be
+        signed in, except for a `public` one, and no page of another origin may change something. The function gets
+        the `Request`, whose `actor` asks, and the names in the rule, which is written as Bottle's are. What it returns
+        is answered as JSON, a `Reply` as it is. An `ApiError` that it raises is answered as one.
+        """
+
+        def register(function: RouteFunction) -> RouteFunction:
+            answer = functools.partial(self.of_route, function, public)
+            for method in methods or ("GET",):
+                self.added_router.add(rule, method, Route(methods, rule, answer, public))
+            return function
+
+        return register
+
+    def of_route(self, function: RouteFunction, public: bool, request: Request, **names: Any) -> Reply:
+        """The answer of a route of the embedding program. A stranger comes to public ones only."""
+        if public and self.policy.auth:
+            request.actor = ANONYMOUS
+            if request.has_credentials:
+                self.services.authenticate(request)
+        elif request.actor is ANONYMOUS:
+            raise refusal(ANONYMOUS)
+        if request.method not in ("GET", "HEAD"):
+            self.policy.may_write(request)
+        found = function(request, **names)
+        return found if isinstance(found, Reply) else json_reply(dump_json(found))
 
     def client(self, token: str = "") -> Client:
         """Requests to this application from this process; signed in by a token, where one is given."""
@@ -19990,8 +20163,7 @@ def make_app(
     app = open_filled(found, place, Settings(**settings), data)
     try:
         for name, password in (users or {}).items():
-            if not app.accounts.has_password(name, password):
-                app.accounts.put_user(name, any_password=True, password=password)
+            app.accounts.keep_user(name, password)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
     except BaseException:
@@ -20131,7 +20303,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
     """waitress, bound, with settings that hold in the open."""
-    ours: Application | None = app if isinstance(app, Application) else getattr(app, "app", None)
+    inner = getattr(app, "app", None)  # of worlds, and of whatever wraps one application
+    ours = next((it for it in (app, inner) if isinstance(it, Application)), None)
     limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     files = open_files(MAX_CONNECTIONS + 100)

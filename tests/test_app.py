@@ -1207,6 +1207,109 @@ def test_own_route_that_fails(app: Application) -> None:
     assert ask(app).json == OVERVIEW
 
 
+def test_added_route(guarded: Application) -> None:
+    """A function becomes an address: it is told who asks and what, and its value is answered as JSON."""
+
+    @guarded.route("/hello/<name>")
+    def hello(request: minirest.Request, name: str) -> dict[str, str]:
+        return {"hello": name, "from": request.actor.name}
+
+    @guarded.route("/pay/<number:int>", "POST", "PUT")
+    def pay(request: minirest.Request, number: int) -> list[Any]:
+        return [request.method, number, request.payload]
+
+    @guarded.route("/plain")
+    def plain(_: minirest.Request) -> minirest.Reply:
+        return minirest.Reply(202, b"text", content_type="text/plain")
+
+    answer = ask(guarded, "/hello/anna", headers=AUTHORIZATION)
+    assert (answer.code, answer.json) == (200, {"hello": "anna", "from": "admin"})
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    for method in ("POST", "PUT"):
+        answer = ask(guarded, "/pay/7", method, b'{"a": 1}', JSON | AUTHORIZATION)
+        assert answer.json == [method, 7, {"a": 1}]
+    answer = ask(guarded, "/plain", headers=AUTHORIZATION)
+    assert (answer.code, answer.body, answer.headers["Content-Type"]) == (202, b"text", "text/plain")
+    assert ask(guarded, "/plain", "HEAD", headers=AUTHORIZATION).body == b""
+    assert hello(minirest.Request({"REQUEST_METHOD": "GET"}), "x") == {"hello": "x", "from": ""}
+
+
+def test_added_route_is_guarded(guarded: Application) -> None:
+    """A route that is added asks who asks and where from, as our own addresses do."""
+
+    @guarded.route("/mine", "GET", "POST")
+    def mine(request: minirest.Request) -> str:
+        return request.actor.name
+
+    assert ask(guarded, "/mine").code == 401
+    assert ask(guarded, "/mine", "POST").code == 401
+    foreign = {**AUTHORIZATION, "Origin": "https://evil.example"}
+    assert ask(guarded, "/mine", "POST", headers=foreign).code == 403
+    assert ask(guarded, "/mine", headers=foreign).json == "admin"
+    assert ask(guarded, "/mine", "POST", headers=AUTHORIZATION).json == "admin"
+
+
+def test_public_route(guarded: Application) -> None:
+    """A public one is answered to strangers, knows whoever is signed in, and takes no wrong credentials."""
+
+    @guarded.route("/open", "GET", "POST", public=True)
+    def open_to_all(request: minirest.Request) -> list[Any]:
+        return [request.actor.name, request.actor.roles]
+
+    assert ask(guarded, "/open").json == ["", ["anonymous"]]
+    assert ask(guarded, "/open", headers=AUTHORIZATION).json[0] == "admin"
+    assert ask(guarded, "/open", headers={"Authorization": "Bearer mrt_wrong"}).code == 401
+    assert ask(guarded, "/open", "POST", headers={"Origin": "https://evil.example"}).code == 403
+
+
+def test_strangers_with_rights_have_none_on_added_routes() -> None:
+    """Where strangers may read records, a route that is not public still wants somebody who is signed in."""
+    schema = {"$defs": {"notes": {"type": "object", "x-rights": {"anonymous": {"list": True}}}}}
+    with closing(minirest.make_app(schema, users={"admin": PASSWORD})) as app:
+        app.route("/mine")(lambda _: "mine")
+        assert app.client().get("/notes").status == 200
+        assert app.client().get("/mine").status == 401
+
+
+def test_added_route_that_fails(app: Application) -> None:
+    """An error is answered by its code, in the form of the dialect whose address it is; any other is a 500."""
+
+    @app.route("/api/v1/full")
+    def full(_: minirest.Request) -> None:
+        raise minirest.fail("refused", text="The shop is full")
+
+    @app.route("/api/gone/at/once")
+    def gone(_: minirest.Request) -> None:
+        raise minirest.ApiError("not_found")
+
+    @app.route("/odd")
+    def odd(_: minirest.Request) -> object:
+        return object()
+
+    answer = ask(app, "/api/v1/full")
+    assert (answer.code, answer.json["message"]) == (400, "The shop is full")
+    answer = ask(app, "/api/gone/at/once")
+    assert (answer.code, answer.json["errors"][0]["message"]) == (404, "Not Found")
+    assert ask(app, "/odd").code == 500
+
+
+def test_added_route_goes_first(app: Application) -> None:
+    """It may take the place of an address of ours, and no other."""
+    app.route("/kunden/1")(lambda _: "mine")
+    assert ask(app, "/kunden/1").json == "mine"
+    assert ask(app, "/kunden/2").code == 200
+    assert ask(app, "/kunden/1", "DELETE").code == 204
+
+
+def test_routes_of_the_router_are_logged(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    """A route of the embedding program's Bottle has an id and a line in the log too."""
+    app.router.route("/hello")(lambda: "hello")
+    caplog.set_level(logging.INFO, "minirest.requests")
+    answer = app.client().get("/hello")
+    (line,) = caplog.messages
+    assert re.fullmatch(rf'{answer.headers["X-Request-Id"]} GET "/hello" 200 [0-9.]+ ms -', line)
+
+
 def test_called_from_another_handler(app: Application) -> None:
     """An application that is called inside a Bottle handler leaves that handler's request as it was."""
     outer = bottle.Bottle()

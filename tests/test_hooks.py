@@ -603,7 +603,7 @@ def test_worlds_have_the_hooks_of_main() -> None:
 
 def test_a_reset_forgets_hooks() -> None:
     """A hook of one test is not called in the next one, which has the same application."""
-    fixture = minirest.Fixture(minirest.read_schema(SCHEMA), minirest.Settings(seed=0))
+    fixture = minirest.Fixture(SCHEMA, minirest.Settings(seed=0))
     try:
         fixture.app.on("create", "people", lambda it: it.refuse("No"))
         assert fixture.client.post("/api/people:create", json={"name": "eve"}).status == 400

@@ -1,5 +1,7 @@
 """The README: its commands run and answer as shown, its examples load, and it names what a user can name."""
 
+import functools
+import inspect
 import json
 import os
 import re
@@ -14,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import webtest
@@ -41,6 +45,7 @@ NOT_RUN = [
     "npm install --prefix tests/clients --no-package-lock --ignore-scripts",
 ]
 """Commands that fetch packages or run these tests: `.ci/run` takes the same steps."""
+GUNICORN = ".venv/bin/gunicorn --workers 2 --preload program:app"
 INNER_KINDS = {"content", "scalar"}
 """Kinds that no schema file can ask for."""
 
@@ -199,7 +204,8 @@ def test_server_and_file_commands_run(tmp_path: Path) -> None:
 
 def test_every_command_is_run_or_known() -> None:
     """No command stands in the README that neither a test here nor `.ci/run` runs; the two first are the first."""
-    assert [line for line in COMMANDS if not line.startswith("curl ") and line not in RUN] == NOT_RUN
+    others = [line for line in COMMANDS if not line.startswith("curl ") and line not in RUN]
+    assert [line for line in others if line != GUNICORN] == NOT_RUN
     assert COMMANDS[:2] == [FIRST, SECOND]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
@@ -214,12 +220,47 @@ def test_python_examples_run(number: int, tmp_path: Path) -> None:
     if "def test_" in program:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "minirest", "-p", "no:cacheprovider", "program.py"]
     if "serve(" in program:
-        with served(command, tmp_path, {}):
+        with served(command, tmp_path, {}) as url:
+            check_host(url, program)
             return
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+def check_host(url: str, program: str) -> None:
+    """Where a program mounts ours at /rest, both answer."""
+    if "/rest" in program:
+        with urlopen(f"{url}hello", timeout=15) as hello, urlopen(f"{url}rest/health/ready", timeout=15) as ready:
+            assert (hello.read(), ready.status) == (b"Hello", 200)
+        with pytest.raises(HTTPError) as refused, urlopen(f"{url}rest/kunden", timeout=15):
+            pass
+        assert (refused.value.code, refused.value.headers["X-Request-Id"] is None) == (401, False)
+        refused.value.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
+def test_gunicorn_serves(tmp_path: Path) -> None:
+    """The command for gunicorn serves the program that stands before it, and ends with 0."""
+    (program,) = (block.text for block in BLOCKS if block.language == "python" and 'db="shop.db", users' in block.text)
+    shutil.copy(ROOT / "sample_schema.json", tmp_path)
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-m", *GUNICORN.removeprefix(".venv/bin/").split(), "--bind", "127.0.0.1:0"]
+    with subprocess.Popen(
+        [*command, "--no-control-socket"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr
+        found = (re.search(r"Listening at: (\S+)", said) for said in server.stderr)
+        address = next(match[1] for match in found if match)
+        try:
+            with urlopen(f"{address}/health/ready", timeout=15) as ready:
+                assert ready.status == 200
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=60)
+        assert server.returncode == 0
+    assert (tmp_path / "shop.db").is_file()
 
 
 def shop() -> str:
@@ -634,6 +675,40 @@ def test_commands_and_their_options(capsys: pytest.CaptureFixture[str]) -> None:
             assert wanted - {"--db"} <= set(names(text))
         for actions in re.findall(r"\{([a-z,]+)\}", usage):
             assert set(actions.split(",")) <= {word for part in names(text) for word in part.split()}
+
+
+def test_names_that_stay() -> None:
+    """They are those of `__all__`, each with a docstring; so is each member that stays, or its class tells of it."""
+    shown = {names(row[0])[0]: row[1] for row in rows("Names that stay")}
+    assert list(shown) == minirest.__all__
+    for name, cell in shown.items():
+        thing = getattr(minirest, name)
+        told = inspect.getdoc(thing) or ""
+        assert told, name
+        for member in names(cell) if inspect.isclass(thing) and "make_app" not in cell else ():
+            own = vars(thing).get(member)
+            is_told = own is not None and not isinstance(own, functools.partialmethod) and inspect.getdoc(own)
+            assert is_told or f"`{member}`" in told, f"{name}.{member}"
+
+
+def test_members_that_stay() -> None:
+    """Each of them is there."""
+    app = minirest.make_app(ROOT / "sample_schema.json", auth=False)
+    there: dict[str, object] = {
+        "Actor": minirest.NOBODY,
+        "ApiError": minirest.ApiError("not_found"),
+        "Application": app,
+        "Client": app.client(),
+        "ClientAnswer": app.client().get("/"),
+        "Reply": minirest.Reply(200),
+        "Request": minirest.Request({"REQUEST_METHOD": "GET"}),
+        "SchemaError": minirest.SchemaError("a", "b"),
+        "SetClock": minirest.SetClock(),
+    }
+    for name, thing in there.items():
+        (cell,) = (row[1] for row in rows("Names that stay") if names(row[0]) == [name])
+        assert [member for member in names(cell) if member not in dir(thing)] == [], name
+    app.close()
 
 
 def test_arguments_of_make_app() -> None:

@@ -72,9 +72,7 @@ def serialized(store: minirest.Store) -> bytes:
     return data
 
 
-def send(
-    app: minirest.Application, method: str, address: str, body: Any = None, kind: str = "", **environ: str
-) -> Answer:
+def send(app: minirest.WsgiApp, method: str, address: str, body: Any = None, kind: str = "", **environ: str) -> Answer:
     """Call an application with the bytes as they are given; a body that is not bytes is written as JSON."""
     path, _, query = address.partition("?")
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
