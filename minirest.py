@@ -20952,10 +20952,16 @@ class World:
         self.clock = app.store.clock if isinstance(app.store.clock, SetClock) else None
         self.journal, self.faults = Journal(), list[Fault]()
         self.lock, self.ended = threading.RLock(), threading.Event()
-        self.numbers = itertools.count()
         self.snapshots: dict[int, Snapshot] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """The beginning is what is there now."""
+        for kept in self.snapshots.values():
+            kept.database.close()
+        self.snapshots, self.numbers = {}, itertools.count()
         self.snapshot()
-        self.place = (0, app.store.database.writer.total_changes)
+        self.place = (0, self.app.store.database.writer.total_changes)
 
     # -- a request --
 
@@ -21143,10 +21149,15 @@ class Worlds:
     def __init__(self, app: Application, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.worlds = {"main": World(app)}
-        self.first = self.worlds["main"].snapshots[0]
+        self.begin()
         self.chance = Chance(settings.seed)  # of its own, so that calls here change nothing in a world
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
+
+    def begin(self) -> None:
+        """The beginning is what `main` is now."""
+        self.worlds["main"].begin()
+        self.first = self.worlds["main"].snapshots[0]
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
@@ -22407,12 +22418,18 @@ def serve_command(arguments: Sequence[str]) -> int:
         return reload_on_change(places.schema, arguments)
     check_test_options(options)
     app, settings = make_app_for(options, places)
-    secret = first_administrator(app)
     served = Worlds(app, settings) if options.test else app
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
+
+    def greet(url: str) -> None:
+        secret = first_administrator(app)  # not before somebody can read it
+        if isinstance(served, Worlds):
+            served.begin()
+        announce(app, places, url, secret)
+
     try:
         with logging_to_stderr(options.log or sys.stderr.isatty()):
-            serve(served, options.host, port, on_ready=lambda url: announce(app, places, url, secret))
+            serve(served, options.host, port, on_ready=greet)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -455,7 +455,6 @@ def foreign_file(journal: str = "delete") -> tuple[Path, bytes]:
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        (["--db", "foreign.db"], r"'foreign.db' was not made by minirest; give .*SCHEMA.*--db.*"),
         (["shop.json", "--db", "foreign.db"], r"this database cannot be used: it was not made by minirest; .*--db.*"),
         (["check", "shop.json", "--db", "foreign.db"], r".*not made by minirest.*--db.*"),
         (["migrate", "shop.json", "--db", "foreign.db"], r".*not made by minirest.*--db.*"),
@@ -730,8 +729,9 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "dialects": "limbas",
         "max_body": "2",
         "max_upload": "3",
+        "seed": "4",
     }
-    flags = ["no_auth", "no_examples", "strict", "sign_up", "reload", "log"]
+    flags = ["no_auth", "no_examples", "strict", "sign_up", "test", "reload", "log"]
     lists = ["cors", "allow_host", "trusted_proxy"]
     plain = vars(minirest.server_parser().parse_args([]))
     assert set(plain) == {*values, *flags, *lists}
@@ -743,6 +743,7 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "dialects": None,
         "max_body": "2097152",
         "max_upload": "67108864",
+        "seed": None,
         **dict.fromkeys(flags, False),
         **{name: [] for name in lists},
     }
@@ -752,7 +753,7 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"MINIREST_{name.upper()}", "1")
     for name in lists:
         monkeypatch.setenv(f"MINIREST_{name.upper()}", "a, b,")
-    expected = {**values, **dict.fromkeys(flags, True), **{name: ["a", "b"] for name in lists}}
+    expected = {**values, "seed": 4, **dict.fromkeys(flags, True), **{name: ["a", "b"] for name in lists}}
     assert vars(minirest.server_parser().parse_args([])) == expected
     for text in ("0", "false", "No", ""):
         monkeypatch.setenv("MINIREST_STRICT", text)
