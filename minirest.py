@@ -175,6 +175,9 @@ MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
+OUR_IDS = range(1, MAX_ID + 1)
+ANY_IDS = range(-(2**63), 2**63)
+"""The ids that records of others may have."""
 MAX_NAME_LENGTH = 63
 MAX_WORLDS = 256
 MAX_SNAPSHOTS = 16
@@ -583,7 +586,7 @@ def _read_scalar(value: Json) -> SqlValue:
 
 def _read_id(value: Json) -> int:
     number = _read_integer(value)
-    if not 0 < number <= MAX_ID:
+    if number not in OUR_IDS:
         raise BadValue("a record id")
     return number
 
@@ -787,6 +790,8 @@ KINDS = _kinds(
     Kind("content", "BLOB", frozenset(), _read_text, str),
     Kind("scalar", "TEXT", COMPARE | TEXT_SEARCH, _read_scalar, _scalar_of, is_text=True),
 )
+ID_OF_OTHERS = dataclasses.replace(KINDS["id"], parse_json=_read_integer)
+"""The ids of adopted tables may be any whole number."""
 
 
 class DateForm(NamedTuple):
@@ -895,7 +900,7 @@ LIMBAS = Style(
         " from json_each({0}) v left join json_each({1}) o on o.value is v.value) end",
     },
     {
-        "id": _matching("[0-9]+"),
+        "id": _matching("-?[0-9]+"),
         "moment": _matching("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"),
         "choices": {
             "type": "array",
@@ -912,7 +917,7 @@ LIMBAS = Style(
 COREDATA = Style(
     "coredata",
     {
-        "id": "printf('%08x-0000-1000-8%03x-%012x',{1},{0}>>48,{0}&281474976710655)",
+        "id": "printf('%08x-0000-100%x-%x-%012x',{1},{0}>>62&3,{0}>>48&16383|32768,{0}&281474976710655)",
         "moment": "substr({0},1,19)",
         "number": "case when {0} between -1e9 and 1e9 and round({0}*1e6)/1e6={0} then {0}"
         " when abs({0})<9e999 then json(printf('%!.18g',{0})) end",
@@ -926,7 +931,7 @@ COREDATA = Style(
 SNAPSHOT = Style(
     "snapshot",
     {
-        "id": "printf('8%03x-%012x',{0}>>48,{0}&281474976710655)",
+        "id": "printf('%x-%012x',{0}>>48&16383|32768,{0}&281474976710655)",
         "integer": "printf('%04x-1%03x',{0}>>10&65535,{0}<<2&4095)",
     },
     {"id": {"type": "string"}, "integer": {"type": "string"}},
@@ -1243,6 +1248,16 @@ class Table:
         """Whether its rows have no id but their number."""
         return self.adopted is not None and not self.adopted.id
 
+    @property
+    def ids(self) -> range:
+        """The ids that its records may have."""
+        return ANY_IDS if self.adopted else OUR_IDS
+
+    @property
+    def id_kind(self) -> Kind:
+        """The kind of its ids."""
+        return ID_OF_OTHERS if self.adopted else KINDS["id"]
+
     @functools.cached_property
     def fields(self) -> dict[str, Field]:
         """The user's fields by name."""
@@ -1417,13 +1432,19 @@ def object_id(tag: int, key: int) -> str:
     >>> object_id(0x58238A93, 7)
     '58238a930000000000000007'
     """
-    return f"{tag:08x}{key:016x}"
+    return f"{tag:08x}{key % 2**64:016x}"
 
 
-def parse_object_id(text: str, tag: int) -> int | None:
+def parse_object_id(text: str, tag: int, ids: range = OUR_IDS) -> int | None:
     """The id in an ObjectId of the table with this tag, in any case; None for anything else."""
     match = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{16})", text.lower())
-    return int(match[2], 16) if match and int(match[1], 16) == tag and int(match[2], 16) <= MAX_ID else None
+    return _signed_id(int(match[2], 16), ids) if match and int(match[1], 16) == tag else None
+
+
+def _signed_id(bits: int, ids: range) -> int | None:
+    """The id that 64 bits hold, where it is one of `ids`."""
+    number = bits - 2**64 if bits >= 2**63 else bits
+    return number if number in ids else None
 
 
 UUID = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-1([0-9a-f]{3})-([89ab])([0-9a-f]{3})-([0-9a-f]{12})")
@@ -1437,19 +1458,20 @@ def record_uuid(tag: int, version: int, key: int) -> str:
     >>> parse_uuid('58238A93-0000-1000-8000-000000000007', 0x58238A93)
     (0, 7)
     """
-    number = (version % 2**26) << 64 | key
+    number = (version % 2**26) << 64 | key % 2**64
     parts = (tag, number >> 74, number >> 62 & 0xFFF, 8 | number >> 60 & 3, number >> 48 & 0xFFF, number & (2**48 - 1))
     return "{:08x}-{:04x}-1{:03x}-{:x}{:03x}-{:012x}".format(*parts)
 
 
-def parse_uuid(text: str, tag: int) -> tuple[int, int] | None:
+def parse_uuid(text: str, tag: int, ids: range = OUR_IDS) -> tuple[int, int] | None:
     """Version and id in a UUID of the table with this tag, in any case; None for anything else."""
     match = UUID.fullmatch(text.lower())
     if not match or int(match[1], 16) != tag:
         return None
     high, middle, variant, low, node = (int(part, 16) for part in match.groups()[1:])
     number = high << 74 | middle << 62 | (variant & 3) << 60 | low << 48 | node
-    return (number >> 64, number & (2**64 - 1)) if number & (2**64 - 1) <= MAX_ID else None
+    key = _signed_id(number % 2**64, ids)
+    return None if key is None else (number >> 64, key)
 
 
 # ======================================================================================================================
@@ -1786,7 +1808,7 @@ class _Loader:
 
     def add_members(self, table: Table) -> None:
         column = (table.adopted.id or "rowid") if table.adopted else "id"
-        table.system["id"] = Field("id", KINDS["id"], table, column, read_only=True, is_system=True, target=table)
+        table.system["id"] = Field("id", table.id_kind, table, column, read_only=True, is_system=True, target=table)
         properties = table.schema.get("properties", {})
         required = table.schema.get("required", [])
         if sum(name.lower() == "id" for name in properties) > 1:
@@ -1929,7 +1951,7 @@ class _Loader:
         if "x-column" in it.schema and not it.table.adopted:
             check_name(column, f"{it.path}/x-column", "column")
         name = column if column != it.name else f"{it.name}_id"
-        link.key = Field(name, KINDS["id"], it.table, column, required=it.required, target=target)
+        link.key = Field(name, target.id_kind, it.table, column, required=it.required, target=target)
         link.read_only = link.key.read_only = bool(it.schema.get("readOnly"))
         if _flag(it.schema, "x-unique", it.path):
             it.table.unique.append((link.key,))
@@ -5283,7 +5305,8 @@ class Writer:
         """
         table, trail = spot.table, spot.trail
         check_right(table, "create", self.origin.actor, self.origin.rights)  # before anything is told of what is there
-        if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
+        if spot.key > MAX_GIVEN_ID and not table.adopted:
+            # the ids that SQLite gives go on behind the highest, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
         self.permit_values((*values, *links), trail)
@@ -10159,7 +10182,7 @@ class Author:
 
     def tag(self, name: str) -> Json:
         """A group of operations: a table, or what belongs to none."""
-        table = self.schema.tables.get(name.lower())
+        table = self.schema.tables.get(folded(name))
         about = table and str(table.schema.get("description") or table.title)
         return {"name": name, **({"description": about} if about else {})}
 
@@ -10174,7 +10197,7 @@ class Author:
             "operationId": name,
             "summary": offer.summary,
             "tags": [offer.group],
-            "parameters": [*map(self.named, (*self.in_path(offer), *offer.parameters, *beside))],
+            "parameters": [*map(self.named, once((*self.in_path(offer), *offer.parameters, *beside)))],
             "responses": answers | {"5XX": self.refusal(500)},
         }
         if offer.body is not None:
@@ -10230,6 +10253,10 @@ class Author:
             }
         return {"$ref": f"#/components/responses/{name}"}
 
+    def id_of(self, table: Table) -> Mapping[str, Json]:
+        """The id of a record, where it is a number."""
+        return INTEGER_SCHEMA if table.adopted else POSITIVE_SCHEMA
+
     # -- parts that are named --
 
     def component(self, role: str, table: Table | None, make: Callable[[], Mapping[str, Json]]) -> dict[str, Json]:
@@ -10247,7 +10274,7 @@ class Author:
         """A reference to a parameter: many operations have the same."""
         text = dump_json(parameter)
         if text not in self.known:
-            word = re.sub(r"[^A-Za-z0-9_]", "_", parameter["name"]).strip("_")
+            word = re.sub(r"[^A-Za-z0-9_]", "_", parameter["name"]).strip("_") or "parameter"
             self.known[text] = unique_word(word, self.parameters)
             self.parameters[self.known[text]] = parameter
         return {"$ref": f"#/components/parameters/{self.known[text]}"}
@@ -10277,7 +10304,7 @@ class Author:
 
     def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
         """The members that the body of a new record must have."""
-        members = (table.by_fold[name.lower()] for name in body)
+        members = (table.by_fold[folded(name)] for name in body)
         return [name for name, it in zip(body, members, strict=True) if it.required and "default" not in it.schema]
 
     def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json]:
@@ -10286,6 +10313,14 @@ class Author:
         given = examples[0] if isinstance(examples[0], Mapping) else {}
         fields = names.table.fields
         return {name: value for name, value in given.items() if name in body and name in fields}
+
+
+def once(parameters: Iterable[dict[str, Json]]) -> Iterable[dict[str, Json]]:
+    """Parameters without those whose name another one before them has: a field called `limit` is none to filter by."""
+    found: dict[tuple[str, str], dict[str, Json]] = {}
+    for it in parameters:
+        found.setdefault((it["in"], it["name"]), it)
+    return found.values()
 
 
 def unique_word(word: str, used: Collection[str]) -> str:
@@ -10404,7 +10439,7 @@ class Limbas(Dialect):
 
     def message(self, violation: Violation) -> str:
         violation = violation._replace(
-            path=tuple(part.lower() if isinstance(part, str) else part for part in violation.path)
+            path=tuple(folded(part) if isinstance(part, str) else part for part in violation.path)
         )
         if violation.rule == "link_missing":  # the original's text; which link, only where a body can have several
             at = f' "{violation.path[0]}"' if violation.path and isinstance(violation.path[0], str) else ""
@@ -10441,7 +10476,7 @@ class Limbas(Dialect):
     def of_record(self, request: Request, table: str, key: str) -> Reply:
         """One record, in any state."""
         found = self.find_table(table)
-        number = self.record_id(key)
+        number = self.record_id(key, found)
         match request.method:
             case "GET" | "HEAD":
                 return self.get(request, found, number)
@@ -10457,7 +10492,7 @@ class Limbas(Dialect):
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """The records that a record is linked to."""
         source = self.find_table(table)
-        number = self.record_id(key)
+        number = self.record_id(key, source)
         member = self.names(source).find(link)
         if member is None:
             self.names(source).refuse(link)
@@ -10469,11 +10504,11 @@ class Limbas(Dialect):
             return self.change_link(request, parent)
         return self.show_list(request, _LimbasQuery(self, request, self.names(member.target, member), parent))
 
-    def record_id(self, text: str) -> int:
+    def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
-        if not re.fullmatch(r"\d+", text, re.ASCII):
+        if not re.fullmatch(r"-?\d+" if table.adopted else r"\d+", text, re.ASCII):
             raise fail("bad_id", value=text)
-        return int(text) if len(text) < 17 else 0
+        return int(text) if len(text) < 21 and int(text) in table.ids else 0
 
     # -- reading --
 
@@ -10664,7 +10699,7 @@ class Limbas(Dialect):
             raise LimbasError('Key "id" of relation data missing!')
         key = value["id"]
         text = str(key) if isinstance(key, str | int) and not isinstance(key, bool) else ""
-        return Item(Key(link.target.id, self.record_id(text or dump_json(key))))
+        return Item(Key(link.target.id, self.record_id(text or dump_json(key), link.target)))
 
     def change_link(self, request: Request, parent: Parent) -> Reply:
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
@@ -10735,7 +10770,7 @@ class _LimbasFields:
     def read(self, given: Sequence[Parameter]) -> Sequence[tuple[str, Field | Link]]:
         if not given:
             return self.all()
-        last = {tuple(key.lower() for key in parameter.keys): parameter for parameter in given}
+        last = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
         return list(dict(pair for parameter in last.values() for pair in self.of_parameter(parameter)).items())
 
     def all(self) -> list[tuple[str, Field | Link]]:
@@ -10747,9 +10782,9 @@ class _LimbasFields:
         if len(parameter.keys) > 2:
             raise fail("bad_brackets", name=parameter.name)
         named = parameter.keys[1] if len(parameter.keys) == 2 else self.names.table.name
-        if named.lower() == self.names.table.name.lower():
+        if folded(named) == folded(self.names.table.name):
             names = self.names
-        elif self.row and named.lower() == self.row.name.lower():
+        elif self.row and folded(named) == folded(self.row.name):
             names = dataclasses.replace(self.names, table=self.row, row=None)
         else:
             raise LimbasError(f"Invalid table {named}")
@@ -10764,7 +10799,7 @@ class _LimbasFields:
             elif names is not self.names and isinstance(member, Link):
                 raise LimbasError(f"Invalid table {named}")
             else:
-                yield name.lower(), member
+                yield folded(name), member
 
 
 class _LimbasQuery:
@@ -10790,7 +10825,7 @@ class _LimbasQuery:
     def take(self, name: str) -> list[Parameter]:
         """The parameters of one name; of a repeated one the last."""
         given = [parameter for parameter in self.parameters if parameter.keys[0].lower() == name]
-        found = {tuple(key.lower() for key in parameter.keys): parameter for parameter in given}
+        found = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
         if len(found) < len(given):
             self.refuse_if_strict(name, given[-1].value, "it stands twice")
         return list(found.values())
@@ -10825,7 +10860,7 @@ class _LimbasQuery:
 
     def read_term(self, term: str) -> Sort:
         table, dot, name = term.removeprefix("-").rpartition(".")
-        if dot and table.lower() != self.names.table.name.lower():
+        if dot and folded(table) != folded(self.names.table.name):
             raise fail("unknown_field", name=term.removeprefix("-"), table=self.names.table.name)
         member = self.member(name)
         path = Path((member,)) if isinstance(member, Link) else Path((), member)
@@ -10882,7 +10917,7 @@ class _LimbasQuery:
         if keys[0].startswith("$"):
             raise fail("unknown_parameter", name=parameter.name)
         member = self.names.find(keys[0])
-        is_table = keys[0].lower() == self.names.table.name.lower() and len(keys) > 1
+        is_table = folded(keys[0]) == folded(self.names.table.name) and len(keys) > 1
         if is_table and not (member and len(keys) == 2 and keys[1].lower() in (*NUMBER_OPERATORS, *TEXT_OPERATORS)):
             member, keys = self.member(keys[1]), keys[1:]
         if len(keys) > 2 or keys[1:] == ("",):
@@ -10901,7 +10936,7 @@ class _LimbasQuery:
         special = self.special(member, value.removeprefix("!=") if negative and not operator else value)
         if special is not None:
             if operator not in ("", "eq", "neq"):
-                raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected="eq or neq with it")
+                raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected="eq or neq with it")
             return self.opposite(member, special) if negative else special
         if isinstance(member, Link):
             return self.link_condition(member, operator, value)
@@ -10922,7 +10957,7 @@ class _LimbasQuery:
     def special(self, member: Field | Link, value: str) -> Filter | None:
         """The conditions that have a spelling of their own: `#NULL#`, `#NOTNULL#`, and `#ID#5` on a link."""
         if isinstance(member, Link) and value.startswith("#ID#"):
-            key = self.dialect.record_id(value.removeprefix("#ID#"))
+            key = self.dialect.record_id(value.removeprefix("#ID#"), member.target)
             return Compare(Path((member,), member.target.id), "eq", key)
         if value not in ("#NULL#", "#NOTNULL#"):
             return None
@@ -10933,7 +10968,7 @@ class _LimbasQuery:
     def check_operator(self, member: Field | Link, operator: str) -> None:
         allowed = LIMBAS_OPERATORS[_limbas_family(member)]
         if operator not in allowed:
-            raise fail("unknown_operator", name=operator, field=member.name.lower(), allowed=", ".join(allowed))
+            raise fail("unknown_operator", name=operator, field=folded(member.name), allowed=", ".join(allowed))
 
     def comparison(self, path: Path, member: Field, operator: str, value: str) -> Filter:
         """A comparison with a field, negation aside; a value that the field cannot have gives no records."""
@@ -10946,7 +10981,7 @@ class _LimbasQuery:
             case "boolean":
                 if value.strip().lower() in BOOLEAN_TEXT:
                     return Compare(path, "eq", BOOLEAN_TEXT[value.strip().lower()])
-                self.refuse_if_strict(member.name.lower(), value, "expected true or false")
+                self.refuse_if_strict(folded(member.name), value, "expected true or false")
                 return FALSE
             case "number" if member.kind.is_date:
                 return Compare(path, op, self.date(member, value))
@@ -10954,7 +10989,7 @@ class _LimbasQuery:
                 return self.number(path, member, op, value.strip())
             case _:
                 raise fail(
-                    "unknown_operator", name=operator or "eq", field=member.name.lower(), allowed="#NULL#, #NOTNULL#"
+                    "unknown_operator", name=operator or "eq", field=folded(member.name), allowed="#NULL#, #NOTNULL#"
                 )
 
     def number(self, path: Path, member: Field, op: Operator, value: str) -> Filter:
@@ -10964,8 +10999,8 @@ class _LimbasQuery:
             )
         except BadValue as error:
             if member.kind.name == "time":
-                raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=error) from None
-            self.refuse_if_strict(member.name.lower(), value, f"expected {error}")
+                raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=error) from None
+            self.refuse_if_strict(folded(member.name), value, f"expected {error}")
             return FALSE
 
     def date(self, member: Field, value: str) -> Span:
@@ -10973,7 +11008,7 @@ class _LimbasQuery:
             return parse_limbas_date(value)
         except ValueError:
             expected = "a date as YYYY-MM-DD or DD.MM.YYYY, a month, a year or KW 12.2024"
-            raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=expected) from None
+            raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=expected) from None
 
     def link_condition(self, link: Link, operator: str, value: str) -> Filter:
         """A filter on a link: on the label of the linked records."""
@@ -10982,7 +11017,7 @@ class _LimbasQuery:
             raise fail(
                 "unknown_operator",
                 name=operator or "contains",
-                field=link.name.lower(),
+                field=folded(link.name),
                 allowed="#ID#, #NULL#, #NOTNULL#",
             )
         negative = operator == "neq" or (not operator and value.startswith("!="))
@@ -11501,7 +11536,8 @@ class NocoBase(Dialect):
         key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
         values = self.values(call, body)
         faults = tuple(values.faults)
-        if key is not None and (isinstance(key, bool) or not isinstance(key, int) or not 0 < key <= MAX_ID):
+        is_id = isinstance(key, int) and not isinstance(key, bool) and key != 0 and key in call.table.ids
+        if key is not None and not is_id:
             faults += (Violation(("id",), "bad_value", {"value": dump_json(key), "expected": "a record id"}),)
             key = None
         return Create(
@@ -12135,8 +12171,8 @@ class CoreData(Dialect):
 
     def key(self, table: Table, text: str) -> int | None:
         """The id in a UUID, or in the address of a record; None for what names no record of the table."""
-        found = parse_uuid(text.removeprefix(self.address(table)).removesuffix("/"), table.tag)
-        return found[1] if found and found[0] == 0 and found[1] > 0 else None
+        found = parse_uuid(text.removeprefix(self.address(table)).removesuffix("/"), table.tag, table.ids)
+        return found[1] if found and found[0] == 0 else None
 
     # -- reading --
 
@@ -12614,7 +12650,7 @@ class _CoreDataQuery:
 
     def snapshot(self, it: Target, text: str) -> Filter:
         """The record with this id in this version."""
-        version, key = parse_uuid(text, it.table.tag) or (-1, 0)
+        version, key = parse_uuid(text, it.table.tag, it.table.ids) or (-1, 0)
         same = Compare(Path(it.links, it.table.id), "eq", key)
         return And((same, Compare(it.path, "eq", version)))
 
@@ -12865,7 +12901,7 @@ class Platform(Dialect):
 
     def number(self, table: Table, key: str) -> int:
         """The id in an ObjectId of the table. ApiError `not_found` for any other text."""
-        number = parse_object_id(key, table.tag)
+        number = parse_object_id(key, table.tag, table.ids)
         if number is None:
             raise fail("not_found")
         return number
@@ -13043,7 +13079,7 @@ class Platform(Dialect):
         """The record with an ObjectId, `at` a place in the list. ApiError `link_missing` for one of another table."""
         if not isinstance(value, str):
             raise fail("bad_value", at, value=dump_json(value)[:100], expected="an ObjectId")
-        number = parse_object_id(value, link.target.tag)
+        number = parse_object_id(value, link.target.tag, link.target.ids)
         if number is None:
             raise fail("link_missing", at, value=value)
         return Item(Key(link.target.id, number))
@@ -13239,7 +13275,7 @@ class _PlatformQuery:
             return self.dialect.member_id(path.field, text)
         if kind.name == "id" and word != "id":
             assert path.field.target
-            return parse_object_id(text, path.field.target.tag)
+            return parse_object_id(text, path.field.target.tag, path.field.target.ids)
         with contextlib.suppress(BadValue):
             return parse_instant(text) if kind.name == "moment" else kind.parse_json(value)
         return None
@@ -13806,7 +13842,7 @@ class Qore(Dialect):
     def show_table(self, request: Request, resource: str, table: str) -> Reply:
         """The rows of a table that the parameters choose, and what the table has, unless less is preferred."""
         found = self.table(request, resource)
-        if table.lower() != found.name.lower():
+        if folded(table) != folded(found.name):
             raise self.nowhere(request)
         query = _QoreTable(self, found, self.given(request, "table"))
         scope, page = Scope("no", On(self.today())), self.page(query.given)
@@ -14474,16 +14510,15 @@ class Export:
 
     def rows(self) -> Iterator[list[Row]]:
         """The records, some at a time: each is as it is when its turn comes."""
-        key, last = Path((), self.table.id), 0
+        key, rest = Path((), self.table.id), self.where
         sort, shape = (Sort(key),), transfer_shape(self.members)
         while True:
-            where = And((Compare(key, "gt", last), self.where))
-            rows = list(self.run(Select(self.table, shape, where, self.scope, sort, Page(LOAD_SIZE))).rows)
+            rows = list(self.run(Select(self.table, shape, rest, self.scope, sort, Page(LOAD_SIZE))).rows)
             if rows:
                 yield rows
             if len(rows) < LOAD_SIZE:
                 return
-            last = rows[-1].key
+            rest = And((Compare(key, "gt", rows[-1].key), self.where))
 
     def pieces(self, form: str) -> Iterator[bytes]:
         """The file in one of the `FORMATS`."""
@@ -14504,7 +14539,7 @@ class Export:
 
     def told(self, text: str) -> str:
         """A record with the word for its status."""
-        if "_status" not in self.members:
+        if "_status" not in self.members or self.table.adopted:
             return text
         record = json.loads(text)
         return dump_json({**record, "_status": STATUS_NAMES[record["_status"]]})
@@ -14538,8 +14573,8 @@ def delimiter_of(text: str) -> str:
 def cell_writer(member: Field | Link) -> Callable[[Json], str]:
     """How a value stands in a cell: null is nothing, a text is itself, whatever is left is JSON."""
     if isinstance(member, Link):
-        return cell_of
-    if member.name == "_status":
+        return cell_writer(member.key) if member.key else cell_of
+    if member.is_system and member.name == "_status":
         return lambda value: STATUS_NAMES[value]
     if member.kind.name == "scalar":
         return scalar_cell
@@ -14631,8 +14666,10 @@ class Reader:
     def change(self, link: Link, value: Json) -> Change:
         """The records that a link leads to, by their ids. ApiError."""
 
+        aim = link.aim
+
         def item(key: Json) -> Item:
-            return Item(Key(link.target.id, read_key(key)))
+            return Item(Key(aim, read_key(aim, key)))
 
         if value is None:
             return Change("replace", ())
@@ -14686,10 +14723,10 @@ class Reader:
     def reader_of(self, member: Field | Link) -> Callable[[str], Any]:
         """The reader of a cell that is not empty; it raises BadValue or ApiError."""
         if isinstance(member, Link):
-            return key_of_cell if member.key else lambda cell: self.change(member, json_of_cell(cell))
-        if member is self.table.id:
-            return key_of_cell
-        if member.name == "_status":
+            return self.reader_of(member.key) if member.key else lambda cell: self.change(member, json_of_cell(cell))
+        if member.kind.name == "id":
+            return lambda cell: member.parse_json(member.kind.parse_text(cell))
+        if member.is_system and member.name == "_status":
             return status_of
         if member.kind.name in JSON_KINDS:
             return lambda cell: member.parse_json(json_of_cell(cell))
@@ -14770,15 +14807,10 @@ def first_key(change: Change) -> SqlValue:
     return next((item.key.value for item in change.items or () if item.key), None)
 
 
-def key_of_cell(cell: str) -> SqlValue:
-    """The id in a cell. BadValue."""
-    return KINDS["id"].parse_json(KINDS["id"].parse_text(cell))
-
-
-def read_key(value: Json) -> SqlValue:
-    """An id. ApiError `bad_value`."""
+def read_key(aim: Field, value: Json) -> SqlValue:
+    """What names a record in a link. ApiError `bad_value`."""
     try:
-        return KINDS["id"].parse_json(value)
+        return aim.parse_json(value)
     except BadValue as error:
         raise fail("bad_value", (), value=dump_json(value)[:100], expected=error) from None
 
@@ -15827,7 +15859,7 @@ class Door(Pages):
         faults = [] if given.get("read_only", "1") == "1" else ["Send 1 to only read."]
         scopes = ["read"] if "read_only" in given else []
         for word in filter(None, map(str.strip, given.get("tables", "").split(","))):
-            table = self.schema.tables.get(word.lower())
+            table = self.schema.tables.get(folded(word))
             if table and self.rights.allows(table, *VERBS):
                 scopes.append(f"table:{table.name}")
             else:
@@ -16241,7 +16273,7 @@ class Overview(Pages):
     def curl(self, request: Request, dialect: Dialect, table: Table) -> Html:
         """A first request in one dialect, to copy."""
         user = f"-u {shlex.quote(request.actor.name)} " if request.actor.name else ""
-        address = request.base + dialect.example.format(table=table.name.lower())
+        address = request.base + dialect.example.format(table=folded(table.name))
         command = f"curl -g {user}{shlex.quote(address)}"
         return fragment(element("h3", type(dialect).__name__), element("pre", command, class_="copy"))
 
@@ -17675,7 +17707,7 @@ class LimbasAuthor(Author):
 
     def words(self, names: Names) -> list[str]:
         """The attributes of a record."""
-        return [word.lower() for word, _ in _LimbasFields(names).all()]
+        return [folded(word) for word, _ in _LimbasFields(names).all()]
 
     def record(self, table: Table) -> dict[str, Json]:
         """A record; `$fields` leaves attributes out."""
@@ -17706,7 +17738,7 @@ class LimbasAuthor(Author):
         return object_schema({"links": object_schema({"self": TEXT_SCHEMA}), "data": record})
 
     def body(self, names: Names) -> dict[str, Json]:
-        return {word.lower(): schema for word, schema in super().body(names).items()}
+        return {folded(word): schema for word, schema in super().body(names).items()}
 
     def linked(self, link: Link) -> Mapping[str, Json] | None:
         return None if link.is_file else object_schema({"data": self.ids(link)})
@@ -17734,9 +17766,9 @@ class LimbasAuthor(Author):
         operators = LIMBAS_OPERATORS[_limbas_family(member)]
         label = member.target.label if isinstance(member, Link) else None
         if not operators or (isinstance(member, Link) and not (label and label.kind.is_text)):
-            return parameter("query", member.name.lower(), TEXT_SCHEMA, "`#NULL#`, `#NOTNULL#`, of a link `#ID#5`")
+            return parameter("query", folded(member.name), TEXT_SCHEMA, "`#NULL#`, `#NOTNULL#`, of a link `#ID#5`")
         text = f"Filter by {member.title}; `#NULL#` is no value"
-        return nested(member.name.lower(), dict.fromkeys(operators, TEXT_SCHEMA), text)
+        return nested(folded(member.name), dict.fromkeys(operators, TEXT_SCHEMA), text)
 
 
 class NocoBaseAuthor(Author):
@@ -17842,7 +17874,7 @@ class NocoBaseAuthor(Author):
 
     def key_schema(self, table: Table) -> Mapping[str, Json]:
         """The key of a record."""
-        return {**TEXT_SCHEMA, "minLength": 1} if table.key else POSITIVE_SCHEMA
+        return {**TEXT_SCHEMA, "minLength": 1} if table.key else self.id_of(table)
 
     def key(self, names: Names) -> dict[str, Json]:
         """The parameter that names a record."""
@@ -18257,7 +18289,7 @@ class QoreAuthor(Author):
     def linked(self, link: Link) -> Mapping[str, Json]:
         if link.is_file:
             return {"type": "null"}
-        key = TEXT_SCHEMA if link.target.key else POSITIVE_SCHEMA
+        key = TEXT_SCHEMA if link.target.key else self.id_of(link.target)
         return array_schema(key) if link.many else nullable(key)
 
     def record_of(self, table: Table) -> dict[str, Json]:
@@ -18784,7 +18816,7 @@ def list_question(table: Table, words: Words) -> dict[str, str]:
 def filter_words(name: str, value: str) -> Words:
     """One field has a value; in Qore it contains it."""
     return {
-        "limbas": {f"{name.lower()}[eq]": value},
+        "limbas": {f"{folded(name)}[eq]": value},
         "nocobase": {"filter": dump_json({name: value})},
         "coredata": {name: value},
         "platform": {f"where.{name}": dump_json(value)},
@@ -18795,7 +18827,7 @@ def filter_words(name: str, value: str) -> Words:
 def order_words(name: str) -> Words:
     """By one field, downwards."""
     return {
-        "limbas": {"$sort": f"-{name.lower()}"},
+        "limbas": {"$sort": f"-{folded(name)}"},
         "nocobase": {"sort": f"-{name}"},
         "coredata": {"order_by": f"-{name}"},
         "platform": {"sortBy": f"-{name}"},
@@ -18805,7 +18837,7 @@ def order_words(name: str) -> Words:
 
 def link_words(name: str) -> Words:
     """With what a link leads to; CoreData and Qore show it anyway."""
-    return {"limbas": {"$fields": name.lower()}, "nocobase": {"appends": name}, "platform": {"only": name}}
+    return {"limbas": {"$fields": folded(name)}, "nocobase": {"appends": name}, "platform": {"only": name}}
 
 
 # ======================================================================================================================
@@ -20846,12 +20878,18 @@ def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[st
     locked = [repr(table.name) for table in tables if table.adopted and table.adopted.reason]
     reserved = [repr(table.name) for table in tables if table.name.lower() in RESERVED_TABLES]
     slashed = [repr(table.name) for table in tables if "/" in table.name]
+    nameless = [repr(table.name) for table in tables if table.name in ("", ".", "..")]
+    colons = [repr(table.name) for table in tables if ":" in table.name]
     if locked:
         yield f"can only be read: {', '.join(locked)}"
     if reserved:
         yield f"reached below /main_rest.php/ and /api/v2/ only: {', '.join(reserved)}"
     if slashed:
         yield f"reached through links only, because of the slash: {', '.join(slashed)}"
+    if nameless:
+        yield f"reached through links only, because addresses have no such name: {', '.join(nameless)}"
+    if colons:
+        yield f"not reached in NocoBase, because of the colon: {', '.join(colons)}"
 
 
 # ---- commands on a file ----
@@ -21614,7 +21652,7 @@ def announce(app: Application, places: Places, url: str, secret: str | None) -> 
         announce_adoption(app, places.adoption, places.database)
     if secret:
         named = next((table for table in tables if table.name.lower() not in RESERVED_TABLES), tables[0])
-        address = f"{url}{quote(named.name.lower(), safe='')}?$page[count]=2"
+        address = f"{url}{quote(folded(named.name), safe='')}?$page[count]=2"
         print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
     elif app.policy.auth and not app.accounts.any_user():
         _complain(f"every user is disabled; to let one in: minirest user enable NAME --db {places.database}")

@@ -404,6 +404,78 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
         assert answer.json["data"] == {"id": 2, "from": "F", "a b": "A", 'qu"ote': "Q", "it's": "I", "größe": None}
 
 
+ODD_IDS = """
+create table big (id integer primary key, v text, parent integer references big (id));
+insert into big values (-5, 'a', null), (0, 'b', -5), (9007199254740993, 'c', 0),
+    (9223372036854775807, 'd', 9007199254740993);
+"""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("number", "text"), [(-5, "a"), (0, "b"), (9007199254740993, "c"), (2**63 - 1, "d")])
+def test_ids_of_any_size(tmp_path: Path, dialect: str, number: int, text: str) -> None:
+    """Each dialect shows an id that leads back to the record, as links do."""
+    with closing(minirest.make_app(db=make(tmp_path / "a.db", ODD_IDS), auth=False)) as app:
+        table = app.schema.tables["big"]
+        found = send(app, "GET", record(table, number, dialect))
+        assert (found.status, f'"{text}"' in found.body.decode()) == (200, True), found.body
+        name = {"limbas": str(number), "coredata": minirest.record_uuid(table.tag, 0, number)}
+        name["platform"] = minirest.object_id(table.tag, number)
+        assert name.get(dialect, str(number)) in found.body.decode()
+
+
+def test_ids_of_any_size_in_requests(tmp_path: Path) -> None:
+    """They are asked for, set in links, changed and given to new records."""
+    path = make(tmp_path / "a.db", ODD_IDS)
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        for number in (-5, 0, 2**63 - 1):
+            query = urlencode({"filter": json.dumps({"id": number}), "fields": "id"})
+            assert send(app, "GET", f"/api/big:list?{query}").json["data"] == [{"id": number}]
+            assert send(app, "POST", "/api/big:update/9007199254740993", {"parent": number}).status == 200
+            assert send(app, "PATCH", f"/big/{number}", {"data": {"v": "new"}}).status == 200
+            assert ask(path, "select parent from big where v = 'c'") == [(number,)]
+        assert send(app, "POST", "/api/big:create", {"id": -9, "v": "made"}).json["data"]["id"] == -9
+        rows = send(app, "GET", "/browse/big/export.csv").body.decode().split()
+        assert [row.partition(",")[0] for row in rows] == ["id", *map(str, (-9, -5, 0, 2**53 + 1, 2**63 - 1))]
+
+
+ODD_COLUMNS = (
+    *("_status", "GRÖßE", "größe", "ＡＢ", "limit", "offset", "$page", "", "a.b", "a/b", "a__b", "a:b", "😀"),
+    *("data", "filter", "a,b", "[x]", "x[y]", "tab\t", "line\n", "%41", "&=?#", "<b>", "_id", "'", "`", "\\", "{x}"),
+)
+
+
+def test_odd_names_of_columns(tmp_path: Path) -> None:
+    """A column may be called as anything: it is shown, exported, and in a valid document, in each dialect."""
+    validator = pytest.importorskip("openapi_spec_validator", reason="openapi-spec-validator is not installed")
+    columns, values = ", ".join(map(quoted, ODD_COLUMNS)), ", ".join("'v'" for _ in ODD_COLUMNS)
+    text = f"create table odd (id integer primary key, {columns}); insert into odd values (1, {values});"
+    path = make(tmp_path / "a.db", text)
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        check_lists(app, path, *DIALECTS)
+        assert send(app, "GET", "/api/odd:get/1").json["data"] == {"id": 1, **dict.fromkeys(ODD_COLUMNS, "v")}
+        shown = send(app, "GET", "/odd/1").json["data"]["attributes"]
+        assert {"grÖße", "größe"} <= set(shown), shown
+        assert len(send(app, "GET", f"/odd?{quote('grÖße')}[eq]=v").json["data"]) == 1
+        for form in ("csv", "ndjson"):
+            assert send(app, "GET", f"/browse/odd/export.{form}").body.count(b"\n") >= 1, form
+        for dialect in DIALECTS:
+            validator.validate(send(app, "GET", f"/openapi.json?dialect={dialect}").json)
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson"])
+def test_exported_links_are_imported(
+    shop: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also those whose columns hold texts."""
+    orders = tmp_path / f"orders.{ending}"
+    assert run(capsys, "export", "Orders", "--db", str(shop), "-o", str(orders))[0] == 0
+    make(shop, "update Orders set CustomerID = null")
+    code, out, err = run(capsys, "import", "Orders", str(orders), "--db", str(shop), "--upsert-by", "id")
+    assert (code, "2 changed" in out) == (0, True), err
+    assert ask(shop, "select OrderID, CustomerID from Orders") == [(10, "ALFKI"), (20, "ANA")]
+
+
 # ---- writing in every dialect ----
 
 
@@ -822,7 +894,8 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
     """It prints the document, and on stderr what is good to know."""
     make(
         shop,
-        'create table docs (id integer primary key); create table "a/b" (v); create view broken as select missing(1);',
+        """create table docs (id integer primary key); create table "a/b" (v); create view broken as select missing(1);
+        create table "a:b" (v); create table "" (v); create table ".." (v);""",
     )
     code, out, err = run(capsys, "schema", "--db", str(shop))
     assert (code, json.loads(out)) == (0, minirest.adopt_file(str(shop)).document)
@@ -831,6 +904,8 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
         "minirest: can only be read: 'words', 'tags', 'totals', 'big orders'",
         "minirest: reached below /main_rest.php/ and /api/v2/ only: 'docs'",
         "minirest: reached through links only, because of the slash: 'a/b'",
+        "minirest: reached through links only, because addresses have no such name: '', '..'",
+        "minirest: not reached in NocoBase, because of the colon: 'a:b'",
         "minirest: ends(a, b) is no link: it has several columns",
     ]
 
