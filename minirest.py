@@ -4799,18 +4799,39 @@ WRITE_ACTIONS = READ_ACTIONS | {
 }
 HARMLESS_PRAGMAS = frozenset({"data_version", "page_size"})
 """Virtual tables, in databases of others, ask for them."""
+OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
 
 
-def authorizer(actions: frozenset[int]) -> Callable[..., int]:
-    """What SQLite asks about each part of a statement that it prepares: neither schema, files nor settings change."""
+def authorizer(actions: frozenset[int], strangers: frozenset[str] = frozenset()) -> Callable[..., int]:
+    """What SQLite asks about each part of a statement that it prepares: neither schema, files nor settings change.
 
-    def allows(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    `strangers` are views and triggers that somebody else made: what they do with our tables is denied.
+    """
+
+    def allows(action: int, first: str | None, second: str | None, _: str | None, source: str | None) -> int:
+        if source in strangers and first and first.lower() in OUR_TABLES:
+            return sqlite3.SQLITE_DENY
         if action not in actions:
             shown = first == "table_info" or (first in HARMLESS_PRAGMAS and second is None)  # what any read could show
             return sqlite3.SQLITE_OK if shown and action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
 
     return allows
+
+
+def strangers_in(connection: sqlite3.Connection) -> frozenset[str]:
+    """The views and triggers of a database; we make none."""
+    statement = "select name from sqlite_master where type in ('view', 'trigger')"
+    return frozenset(row[0] for row in connection.execute(statement))
+
+
+def distrust(connection: sqlite3.Connection) -> None:
+    """Keep views and triggers from functions that do more than compute, unless they may need virtual tables.
+
+    Search indexes are filled by triggers, which SQLite would call unsafe.
+    """
+    if not connection.execute("select 1 from pragma_table_list where type='virtual'").fetchone():
+        connection.execute("pragma trusted_schema=off")
 
 
 def lenient_text(data: bytes) -> str:
@@ -4913,14 +4934,13 @@ class Database:
             for limit, value in SQLITE_LIMITS.items():
                 connection.setlimit(limit, value)
             connection.execute("pragma foreign_keys=on")
-            if not self.lenient:  # triggers of others fill search indexes, which this would call unsafe
-                connection.execute("pragma trusted_schema=off")
+            distrust(connection)
             connection.execute("pragma synchronous=full")
             connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
             if not writing:
                 connection.execute("pragma query_only=on")
                 # virtual tables of others prepare writes too as they are opened; that they run none is already certain
-                connection.set_authorizer(authorizer(WRITE_ACTIONS if self.lenient else READ_ACTIONS))
+                self.restrict(connection, WRITE_ACTIONS if self.lenient else READ_ACTIONS)
         except sqlite3.Error:
             connection.close()
             raise
@@ -4943,7 +4963,11 @@ class Database:
 
     def freeze(self) -> None:
         """The tables are made: from now on the connection for writing changes records, and nothing else."""
-        self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
+        self.restrict(self.writer, WRITE_ACTIONS)
+
+    def restrict(self, connection: sqlite3.Connection, actions: frozenset[int]) -> None:
+        """Let a connection do these things only, and what others made in the file nothing with our tables."""
+        connection.set_authorizer(authorizer(actions, strangers_in(connection) if self.lenient else frozenset()))
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
@@ -5004,15 +5028,23 @@ class Database:
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise storage_error(error) from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
-            raise storage_error(error) from error
+            raise self.what_failed(error) from error
         finally:
             self.deadlines.pop(id(connection), None)
             self.allowance.seconds -= time.monotonic() - started
+
+    def what_failed(self, error: sqlite3.DatabaseError) -> ApiError:
+        """The ApiError for what SQLite says; that a view or a trigger of others cannot run is no fault of ours."""
+        try:
+            return storage_error(error)
+        except sqlite3.Error:
+            if not self.lenient:
+                raise
+            log.warning("A view or a trigger of the database failed: %s", error)
+            return fail("refused", text="A view, a trigger or a rule of the database cannot run here; the log says why")
 
     def close(self) -> None:
         """Close all connections; what the write-ahead log holds goes into the file."""
@@ -5305,8 +5337,7 @@ class Writer:
         """
         table, trail = spot.table, spot.trail
         check_right(table, "create", self.origin.actor, self.origin.rights)  # before anything is told of what is there
-        if spot.key > MAX_GIVEN_ID and not table.adopted:
-            # the ids that SQLite gives go on behind the highest, and have to be read again
+        if spot.key > MAX_GIVEN_ID and not table.adopted:  # SQLite's go on behind it, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
         self.permit_values((*values, *links), trail)
@@ -6086,8 +6117,8 @@ def set_meta(connection: sqlite3.Connection, key: str, value: Json) -> None:
 
 def has_our_tables(connection: sqlite3.Connection) -> bool:
     """Whether the database has our tables, whoever made the others."""
-    names = {row[0] for row in connection.execute("select name from sqlite_master")}
-    return {"_meta", "_history"} <= names
+    names = {row[0] for row in connection.execute("select name from sqlite_master where type='table'")}
+    return names >= OUR_TABLES - {"_pieces"}  # which older files lack
 
 
 def is_adopted(connection: sqlite3.Connection) -> bool:
@@ -6106,7 +6137,7 @@ def open_others(path: str) -> Database:
     """A file of others: with our tables in it where they find a place, else beside them in memory."""
     database = Database(path, lenient=True)
     names = {row[0].lower() for row in database.writer.execute("select name from sqlite_master")}
-    taken = names & set(SYSTEM_SCHEMA) and not has_our_tables(database.writer)
+    taken = names & OUR_TABLES and not has_our_tables(database.writer)
     if os.access(path, os.W_OK) and not taken:
         return database
     database.close()
@@ -6995,7 +7026,6 @@ AFFINITIES = (
 )
 ON_DELETE = {"CASCADE": "cascade", "SET NULL": "clear"}
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
-OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
 STORED_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
 STORED_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 SECONDS_OF_OUR_TIME = range(100_000_000, 100_000_000_000)
@@ -7068,7 +7098,8 @@ class _Adopter:
     """Reads one database: first every table alone, then the links between them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+        self.connection, self.deadline = connection, math.inf
+        connection.set_progress_handler(lambda: time.monotonic() > self.deadline, 1_000)
         self.tables: dict[str, Found] = {}
         self.left_out: list[str] = []
         self.notes: list[str] = []
@@ -7079,6 +7110,7 @@ class _Adopter:
                 self.tables[folded(name)] = self.read(name, kind, without_rowid)
             except sqlite3.Error as error:
                 self.left_out.append(f"{name!r} cannot be read: {error}")
+        self.deadline = math.inf
         for table in self.tables.values():
             table.references = [it for it in self.references(table) if self.is_possible(table, it)]
         for step in (self.choose_id, self.describe, self.add_links):
@@ -7095,20 +7127,21 @@ class _Adopter:
     def names(self) -> Iterator[tuple[str, str, bool]]:
         """Every table and view: its name, what it is, and whether it has no rowid."""
         everything = self.connection.execute("pragma main.table_list").fetchall()
-        ours = OUR_TABLES if {"_meta", "_history"} <= {row[1] for row in everything} else frozenset[str]()
+        ours = OUR_TABLES if has_our_tables(self.connection) else frozenset[str]()
         order = {row[0]: number for number, row in enumerate(self.connection.execute("select name from sqlite_master"))}
         for _, name, kind, _, without_rowid, _ in sorted(everything, key=lambda row: order.get(row[1], -1)):
             if name.startswith("sqlite_") or name in ours:
                 continue
             if kind == "shadow":
                 self.left_out.append(f"{name!r} is a part of a virtual table")
-            elif name.lower() in SYSTEM_SCHEMA:
+            elif name.lower() in OUR_TABLES:
                 self.left_out.append(f"{name!r} has the name of a table of ours")
             else:
                 yield name, kind, bool(without_rowid)
 
     def read(self, name: str, kind: str, without_rowid: bool) -> Found:
         """One table with its columns and a sample. sqlite3.Error when it cannot be read."""
+        self.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
         rows = self.connection.execute(*sql("select * from pragma_table_xinfo({})", bind(name))).fetchall()
         columns = {
             row[1]: Column(row[1], (row[2] or "").upper(), bool(row[3]), row[4], row[5], row[6] in (2, 3))
@@ -7189,7 +7222,13 @@ class _Adopter:
             "select count(*)=count(distinct {0}) and min(typeof({0})='integer') from {1}",
             *map(quoted, (name, table.name)),
         )
-        return name if self.connection.execute(*statement).fetchone()[0] else ""
+        self.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
+        try:
+            return name if self.connection.execute(*statement).fetchone()[0] else ""
+        except sqlite3.OperationalError:  # it takes too long, or fails in a later row
+            return ""
+        finally:
+            self.deadline = math.inf
 
     def is_rowid(self, table: Found, name: str) -> bool:
         """Whether a column is another name of the rowid, so that SQLite counts it."""
@@ -7442,6 +7481,8 @@ def only_reading(path: str) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
         connection.text_factory = lenient_text
         connection.execute("pragma query_only=on")
+        distrust(connection)
+        connection.set_authorizer(authorizer(WRITE_ACTIONS | {sqlite3.SQLITE_PRAGMA}, strangers_in(connection)))
         yield connection
 
 
@@ -10197,7 +10238,7 @@ class Author:
             "operationId": name,
             "summary": offer.summary,
             "tags": [offer.group],
-            "parameters": [*map(self.named, once((*self.in_path(offer), *offer.parameters, *beside)))],
+            "parameters": [*map(self.named, once_each((*self.in_path(offer), *offer.parameters, *beside)))],
             "responses": answers | {"5XX": self.refusal(500)},
         }
         if offer.body is not None:
@@ -10315,9 +10356,9 @@ class Author:
         return {name: value for name, value in given.items() if name in body and name in fields}
 
 
-def once(parameters: Iterable[dict[str, Json]]) -> Iterable[dict[str, Json]]:
+def once_each(parameters: Iterable[Mapping[str, Json]]) -> Iterable[Mapping[str, Json]]:
     """Parameters without those whose name another one before them has: a field called `limit` is none to filter by."""
-    found: dict[tuple[str, str], dict[str, Json]] = {}
+    found: dict[tuple[str, str], Mapping[str, Json]] = {}
     for it in parameters:
         found.setdefault((it["in"], it["name"]), it)
     return found.values()

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 import minirest
-from tests.web import Answer, send
+from tests.web import Answer, send, unguarded
 
 SHOP = """
 create table Customers (
@@ -702,6 +702,65 @@ def test_connections_are_frozen(tmp_path: Path, statement: str, beside: bool) ->
             connection.execute(statement)
         with database.writing() as connection, pytest.raises(sqlite3.DatabaseError, match=r"authoriz|too many"):
             connection.execute(statement)
+
+
+HOSTILE = """
+create table notes (id integer primary key, body text, extra text default (load_extension('evil')));
+create table traps (id integer primary key, body text);
+create trigger grab after insert on traps begin update _users set name = 'taken'; delete from _tokens; end;
+create table holes (id integer primary key, body text);
+create trigger dig after insert on holes begin insert into traps (body) select fts3_tokenizer('simple', x'41'); end;
+create table gone (id integer primary key, body text);
+create trigger lost after insert on gone begin insert into nowhere values (1); end;
+create view plain as select body from notes;
+create view endless as with recursive n (i) as (select 1 union all select i + 1 from n) select i as id from n;
+create view loaded as select load_extension('evil') as x;
+create view written as select writefile('evil', 'x') as x;
+create view pages as select pgno from sqlite_dbpage;
+"""
+
+
+def test_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Its views and triggers compute from its own tables, and do nothing else: not to our tables, nor to files."""
+    monkeypatch.setattr(minirest, "STATEMENT_TIMEOUT_SECONDS", 0.2)  # for the view without an end
+    path = make(tmp_path / "a.db", HOSTILE)
+    with closing(minirest.make_app(db=path, users={"admin": "a good password"})) as app:
+        app.accounts.put_user("ann", password="a good password")
+    make(path, "create view thief as select name, password from _users;")
+    assert [line.partition(" ")[0] for line in minirest.adopt_file(str(path)).left_out] == [
+        *("'loaded'", "'written'", "'pages'", "'thief'")
+    ]
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        for table in ("notes", "traps", "holes", "gone"):
+            answer = send(app, "POST", f"/api/{table}:create", {"body": "x"})
+            message = "A view, a trigger or a rule of the database cannot run here; the log says why"
+            assert (answer.status, answer.json) == (400, {"errors": [{"code": "refused", "message": message}]}), table
+        assert "not authorized" in caplog.text
+        assert send(app, "GET", "/api/plain:list").json["data"] == []
+        assert send(app, "GET", "/api/endless:list").status == 503
+        with app.store.database.reading() as connection, pytest.raises(sqlite3.DatabaseError, match="prohibited"):
+            connection.execute("select * from thief")
+    assert ask(path, "select name from _users order by id") == [("admin",), ("ann",)]
+    assert [it.name for it in tmp_path.iterdir()] == ["a.db"]
+
+
+def test_trust_is_for_virtual_tables(shop: Path, tmp_path: Path) -> None:
+    """Where there are none, views and triggers are not trusted; where there are, triggers may fill them."""
+    for path, trusted in ((shop, 0), (make(tmp_path / "a.db", INDEXED), 1)):
+        with closing(minirest.make_app(db=path, auth=False)) as app:
+            assert unguarded(app.store).execute("pragma trusted_schema").fetchone() == (trusted,), path
+
+
+@pytest.mark.parametrize("names", [("_meta", "_history"), ("_sessions",), ("_pieces", "_users")])
+def test_tables_called_like_ours(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """They are not taken for ours, and stay; ours are in memory then."""
+    made = " ".join(f"create table {name} (a);" for name in names)
+    path = make(tmp_path / "a.db", f"{made} create table a (id integer primary key, v text);")
+    assert minirest.adopt_file(str(path)).left_out == [f"{name!r} has the name of a table of ours" for name in names]
+    with closing(minirest.make_app(db=path, users={"admin": "a good password"})) as app:
+        assert app.store.database.beside
+        assert list(app.schema.tables) == ["a"]
+    assert ask(path, "select name from sqlite_master where type = 'table'") == [*((name,) for name in names), ("a",)]
 
 
 ALFKI = {"CustomerID": "ALFKI"}
