@@ -176,8 +176,8 @@ MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
 OUR_IDS = range(1, MAX_ID + 1)
-ANY_IDS = range(-(2**63), 2**63)
-"""The ids that records of others may have."""
+WHOLE_NUMBERS = range(-(2**63), 2**63)
+"""What SQLite has as an integer, and others as an id."""
 MAX_NAME_LENGTH = 63
 MAX_WORLDS = 256
 MAX_SNAPSHOTS = 16
@@ -1251,7 +1251,7 @@ class Table:
     @property
     def ids(self) -> range:
         """The ids that its records may have."""
-        return ANY_IDS if self.adopted else OUR_IDS
+        return WHOLE_NUMBERS if self.adopted else OUR_IDS
 
     @property
     def id_kind(self) -> Kind:
@@ -7505,7 +7505,8 @@ def adopt_file(path: str) -> Adoption:
 SCHEMA_MARKS = frozenset({"$defs", "$schema", "openapi", "type", "properties", "allOf"})
 DELIMITERS = ",;\t|"
 CSV_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
-CSV_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+CSV_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+"""What a double holds as it is written, more or less: longer numbers name something, and stay texts."""
 MANY_ENDINGS = (("", ""), ("", "s"), ("", "es"), ("y", "ies"))
 RecordList: TypeAlias = list[dict[str, Json]]
 
@@ -7558,7 +7559,7 @@ def is_data(document: Json) -> bool:
 def read_csv(path: FilePath) -> RecordList:
     """The records of a CSV file with a line of names; nothing is null. SchemaError names the line that is wrong."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SchemaError(str(path), f"it is not UTF-8 at byte {error.start}; write it anew in that encoding") from None
     first = text.partition("\n")[0]
@@ -7692,6 +7693,8 @@ def words_of_json(values: Sequence[Json]) -> dict[str, Json]:
     types = {type(value) for value in values}
     if types == {str}:
         return words_of_texts(values)
+    if any(type(value) is int and value not in WHOLE_NUMBERS for value in values):  # more than 64 bits
+        return {}
     names: Mapping[frozenset[type], str] = {
         frozenset({bool}): "boolean",
         frozenset({int}): "integer",
@@ -21457,6 +21460,8 @@ def schema_command(arguments: Sequence[str]) -> int:
     parser = _parser(f"{PROGRAM} schema", "Print the schema file that a database, or data, can be served with.")
     _add_places(parser)
     options = parser.parse_args(arguments)
+    if options.db and not options.schema:
+        _existing(options.db)
     places = find_places(options.schema, options.db)
     schema = places.read()
     print(json.dumps(places.document(), ensure_ascii=False, indent=2))

@@ -969,6 +969,14 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
     ]
 
 
+def test_the_schema_of_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is misspelt is not answered with the sample."""
+    path = tmp_path / "nope.db"
+    line = f"minirest: there is no database {str(path)!r}; start the server once to make it, or write --db FILE\n"
+    assert run(capsys, "schema", "--db", str(path)) == (1, "", line)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("data", "line"),
     [
@@ -1142,6 +1150,28 @@ def test_csv_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         {"id": 10, "total": 2.5, "on": "2024-01-01", "user": {"name": "Anna", "zip": "01234"}},
         {"id": 11, "total": 3, "on": None, "user": {"name": "Be;rt", "zip": None}},
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        *((text, text) for text in ("007", "12345678901234567890", "+1", "1e400", "nan", "0x10", "1,5", "2024-13-01")),
+        *(("-0.5", -0.5), ("1e5", 100000), ("123456789012345678", 123456789012345678), ("0", 0), ("true", True)),
+        ("two\r\nlines", "two\r\nlines"),
+    ],
+)
+def test_cells_of_csv(cell: str, found: Any, tmp_path: Path) -> None:
+    """A cell is a number only where nothing of it is lost."""
+    (tmp_path / "a.csv").write_bytes(f'id;v\r\n1;"{cell}"\r\n'.encode())
+    with closing(minirest.make_app(tmp_path / "a.csv", auth=False)) as app:
+        assert send(app, "GET", "/api/a:list?fields=v").json["data"] == [{"v": found}]
+
+
+def test_numbers_of_json_beyond_64_bits() -> None:
+    """They are kept, and do not stop the start."""
+    data = {"a": [{"id": 1, "n": 2**70}, {"id": 2, "n": 1}]}
+    with closing(minirest.make_app(data, auth=False)) as app:
+        assert send(app, "GET", "/api/a:list?fields=n").json["data"] == [{"n": 2**70}, {"n": 1}]
 
 
 @pytest.mark.parametrize(
