@@ -18472,6 +18472,7 @@ DOCS_STYLE = """
 .operation { border: 1px solid var(--edge); border-radius: .4rem; padding: .5rem 1rem; margin: .5rem 0 }
 .operation code, .operations code { font: .9rem ui-monospace, monospace; overflow-wrap: anywhere }
 .method { display: inline-block; min-width: 4.5rem; font-weight: 600; color: var(--accent) }
+.answer { max-height: 60vh; overflow: auto }
 """
 DOCS_SCRIPT = """
 const quoted = (text) => "'" + text.replaceAll("'", "'\\\\''") + "'";
@@ -18751,7 +18752,7 @@ class OperationPage:
             element("pre", self.curl(), class_="curl"),
             element("button", "Send", class_="main send", disabled=True),
             element("noscript", element("p", "Sending needs JavaScript; the command above does not.", class_="quiet")),
-            element("pre", class_="answer", hidden=True, aria_live="polite"),
+            element("pre", class_="answer", hidden=True, aria_live="polite", tabindex="0"),
             class_="try",
             data_method=self.it.method,
             data_path=self.it.path,
