@@ -1249,6 +1249,11 @@ class Table:
         return self.adopted is not None and not self.adopted.id
 
     @property
+    def is_locked(self) -> bool:
+        """Whether it belongs to others and can only be read."""
+        return self.adopted is not None and bool(self.adopted.reason)
+
+    @property
     def ids(self) -> range:
         """The ids that its records may have."""
         return WHOLE_NUMBERS if self.adopted else OUR_IDS
@@ -4409,7 +4414,7 @@ class Rights:
 
     def allows(self, table: Table, *verbs: Verb) -> bool:
         """Whether one of the verbs may be done to any record of a table."""
-        locked = table.adopted is not None and table.adopted.reason
+        locked = table.is_locked
         return any(self.rule(table, verb) != FALSE for verb in verbs if not locked or verb in READING)
 
     @functools.cached_property
@@ -15124,10 +15129,10 @@ PEOPLE = re.compile(
 class Maker:
     """Makes up records of a table that keep its rules; with the same seed and the same links always the same ones.
 
-    `keys` are the ids of the records that each link may lead to.
+    `keys` are what names the records that each link may lead to, mostly their ids.
     """
 
-    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[int]]) -> None:
+    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[SqlValue]]) -> None:
         self.table, self.keys = table, {link: list(found) for link, found in keys.items()}
         self.random = random.Random(f"{seed}:{table.name}")  # noqa: S311 - nothing here is a secret
         self.names = OwnNames(table, Manner("file"))
@@ -15143,7 +15148,10 @@ class Maker:
         faults: list[Violation] = []
         for _ in range(MADE_TRIES):
             draft = self.links()
-            draft.update((column, self.value(column)) for column in self.columns())
+            values: dict[Field | Link, Any] = {column: self.value(column) for column in self.columns()}
+            if self.table.adopted:  # there null is not the same as nothing: SQLite puts its defaults in
+                values = {column: value for column, value in values.items() if value is not None}
+            draft.update(values)
             faults = self.faults(draft)
             if not faults:
                 return draft
@@ -15153,7 +15161,8 @@ class Maker:
         """The fields that are filled in: not what the server gives by itself."""
         order = self.table.sort.field if self.table.sort else None
         end = self.table.validity[1] if self.table.validity else None
-        return (column for column in self.table.fields.values() if column not in (order, end))
+        fields = (column for column in self.table.fields.values() if not (self.table.adopted and column.read_only))
+        return (column for column in fields if column not in (order, end))
 
     def faults(self, draft: Draft) -> list[Violation]:
         """What is wrong with a draft; when it is right its unique values are taken."""
@@ -15297,7 +15306,7 @@ class Maker:
         try:
             parser: Any = importlib.import_module("re._parser")  # what the module itself reads patterns with
             return "".join(self.parts(parser.parse(pattern)))
-        except (re.error, KeyError):
+        except (re.error, KeyError, ImportError):  # the last: a later Python may have it elsewhere
             raise fail("refused", text=f"No text can be made up for the pattern {pattern!r}: give examples") from None
 
     def parts(self, parsed: Iterable[tuple[Any, Any]]) -> Iterator[str]:
@@ -15324,14 +15333,15 @@ class Maker:
                     raise KeyError(other)
 
 
-def link_keys(store: Store, table: Table) -> dict[Link, list[int]]:
-    """The ids that made-up links may lead to."""
-    links = [link for link in table.links.values() if is_own(link)]
-    page, found = Page(MADE_LINKS), dict[Link, list[int]]()
+def link_keys(store: Store, table: Table) -> dict[Link, list[SqlValue]]:
+    """What made-up links may hold: ids, or what the column of an adopted table refers to."""
+    links = [it for it in table.links.values() if is_own(it) and not (it.through and it.through.is_locked)]
+    page, found = Page(MADE_LINKS), dict[Link, list[SqlValue]]()
     for link in links:
-        order = (Sort(Path((), link.target.id)),)
-        rows = store.run(Select(link.target, Const(None), sort=order, page=page)).rows
-        found[link] = [row.key for row in rows]
+        order, shape = (Sort(Path((), link.target.id)),), Arr((Col(Path((), link.aim)),))
+        rows = store.run(Select(link.target, shape, sort=order, page=page)).rows
+        values = [json.loads(row.text)[0] for row in rows]
+        found[link] = [link.aim.parse_json(value) for value in values if value is not None]
     return found
 
 
@@ -20920,7 +20930,7 @@ def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[st
     for line in adoption.left_out:
         yield f"not served: {line}"
     tables = [table for table in schema.tables.values() if table.adopted]
-    locked = [repr(table.name) for table in tables if table.adopted and table.adopted.reason]
+    locked = [repr(table.name) for table in tables if table.is_locked]
     reserved = [repr(table.name) for table in tables if table.name.lower() in RESERVED_TABLES]
     slashed = [repr(table.name) for table in tables if "/" in table.name]
     nameless = [repr(table.name) for table in tables if table.name in ("", ".", "..")]

@@ -969,6 +969,17 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
     ]
 
 
+def test_made_up_records(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Links hold what their columns refer to, defaults are SQLite's, what is computed or a BLOB is left alone."""
+    for table in ("Customers", "Products", "Orders"):
+        assert run(capsys, "fill", table, "60", "--db", str(shop), "--seed", "7")[0] == 0, table
+    assert ask(shop, "select count(*) from Orders") == [(62,)]
+    assert ask(shop, "select count(*) from Customers where active is null or photo is not null") == [(1,)]  # the first
+    wrong = "select count(*) from Orders where CustomerID not in (select CustomerID from Customers)"
+    assert ask(shop, wrong) == [(0,)]
+    assert ask(shop, "select count(distinct CustomerID) > 5 from Orders") == [(1,)]
+
+
 def test_the_schema_of_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name that is misspelt is not answered with the sample."""
     path = tmp_path / "nope.db"
