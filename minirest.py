@@ -198,6 +198,9 @@ MAX_REMEMBERED = 256
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
+OUR_IDS = range(1, MAX_ID + 1)
+WHOLE_NUMBERS = range(-(2**63), 2**63)
+"""What SQLite has as an integer, and others as an id."""
 MAX_NAME_LENGTH = 63
 MAX_WORLDS = 256
 MAX_SNAPSHOTS = 16
@@ -611,7 +614,7 @@ def _read_scalar(value: Json) -> SqlValue:
 
 def _read_id(value: Json) -> int:
     number = _read_integer(value)
-    if not 0 < number <= MAX_ID:
+    if number not in OUR_IDS:
         raise BadValue("a record id")
     return number
 
@@ -827,6 +830,8 @@ KINDS = _kinds(
     Kind("content", "BLOB", frozenset(), _read_text, str),
     Kind("scalar", "TEXT", COMPARE | TEXT_SEARCH, _read_scalar, _scalar_of, is_text=True),
 )
+ID_OF_OTHERS = dataclasses.replace(KINDS["id"], parse_json=_read_integer)
+"""The ids of adopted tables may be any whole number."""
 
 
 class DateForm(NamedTuple):
@@ -935,7 +940,7 @@ LIMBAS = Style(
         " from json_each({0}) v left join json_each({1}) o on o.value is v.value) end",
     },
     {
-        "id": _matching("[0-9]+"),
+        "id": _matching("-?[0-9]+"),
         "moment": _matching("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"),
         "choices": {
             "type": "array",
@@ -952,7 +957,7 @@ LIMBAS = Style(
 COREDATA = Style(
     "coredata",
     {
-        "id": "printf('%08x-0000-1000-8%03x-%012x',{1},{0}>>48,{0}&281474976710655)",
+        "id": "printf('%08x-0000-100%x-%x-%012x',{1},{0}>>62&3,{0}>>48&16383|32768,{0}&281474976710655)",
         "moment": "substr({0},1,19)",
         "number": "case when {0} between -1e9 and 1e9 and round({0}*1e6)/1e6={0} then {0}"
         " when abs({0})<9e999 then json(printf('%!.18g',{0})) end",
@@ -966,7 +971,7 @@ COREDATA = Style(
 SNAPSHOT = Style(
     "snapshot",
     {
-        "id": "printf('8%03x-%012x',{0}>>48,{0}&281474976710655)",
+        "id": "printf('%x-%012x',{0}>>48&16383|32768,{0}&281474976710655)",
         "integer": "printf('%04x-1%03x',{0}>>10&65535,{0}<<2&4095)",
     },
     {"id": {"type": "string"}, "integer": {"type": "string"}},
@@ -1283,6 +1288,21 @@ class Table:
         """Whether its rows have no id but their number."""
         return self.adopted is not None and not self.adopted.id
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether it belongs to others and can only be read."""
+        return self.adopted is not None and bool(self.adopted.reason)
+
+    @property
+    def ids(self) -> range:
+        """The ids that its records may have."""
+        return WHOLE_NUMBERS if self.adopted else OUR_IDS
+
+    @property
+    def id_kind(self) -> Kind:
+        """The kind of its ids."""
+        return ID_OF_OTHERS if self.adopted else KINDS["id"]
+
     @functools.cached_property
     def fields(self) -> dict[str, Field]:
         """The user's fields by name."""
@@ -1457,13 +1477,19 @@ def object_id(tag: int, key: int) -> str:
     >>> object_id(0x58238A93, 7)
     '58238a930000000000000007'
     """
-    return f"{tag:08x}{key:016x}"
+    return f"{tag:08x}{key % 2**64:016x}"
 
 
-def parse_object_id(text: str, tag: int) -> int | None:
+def parse_object_id(text: str, tag: int, ids: range = OUR_IDS) -> int | None:
     """The id in an ObjectId of the table with this tag, in any case; None for anything else."""
     match = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{16})", text.lower())
-    return int(match[2], 16) if match and int(match[1], 16) == tag and int(match[2], 16) <= MAX_ID else None
+    return _signed_id(int(match[2], 16), ids) if match and int(match[1], 16) == tag else None
+
+
+def _signed_id(bits: int, ids: range) -> int | None:
+    """The id that 64 bits hold, where it is one of `ids`."""
+    number = bits - 2**64 if bits >= 2**63 else bits
+    return number if number in ids else None
 
 
 UUID = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-1([0-9a-f]{3})-([89ab])([0-9a-f]{3})-([0-9a-f]{12})")
@@ -1477,19 +1503,20 @@ def record_uuid(tag: int, version: int, key: int) -> str:
     >>> parse_uuid('58238A93-0000-1000-8000-000000000007', 0x58238A93)
     (0, 7)
     """
-    number = (version % 2**26) << 64 | key
+    number = (version % 2**26) << 64 | key % 2**64
     parts = (tag, number >> 74, number >> 62 & 0xFFF, 8 | number >> 60 & 3, number >> 48 & 0xFFF, number & (2**48 - 1))
     return "{:08x}-{:04x}-1{:03x}-{:x}{:03x}-{:012x}".format(*parts)
 
 
-def parse_uuid(text: str, tag: int) -> tuple[int, int] | None:
+def parse_uuid(text: str, tag: int, ids: range = OUR_IDS) -> tuple[int, int] | None:
     """Version and id in a UUID of the table with this tag, in any case; None for anything else."""
     match = UUID.fullmatch(text.lower())
     if not match or int(match[1], 16) != tag:
         return None
     high, middle, variant, low, node = (int(part, 16) for part in match.groups()[1:])
     number = high << 74 | middle << 62 | (variant & 3) << 60 | low << 48 | node
-    return (number >> 64, number & (2**64 - 1)) if number & (2**64 - 1) <= MAX_ID else None
+    key = _signed_id(number % 2**64, ids)
+    return None if key is None else (number >> 64, key)
 
 
 # ======================================================================================================================
@@ -1826,7 +1853,7 @@ class _Loader:
 
     def add_members(self, table: Table) -> None:
         column = (table.adopted.id or "rowid") if table.adopted else "id"
-        table.system["id"] = Field("id", KINDS["id"], table, column, read_only=True, is_system=True, target=table)
+        table.system["id"] = Field("id", table.id_kind, table, column, read_only=True, is_system=True, target=table)
         properties = table.schema.get("properties", {})
         required = table.schema.get("required", [])
         if sum(name.lower() == "id" for name in properties) > 1:
@@ -1969,7 +1996,7 @@ class _Loader:
         if "x-column" in it.schema and not it.table.adopted:
             check_name(column, f"{it.path}/x-column", "column")
         name = column if column != it.name else f"{it.name}_id"
-        link.key = Field(name, KINDS["id"], it.table, column, required=it.required, target=target)
+        link.key = Field(name, target.id_kind, it.table, column, required=it.required, target=target)
         link.read_only = link.key.read_only = bool(it.schema.get("readOnly"))
         if _flag(it.schema, "x-unique", it.path):
             it.table.unique.append((link.key,))
@@ -4428,7 +4455,7 @@ class Rights:
 
     def allows(self, table: Table, *verbs: Verb) -> bool:
         """Whether one of the verbs may be done to any record of a table."""
-        locked = table.adopted is not None and table.adopted.reason
+        locked = table.is_locked
         return any(self.rule(table, verb) != FALSE for verb in verbs if not locked or verb in READING)
 
     @functools.cached_property
@@ -4818,18 +4845,39 @@ WRITE_ACTIONS = READ_ACTIONS | {
 }
 HARMLESS_PRAGMAS = frozenset({"data_version", "page_size"})
 """Virtual tables, in databases of others, ask for them."""
+OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
 
 
-def authorizer(actions: frozenset[int]) -> Callable[..., int]:
-    """What SQLite asks about each part of a statement that it prepares: neither schema, files nor settings change."""
+def authorizer(actions: frozenset[int], strangers: frozenset[str] = frozenset()) -> Callable[..., int]:
+    """What SQLite asks about each part of a statement that it prepares: neither schema, files nor settings change.
 
-    def allows(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    `strangers` are views and triggers that somebody else made: what they do with our tables is denied.
+    """
+
+    def allows(action: int, first: str | None, second: str | None, _: str | None, source: str | None) -> int:
+        if source in strangers and first and first.lower() in OUR_TABLES:
+            return sqlite3.SQLITE_DENY
         if action not in actions:
             shown = first == "table_info" or (first in HARMLESS_PRAGMAS and second is None)  # what any read could show
             return sqlite3.SQLITE_OK if shown and action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
 
     return allows
+
+
+def strangers_in(connection: sqlite3.Connection) -> frozenset[str]:
+    """The views and triggers of a database; we make none."""
+    statement = "select name from sqlite_master where type in ('view', 'trigger')"
+    return frozenset(row[0] for row in connection.execute(statement))
+
+
+def distrust(connection: sqlite3.Connection) -> None:
+    """Keep views and triggers from functions that do more than compute, unless they may need virtual tables.
+
+    Search indexes are filled by triggers, which SQLite would call unsafe.
+    """
+    if not connection.execute("select 1 from pragma_table_list where type='virtual'").fetchone():
+        connection.execute("pragma trusted_schema=off")
 
 
 def lenient_text(data: bytes) -> str:
@@ -4990,16 +5038,17 @@ class Database:
                 attach(connection, self.beside)  # nothing else can be: see the limits
             for limit, value in SQLITE_LIMITS.items():
                 connection.setlimit(limit, value)
-            if not self.lenient:  # triggers of others fill search indexes, which this would call unsafe
-                connection.execute("pragma trusted_schema=off")
+            distrust(connection)
             self.prepare(connection)
             if not writing:
                 connection.execute("pragma query_only=on")
                 # virtual tables of others prepare writes too as they are opened; that they run none is already certain
-                connection.set_authorizer(authorizer(WRITE_ACTIONS if self.lenient else READ_ACTIONS))
+                self.restrict(connection, WRITE_ACTIONS if self.lenient else READ_ACTIONS)
         except sqlite3.Error:
             connection.close()
             raise
+        if self.beside or not self.in_memory:
+            self.process = os.getpid()
         return connection
 
     def prepare(self, connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -5010,8 +5059,6 @@ class Database:
         connection.create_function("fold", 1, _fold, deterministic=True)
         number = id(connection)
         connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
-        if self.beside or not self.in_memory:
-            self.process = os.getpid()
         return connection
 
     def another(self) -> sqlite3.Connection:
@@ -5030,7 +5077,11 @@ class Database:
         """The tables are made: from now on our connection for writing changes records, and nothing else."""
         self.frozen = True
         if not self.given:
-            self.writer.set_authorizer(authorizer(WRITE_ACTIONS))
+            self.restrict(self.writer, WRITE_ACTIONS)
+
+    def restrict(self, connection: sqlite3.Connection, actions: frozenset[int]) -> None:
+        """Let a connection do these things only, and what others made in the file nothing with our tables."""
+        connection.set_authorizer(authorizer(actions, strangers_in(connection) if self.lenient else frozenset()))
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
@@ -5093,15 +5144,23 @@ class Database:
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise storage_error(error) from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
-            raise storage_error(error) from error
+            raise self.what_failed(error) from error
         finally:
             self.deadlines.pop(id(connection), None)
             self.allowance.seconds -= time.monotonic() - started
+
+    def what_failed(self, error: sqlite3.DatabaseError) -> ApiError:
+        """The ApiError for what SQLite says; that a view or a trigger of others cannot run is no fault of ours."""
+        try:
+            return storage_error(error)
+        except sqlite3.Error:
+            if not self.lenient:
+                raise
+            log.warning("A view or a trigger of the database failed: %s", error)
+            return fail("refused", text="A view, a trigger or a rule of the database cannot run here; the log says why")
 
     def close(self) -> None:
         """Close all connections for good; what the write-ahead log holds goes into the file."""
@@ -5623,7 +5682,7 @@ class Writer(Transaction):
         """
         table, trail = spot.table, spot.trail
         check_right(table, "create", self.origin.actor, self.origin.rights)  # before anything is told of what is there
-        if spot.key > MAX_GIVEN_ID:  # the ids that SQLite gives go on behind the highest, and have to be read again
+        if spot.key > MAX_GIVEN_ID and not table.adopted:  # SQLite's go on behind it, and have to be read again
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
         self.permit_values((*values, *links), trail)
@@ -6585,8 +6644,8 @@ def set_meta(connection: sqlite3.Connection, key: str, value: Json) -> None:
 
 def has_our_tables(connection: sqlite3.Connection) -> bool:
     """Whether the database has our tables, whoever made the others."""
-    names = {row[0] for row in connection.execute("select name from sqlite_master")}
-    return {"_meta", "_history"} <= names
+    names = {row[0] for row in connection.execute("select name from sqlite_master where type='table'")}
+    return names >= OUR_TABLES - {"_pieces"}  # which older files lack
 
 
 def is_adopted(connection: sqlite3.Connection) -> bool:
@@ -6605,7 +6664,7 @@ def open_others(path: str) -> Database:
     """A file of others: with our tables in it where they find a place, else beside them in memory."""
     database = Database(path, lenient=True)
     names = {row[0].lower() for row in database.writer.execute("select name from sqlite_master")}
-    taken = names & set(SYSTEM_SCHEMA) and not has_our_tables(database.writer)
+    taken = names & OUR_TABLES and not has_our_tables(database.writer)
     if os.access(path, os.W_OK) and not taken:
         return database
     database.close()
@@ -7614,7 +7673,6 @@ AFFINITIES = (
 )
 ON_DELETE = {"CASCADE": "cascade", "SET NULL": "clear"}
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
-OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
 STORED_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
 STORED_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 SECONDS_OF_OUR_TIME = range(100_000_000, 100_000_000_000)
@@ -7687,7 +7745,8 @@ class _Adopter:
     """Reads one database: first every table alone, then the links between them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+        self.connection, self.deadline = connection, math.inf
+        connection.set_progress_handler(lambda: time.monotonic() > self.deadline, 1_000)
         self.tables: dict[str, Found] = {}
         self.left_out: list[str] = []
         self.notes: list[str] = []
@@ -7698,6 +7757,7 @@ class _Adopter:
                 self.tables[folded(name)] = self.read(name, kind, without_rowid)
             except sqlite3.Error as error:
                 self.left_out.append(f"{name!r} cannot be read: {error}")
+        self.deadline = math.inf
         for table in self.tables.values():
             table.references = [it for it in self.references(table) if self.is_possible(table, it)]
         for step in (self.choose_id, self.describe, self.add_links):
@@ -7714,20 +7774,21 @@ class _Adopter:
     def names(self) -> Iterator[tuple[str, str, bool]]:
         """Every table and view: its name, what it is, and whether it has no rowid."""
         everything = self.connection.execute("pragma main.table_list").fetchall()
-        ours = OUR_TABLES if {"_meta", "_history"} <= {row[1] for row in everything} else frozenset[str]()
+        ours = OUR_TABLES if has_our_tables(self.connection) else frozenset[str]()
         order = {row[0]: number for number, row in enumerate(self.connection.execute("select name from sqlite_master"))}
         for _, name, kind, _, without_rowid, _ in sorted(everything, key=lambda row: order.get(row[1], -1)):
             if name.startswith("sqlite_") or name in ours:
                 continue
             if kind == "shadow":
                 self.left_out.append(f"{name!r} is a part of a virtual table")
-            elif name.lower() in SYSTEM_SCHEMA:
+            elif name.lower() in OUR_TABLES:
                 self.left_out.append(f"{name!r} has the name of a table of ours")
             else:
                 yield name, kind, bool(without_rowid)
 
     def read(self, name: str, kind: str, without_rowid: bool) -> Found:
         """One table with its columns and a sample. sqlite3.Error when it cannot be read."""
+        self.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
         rows = self.connection.execute(*sql("select * from pragma_table_xinfo({})", bind(name))).fetchall()
         columns = {
             row[1]: Column(row[1], (row[2] or "").upper(), bool(row[3]), row[4], row[5], row[6] in (2, 3))
@@ -7808,7 +7869,13 @@ class _Adopter:
             "select count(*)=count(distinct {0}) and min(typeof({0})='integer') from {1}",
             *map(quoted, (name, table.name)),
         )
-        return name if self.connection.execute(*statement).fetchone()[0] else ""
+        self.deadline = time.monotonic() + STATEMENT_TIMEOUT_SECONDS
+        try:
+            return name if self.connection.execute(*statement).fetchone()[0] else ""
+        except sqlite3.OperationalError:  # it takes too long, or fails in a later row
+            return ""
+        finally:
+            self.deadline = math.inf
 
     def is_rowid(self, table: Found, name: str) -> bool:
         """Whether a column is another name of the rowid, so that SQLite counts it."""
@@ -8061,6 +8128,8 @@ def only_reading(path: str) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
         connection.text_factory = lenient_text
         connection.execute("pragma query_only=on")
+        distrust(connection)
+        connection.set_authorizer(authorizer(WRITE_ACTIONS | {sqlite3.SQLITE_PRAGMA}, strangers_in(connection)))
         yield connection
 
 
@@ -8083,7 +8152,8 @@ def adopt_file(path: str) -> Adoption:
 SCHEMA_MARKS = frozenset({"$defs", "$schema", "openapi", "type", "properties", "allOf"})
 DELIMITERS = ",;\t|"
 CSV_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
-CSV_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+CSV_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+"""What a double holds as it is written, more or less: longer numbers name something, and stay texts."""
 MANY_ENDINGS = (("", ""), ("", "s"), ("", "es"), ("y", "ies"))
 RecordList: TypeAlias = list[dict[str, Json]]
 
@@ -8136,7 +8206,7 @@ def is_data(document: Json) -> bool:
 def read_csv(path: FilePath) -> RecordList:
     """The records of a CSV file with a line of names; nothing is null. SchemaError names the line that is wrong."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SchemaError(str(path), f"it is not UTF-8 at byte {error.start}; write it anew in that encoding") from None
     first = text.partition("\n")[0]
@@ -8270,6 +8340,8 @@ def words_of_json(values: Sequence[Json]) -> dict[str, Json]:
     types = {type(value) for value in values}
     if types == {str}:
         return words_of_texts(values)
+    if any(type(value) is int and value not in WHOLE_NUMBERS for value in values):  # more than 64 bits
+        return {}
     names: Mapping[frozenset[type], str] = {
         frozenset({bool}): "boolean",
         frozenset({int}): "integer",
@@ -10868,7 +10940,7 @@ class Author:
 
     def tag(self, name: str) -> Json:
         """A group of operations: a table, or what belongs to none."""
-        table = self.schema.tables.get(name.lower())
+        table = self.schema.tables.get(folded(name))
         about = table and str(table.schema.get("description") or table.title)
         return {"name": name, **({"description": about} if about else {})}
 
@@ -10883,7 +10955,7 @@ class Author:
             "operationId": name,
             "summary": offer.summary,
             "tags": [offer.group],
-            "parameters": [*map(self.named, (*self.in_path(offer), *offer.parameters, *beside))],
+            "parameters": [*map(self.named, once_each((*self.in_path(offer), *offer.parameters, *beside)))],
             "responses": answers | {"5XX": self.refusal(500)},
         }
         if offer.body is not None:
@@ -10939,6 +11011,10 @@ class Author:
             }
         return {"$ref": f"#/components/responses/{name}"}
 
+    def id_of(self, table: Table) -> Mapping[str, Json]:
+        """The id of a record, where it is a number."""
+        return INTEGER_SCHEMA if table.adopted else POSITIVE_SCHEMA
+
     # -- parts that are named --
 
     def component(self, role: str, table: Table | None, make: Callable[[], Mapping[str, Json]]) -> dict[str, Json]:
@@ -10956,7 +11032,7 @@ class Author:
         """A reference to a parameter: many operations have the same."""
         text = dump_json(parameter)
         if text not in self.known:
-            word = re.sub(r"[^A-Za-z0-9_]", "_", parameter["name"]).strip("_")
+            word = re.sub(r"[^A-Za-z0-9_]", "_", parameter["name"]).strip("_") or "parameter"
             self.known[text] = unique_word(word, self.parameters)
             self.parameters[self.known[text]] = parameter
         return {"$ref": f"#/components/parameters/{self.known[text]}"}
@@ -10986,7 +11062,7 @@ class Author:
 
     def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
         """The members that the body of a new record must have."""
-        members = (table.by_fold[name.lower()] for name in body)
+        members = (table.by_fold[folded(name)] for name in body)
         return [name for name, it in zip(body, members, strict=True) if it.required and "default" not in it.schema]
 
     def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json]:
@@ -10995,6 +11071,14 @@ class Author:
         given = examples[0] if isinstance(examples[0], Mapping) else {}
         fields = names.table.fields
         return {name: value for name, value in given.items() if name in body and name in fields}
+
+
+def once_each(parameters: Iterable[Mapping[str, Json]]) -> Iterable[Mapping[str, Json]]:
+    """Parameters without those whose name another one before them has: a field called `limit` is none to filter by."""
+    found: dict[tuple[str, str], Mapping[str, Json]] = {}
+    for it in parameters:
+        found.setdefault((it["in"], it["name"]), it)
+    return found.values()
 
 
 def unique_word(word: str, used: Collection[str]) -> str:
@@ -11113,7 +11197,7 @@ class Limbas(Dialect):
 
     def message(self, violation: Violation) -> str:
         violation = violation._replace(
-            path=tuple(part.lower() if isinstance(part, str) else part for part in violation.path)
+            path=tuple(folded(part) if isinstance(part, str) else part for part in violation.path)
         )
         if violation.rule == "link_missing":  # the original's text; which link, only where a body can have several
             at = f' "{violation.path[0]}"' if violation.path and isinstance(violation.path[0], str) else ""
@@ -11150,7 +11234,7 @@ class Limbas(Dialect):
     def of_record(self, request: Request, table: str, key: str) -> Reply:
         """One record, in any state."""
         found = self.find_table(table)
-        number = self.record_id(key)
+        number = self.record_id(key, found)
         match request.method:
             case "GET" | "HEAD":
                 return self.get(request, found, number)
@@ -11166,7 +11250,7 @@ class Limbas(Dialect):
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """The records that a record is linked to."""
         source = self.find_table(table)
-        number = self.record_id(key)
+        number = self.record_id(key, source)
         member = self.names(source).find(link)
         if member is None:
             self.names(source).refuse(link)
@@ -11178,11 +11262,11 @@ class Limbas(Dialect):
             return self.change_link(request, parent)
         return self.show_list(request, _LimbasQuery(self, request, self.names(member.target, member), parent))
 
-    def record_id(self, text: str) -> int:
+    def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
-        if not re.fullmatch(r"\d+", text, re.ASCII):
+        if not re.fullmatch(r"-?\d+" if table.adopted else r"\d+", text, re.ASCII):
             raise fail("bad_id", value=text)
-        return int(text) if len(text) < 17 else 0
+        return int(text) if len(text) < 21 and int(text) in table.ids else 0
 
     # -- reading --
 
@@ -11373,7 +11457,7 @@ class Limbas(Dialect):
             raise LimbasError('Key "id" of relation data missing!')
         key = value["id"]
         text = str(key) if isinstance(key, str | int) and not isinstance(key, bool) else ""
-        return Item(Key(link.target.id, self.record_id(text or dump_json(key))))
+        return Item(Key(link.target.id, self.record_id(text or dump_json(key), link.target)))
 
     def change_link(self, request: Request, parent: Parent) -> Reply:
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
@@ -11444,7 +11528,7 @@ class _LimbasFields:
     def read(self, given: Sequence[Parameter]) -> Sequence[tuple[str, Field | Link]]:
         if not given:
             return self.all()
-        last = {tuple(key.lower() for key in parameter.keys): parameter for parameter in given}
+        last = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
         return list(dict(pair for parameter in last.values() for pair in self.of_parameter(parameter)).items())
 
     def all(self) -> list[tuple[str, Field | Link]]:
@@ -11456,9 +11540,9 @@ class _LimbasFields:
         if len(parameter.keys) > 2:
             raise fail("bad_brackets", name=parameter.name)
         named = parameter.keys[1] if len(parameter.keys) == 2 else self.names.table.name
-        if named.lower() == self.names.table.name.lower():
+        if folded(named) == folded(self.names.table.name):
             names = self.names
-        elif self.row and named.lower() == self.row.name.lower():
+        elif self.row and folded(named) == folded(self.row.name):
             names = dataclasses.replace(self.names, table=self.row, row=None)
         else:
             raise LimbasError(f"Invalid table {named}")
@@ -11473,7 +11557,7 @@ class _LimbasFields:
             elif names is not self.names and isinstance(member, Link):
                 raise LimbasError(f"Invalid table {named}")
             else:
-                yield name.lower(), member
+                yield folded(name), member
 
 
 class _LimbasQuery:
@@ -11499,7 +11583,7 @@ class _LimbasQuery:
     def take(self, name: str) -> list[Parameter]:
         """The parameters of one name; of a repeated one the last."""
         given = [parameter for parameter in self.parameters if parameter.keys[0].lower() == name]
-        found = {tuple(key.lower() for key in parameter.keys): parameter for parameter in given}
+        found = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
         if len(found) < len(given):
             self.refuse_if_strict(name, given[-1].value, "it stands twice")
         return list(found.values())
@@ -11534,7 +11618,7 @@ class _LimbasQuery:
 
     def read_term(self, term: str) -> Sort:
         table, dot, name = term.removeprefix("-").rpartition(".")
-        if dot and table.lower() != self.names.table.name.lower():
+        if dot and folded(table) != folded(self.names.table.name):
             raise fail("unknown_field", name=term.removeprefix("-"), table=self.names.table.name)
         member = self.member(name)
         path = Path((member,)) if isinstance(member, Link) else Path((), member)
@@ -11591,7 +11675,7 @@ class _LimbasQuery:
         if keys[0].startswith("$"):
             raise fail("unknown_parameter", name=parameter.name)
         member = self.names.find(keys[0])
-        is_table = keys[0].lower() == self.names.table.name.lower() and len(keys) > 1
+        is_table = folded(keys[0]) == folded(self.names.table.name) and len(keys) > 1
         if is_table and not (member and len(keys) == 2 and keys[1].lower() in (*NUMBER_OPERATORS, *TEXT_OPERATORS)):
             member, keys = self.member(keys[1]), keys[1:]
         if len(keys) > 2 or keys[1:] == ("",):
@@ -11610,7 +11694,7 @@ class _LimbasQuery:
         special = self.special(member, value.removeprefix("!=") if negative and not operator else value)
         if special is not None:
             if operator not in ("", "eq", "neq"):
-                raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected="eq or neq with it")
+                raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected="eq or neq with it")
             return self.opposite(member, special) if negative else special
         if isinstance(member, Link):
             return self.link_condition(member, operator, value)
@@ -11631,7 +11715,7 @@ class _LimbasQuery:
     def special(self, member: Field | Link, value: str) -> Filter | None:
         """The conditions that have a spelling of their own: `#NULL#`, `#NOTNULL#`, and `#ID#5` on a link."""
         if isinstance(member, Link) and value.startswith("#ID#"):
-            key = self.dialect.record_id(value.removeprefix("#ID#"))
+            key = self.dialect.record_id(value.removeprefix("#ID#"), member.target)
             return Compare(Path((member,), member.target.id), "eq", key)
         if value not in ("#NULL#", "#NOTNULL#"):
             return None
@@ -11642,7 +11726,7 @@ class _LimbasQuery:
     def check_operator(self, member: Field | Link, operator: str) -> None:
         allowed = LIMBAS_OPERATORS[_limbas_family(member)]
         if operator not in allowed:
-            raise fail("unknown_operator", name=operator, field=member.name.lower(), allowed=", ".join(allowed))
+            raise fail("unknown_operator", name=operator, field=folded(member.name), allowed=", ".join(allowed))
 
     def comparison(self, path: Path, member: Field, operator: str, value: str) -> Filter:
         """A comparison with a field, negation aside; a value that the field cannot have gives no records."""
@@ -11655,7 +11739,7 @@ class _LimbasQuery:
             case "boolean":
                 if value.strip().lower() in BOOLEAN_TEXT:
                     return Compare(path, "eq", BOOLEAN_TEXT[value.strip().lower()])
-                self.refuse_if_strict(member.name.lower(), value, "expected true or false")
+                self.refuse_if_strict(folded(member.name), value, "expected true or false")
                 return FALSE
             case "number" if member.kind.is_date:
                 return Compare(path, op, self.date(member, value))
@@ -11663,7 +11747,7 @@ class _LimbasQuery:
                 return self.number(path, member, op, value.strip())
             case _:
                 raise fail(
-                    "unknown_operator", name=operator or "eq", field=member.name.lower(), allowed="#NULL#, #NOTNULL#"
+                    "unknown_operator", name=operator or "eq", field=folded(member.name), allowed="#NULL#, #NOTNULL#"
                 )
 
     def number(self, path: Path, member: Field, op: Operator, value: str) -> Filter:
@@ -11673,8 +11757,8 @@ class _LimbasQuery:
             )
         except BadValue as error:
             if member.kind.name == "time":
-                raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=error) from None
-            self.refuse_if_strict(member.name.lower(), value, f"expected {error}")
+                raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=error) from None
+            self.refuse_if_strict(folded(member.name), value, f"expected {error}")
             return FALSE
 
     def date(self, member: Field, value: str) -> Span:
@@ -11682,7 +11766,7 @@ class _LimbasQuery:
             return parse_limbas_date(value)
         except ValueError:
             expected = "a date as YYYY-MM-DD or DD.MM.YYYY, a month, a year or KW 12.2024"
-            raise fail("bad_value", [member.name.lower()], value=dump_json(value), expected=expected) from None
+            raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=expected) from None
 
     def link_condition(self, link: Link, operator: str, value: str) -> Filter:
         """A filter on a link: on the label of the linked records."""
@@ -11691,7 +11775,7 @@ class _LimbasQuery:
             raise fail(
                 "unknown_operator",
                 name=operator or "contains",
-                field=link.name.lower(),
+                field=folded(link.name),
                 allowed="#ID#, #NULL#, #NOTNULL#",
             )
         negative = operator == "neq" or (not operator and value.startswith("!="))
@@ -12210,7 +12294,8 @@ class NocoBase(Dialect):
         key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
         values = self.values(call, body)
         faults = tuple(values.faults)
-        if key is not None and (isinstance(key, bool) or not isinstance(key, int) or not 0 < key <= MAX_ID):
+        is_id = isinstance(key, int) and not isinstance(key, bool) and key != 0 and key in call.table.ids
+        if key is not None and not is_id:
             faults += (Violation(("id",), "bad_value", {"value": dump_json(key), "expected": "a record id"}),)
             key = None
         return Create(
@@ -12844,8 +12929,8 @@ class CoreData(Dialect):
 
     def key(self, table: Table, text: str) -> int | None:
         """The id in a UUID, or in the address of a record; None for what names no record of the table."""
-        found = parse_uuid(text.removeprefix(self.address(table)).removesuffix("/"), table.tag)
-        return found[1] if found and found[0] == 0 and found[1] > 0 else None
+        found = parse_uuid(text.removeprefix(self.address(table)).removesuffix("/"), table.tag, table.ids)
+        return found[1] if found and found[0] == 0 else None
 
     # -- reading --
 
@@ -13323,7 +13408,7 @@ class _CoreDataQuery:
 
     def snapshot(self, it: Target, text: str) -> Filter:
         """The record with this id in this version."""
-        version, key = parse_uuid(text, it.table.tag) or (-1, 0)
+        version, key = parse_uuid(text, it.table.tag, it.table.ids) or (-1, 0)
         same = Compare(Path(it.links, it.table.id), "eq", key)
         return And((same, Compare(it.path, "eq", version)))
 
@@ -13575,7 +13660,7 @@ class Platform(Dialect):
 
     def number(self, table: Table, key: str) -> int:
         """The id in an ObjectId of the table. ApiError `not_found` for any other text."""
-        number = parse_object_id(key, table.tag)
+        number = parse_object_id(key, table.tag, table.ids)
         if number is None:
             raise fail("not_found")
         return number
@@ -13753,7 +13838,7 @@ class Platform(Dialect):
         """The record with an ObjectId, `at` a place in the list. ApiError `link_missing` for one of another table."""
         if not isinstance(value, str):
             raise fail("bad_value", at, value=dump_json(value)[:100], expected="an ObjectId")
-        number = parse_object_id(value, link.target.tag)
+        number = parse_object_id(value, link.target.tag, link.target.ids)
         if number is None:
             raise fail("link_missing", at, value=value)
         return Item(Key(link.target.id, number))
@@ -13949,7 +14034,7 @@ class _PlatformQuery:
             return self.dialect.member_id(path.field, text)
         if kind.name == "id" and word != "id":
             assert path.field.target
-            return parse_object_id(text, path.field.target.tag)
+            return parse_object_id(text, path.field.target.tag, path.field.target.ids)
         with contextlib.suppress(BadValue):
             return parse_instant(text) if kind.name == "moment" else kind.parse_json(value)
         return None
@@ -14516,7 +14601,7 @@ class Qore(Dialect):
     def show_table(self, request: Request, resource: str, table: str) -> Reply:
         """The rows of a table that the parameters choose, and what the table has, unless less is preferred."""
         found = self.table(request, resource)
-        if table.lower() != found.name.lower():
+        if folded(table) != folded(found.name):
             raise self.nowhere(request)
         query = _QoreTable(self, found, self.given(request, "table"))
         scope, page = Scope("no", On(self.today())), self.page(query.given)
@@ -15184,16 +15269,15 @@ class Export:
 
     def rows(self) -> Iterator[list[Row]]:
         """The records, some at a time: each is as it is when its turn comes."""
-        key, last = Path((), self.table.id), 0
+        key, rest = Path((), self.table.id), self.where
         sort, shape = (Sort(key),), transfer_shape(self.members)
         while True:
-            where = And((Compare(key, "gt", last), self.where))
-            rows = list(self.run(Select(self.table, shape, where, self.scope, sort, Page(LOAD_SIZE))).rows)
+            rows = list(self.run(Select(self.table, shape, rest, self.scope, sort, Page(LOAD_SIZE))).rows)
             if rows:
                 yield rows
             if len(rows) < LOAD_SIZE:
                 return
-            last = rows[-1].key
+            rest = And((Compare(key, "gt", rows[-1].key), self.where))
 
     def pieces(self, form: str) -> Iterator[bytes]:
         """The file in one of the `FORMATS`."""
@@ -15214,7 +15298,7 @@ class Export:
 
     def told(self, text: str) -> str:
         """A record with the word for its status."""
-        if "_status" not in self.members:
+        if "_status" not in self.members or self.table.adopted:
             return text
         record = json.loads(text)
         return dump_json({**record, "_status": STATUS_NAMES[record["_status"]]})
@@ -15248,8 +15332,8 @@ def delimiter_of(text: str) -> str:
 def cell_writer(member: Field | Link) -> Callable[[Json], str]:
     """How a value stands in a cell: null is nothing, a text is itself, whatever is left is JSON."""
     if isinstance(member, Link):
-        return cell_of
-    if member.name == "_status":
+        return cell_writer(member.key) if member.key else cell_of
+    if member.is_system and member.name == "_status":
         return lambda value: STATUS_NAMES[value]
     if member.kind.name == "scalar":
         return scalar_cell
@@ -15341,8 +15425,10 @@ class Reader:
     def change(self, link: Link, value: Json) -> Change:
         """The records that a link leads to, by their ids. ApiError."""
 
+        aim = link.aim
+
         def item(key: Json) -> Item:
-            return Item(Key(link.target.id, read_key(key)))
+            return Item(Key(aim, read_key(aim, key)))
 
         if value is None:
             return Change("replace", ())
@@ -15396,10 +15482,10 @@ class Reader:
     def reader_of(self, member: Field | Link) -> Callable[[str], Any]:
         """The reader of a cell that is not empty; it raises BadValue or ApiError."""
         if isinstance(member, Link):
-            return key_of_cell if member.key else lambda cell: self.change(member, json_of_cell(cell))
-        if member is self.table.id:
-            return key_of_cell
-        if member.name == "_status":
+            return self.reader_of(member.key) if member.key else lambda cell: self.change(member, json_of_cell(cell))
+        if member.kind.name == "id":
+            return lambda cell: member.parse_json(member.kind.parse_text(cell))
+        if member.is_system and member.name == "_status":
             return status_of
         if member.kind.name in JSON_KINDS:
             return lambda cell: member.parse_json(json_of_cell(cell))
@@ -15554,15 +15640,10 @@ def first_key(change: Change) -> SqlValue:
     return next((item.key.value for item in change.items or () if item.key), None)
 
 
-def key_of_cell(cell: str) -> SqlValue:
-    """The id in a cell. BadValue."""
-    return KINDS["id"].parse_json(KINDS["id"].parse_text(cell))
-
-
-def read_key(value: Json) -> SqlValue:
-    """An id. ApiError `bad_value`."""
+def read_key(aim: Field, value: Json) -> SqlValue:
+    """What names a record in a link. ApiError `bad_value`."""
     try:
-        return KINDS["id"].parse_json(value)
+        return aim.parse_json(value)
     except BadValue as error:
         raise fail("bad_value", (), value=dump_json(value)[:100], expected=error) from None
 
@@ -15751,10 +15832,10 @@ PEOPLE = re.compile(
 class Maker:
     """Makes up records of a table that keep its rules; with the same seed and the same links always the same ones.
 
-    `keys` are the ids of the records that each link may lead to.
+    `keys` are what names the records that each link may lead to, mostly their ids.
     """
 
-    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[int]]) -> None:
+    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[SqlValue]]) -> None:
         self.table, self.keys = table, {link: list(found) for link, found in keys.items()}
         self.random = random.Random(f"{seed}:{table.name}")  # noqa: S311 - nothing here is a secret
         self.names = OwnNames(table, Manner("file"))
@@ -15770,7 +15851,10 @@ class Maker:
         faults: list[Violation] = []
         for _ in range(MADE_TRIES):
             draft = self.links()
-            draft.update((column, self.value(column)) for column in self.columns())
+            values: dict[Field | Link, Any] = {column: self.value(column) for column in self.columns()}
+            if self.table.adopted:  # there null is not the same as nothing: SQLite puts its defaults in
+                values = {column: value for column, value in values.items() if value is not None}
+            draft.update(values)
             faults = self.faults(draft)
             if not faults:
                 return draft
@@ -15780,7 +15864,8 @@ class Maker:
         """The fields that are filled in: not what the server gives by itself."""
         order = self.table.sort.field if self.table.sort else None
         end = self.table.validity[1] if self.table.validity else None
-        return (column for column in self.table.fields.values() if column not in (order, end))
+        fields = (column for column in self.table.fields.values() if not (self.table.adopted and column.read_only))
+        return (column for column in fields if column not in (order, end))
 
     def faults(self, draft: Draft) -> list[Violation]:
         """What is wrong with a draft; when it is right its unique values are taken."""
@@ -15924,7 +16009,7 @@ class Maker:
         try:
             parser: Any = importlib.import_module("re._parser")  # what the module itself reads patterns with
             return "".join(self.parts(parser.parse(pattern)))
-        except (re.error, KeyError):
+        except (re.error, KeyError, ImportError):  # the last: a later Python may have it elsewhere
             raise fail("refused", text=f"No text can be made up for the pattern {pattern!r}: give examples") from None
 
     def parts(self, parsed: Iterable[tuple[Any, Any]]) -> Iterator[str]:
@@ -15951,14 +16036,15 @@ class Maker:
                     raise KeyError(other)
 
 
-def link_keys(store: Store, table: Table) -> dict[Link, list[int]]:
-    """The ids that made-up links may lead to."""
-    links = [link for link in table.links.values() if is_own(link)]
-    page, found = Page(MADE_LINKS), dict[Link, list[int]]()
+def link_keys(store: Store, table: Table) -> dict[Link, list[SqlValue]]:
+    """What made-up links may hold: ids, or what the column of an adopted table refers to."""
+    links = [it for it in table.links.values() if is_own(it) and not (it.through and it.through.is_locked)]
+    page, found = Page(MADE_LINKS), dict[Link, list[SqlValue]]()
     for link in links:
-        order = (Sort(Path((), link.target.id)),)
-        rows = store.run(Select(link.target, Const(None), sort=order, page=page)).rows
-        found[link] = [row.key for row in rows]
+        order, shape = (Sort(Path((), link.target.id)),), Arr((Col(Path((), link.aim)),))
+        rows = store.run(Select(link.target, shape, sort=order, page=page)).rows
+        values = [json.loads(row.text)[0] for row in rows]
+        found[link] = [link.aim.parse_json(value) for value in values if value is not None]
     return found
 
 
@@ -16530,7 +16616,7 @@ class Door(Pages):
         faults = [] if given.get("read_only", "1") == "1" else ["Send 1 to only read."]
         scopes = ["read"] if "read_only" in given else []
         for word in filter(None, map(str.strip, given.get("tables", "").split(","))):
-            table = self.schema.tables.get(word.lower())
+            table = self.schema.tables.get(folded(word))
             if table and self.rights.allows(table, *VERBS):
                 scopes.append(f"table:{table.name}")
             else:
@@ -16944,7 +17030,7 @@ class Overview(Pages):
     def curl(self, request: Request, dialect: Dialect, table: Table) -> Html:
         """A first request in one dialect, to copy."""
         user = f"-u {shlex.quote(request.actor.name)} " if request.actor.name else ""
-        address = request.base + dialect.example.format(table=table.name.lower())
+        address = request.base + dialect.example.format(table=folded(table.name))
         command = f"curl -g {user}{shlex.quote(address)}"
         return fragment(element("h3", type(dialect).__name__), element("pre", command, class_="copy"))
 
@@ -18378,7 +18464,7 @@ class LimbasAuthor(Author):
 
     def words(self, names: Names) -> list[str]:
         """The attributes of a record."""
-        return [word.lower() for word, _ in _LimbasFields(names).all()]
+        return [folded(word) for word, _ in _LimbasFields(names).all()]
 
     def record(self, table: Table) -> dict[str, Json]:
         """A record; `$fields` leaves attributes out."""
@@ -18409,7 +18495,7 @@ class LimbasAuthor(Author):
         return object_schema({"links": object_schema({"self": TEXT_SCHEMA}), "data": record})
 
     def body(self, names: Names) -> dict[str, Json]:
-        return {word.lower(): schema for word, schema in super().body(names).items()}
+        return {folded(word): schema for word, schema in super().body(names).items()}
 
     def linked(self, link: Link) -> Mapping[str, Json] | None:
         return None if link.is_file else object_schema({"data": self.ids(link)})
@@ -18437,9 +18523,9 @@ class LimbasAuthor(Author):
         operators = LIMBAS_OPERATORS[_limbas_family(member)]
         label = member.target.label if isinstance(member, Link) else None
         if not operators or (isinstance(member, Link) and not (label and label.kind.is_text)):
-            return parameter("query", member.name.lower(), TEXT_SCHEMA, "`#NULL#`, `#NOTNULL#`, of a link `#ID#5`")
+            return parameter("query", folded(member.name), TEXT_SCHEMA, "`#NULL#`, `#NOTNULL#`, of a link `#ID#5`")
         text = f"Filter by {member.title}; `#NULL#` is no value"
-        return nested(member.name.lower(), dict.fromkeys(operators, TEXT_SCHEMA), text)
+        return nested(folded(member.name), dict.fromkeys(operators, TEXT_SCHEMA), text)
 
 
 class NocoBaseAuthor(Author):
@@ -18545,7 +18631,7 @@ class NocoBaseAuthor(Author):
 
     def key_schema(self, table: Table) -> Mapping[str, Json]:
         """The key of a record."""
-        return {**TEXT_SCHEMA, "minLength": 1} if table.key else POSITIVE_SCHEMA
+        return {**TEXT_SCHEMA, "minLength": 1} if table.key else self.id_of(table)
 
     def key(self, names: Names) -> dict[str, Json]:
         """The parameter that names a record."""
@@ -18960,7 +19046,7 @@ class QoreAuthor(Author):
     def linked(self, link: Link) -> Mapping[str, Json]:
         if link.is_file:
             return {"type": "null"}
-        key = TEXT_SCHEMA if link.target.key else POSITIVE_SCHEMA
+        key = TEXT_SCHEMA if link.target.key else self.id_of(link.target)
         return array_schema(key) if link.many else nullable(key)
 
     def record_of(self, table: Table) -> dict[str, Json]:
@@ -19098,6 +19184,7 @@ DOCS_STYLE = """
 .operation { border: 1px solid var(--edge); border-radius: .4rem; padding: .5rem 1rem; margin: .5rem 0 }
 .operation code, .operations code { font: .9rem ui-monospace, monospace; overflow-wrap: anywhere }
 .method { display: inline-block; min-width: 4.5rem; font-weight: 600; color: var(--accent) }
+.answer { max-height: 60vh; overflow: auto }
 """
 DOCS_SCRIPT = """
 const quoted = (text) => "'" + text.replaceAll("'", "'\\\\''") + "'";
@@ -19375,7 +19462,7 @@ class OperationPage:
             element("pre", self.curl(), class_="curl"),
             element("button", "Send", class_="main send", disabled=True),
             element("noscript", element("p", "Sending needs JavaScript; the command above does not.", class_="quiet")),
-            element("pre", class_="answer", hidden=True, aria_live="polite"),
+            element("pre", class_="answer", hidden=True, aria_live="polite", tabindex="0"),
             class_="try",
             data_method=self.it.method,
             data_path=self.path,
@@ -19484,7 +19571,7 @@ def list_question(table: Table, words: Words) -> dict[str, str]:
 def filter_words(name: str, value: str) -> Words:
     """One field has a value; in Qore it contains it."""
     return {
-        "limbas": {f"{name.lower()}[eq]": value},
+        "limbas": {f"{folded(name)}[eq]": value},
         "nocobase": {"filter": dump_json({name: value})},
         "coredata": {name: value},
         "platform": {f"where.{name}": dump_json(value)},
@@ -19495,7 +19582,7 @@ def filter_words(name: str, value: str) -> Words:
 def order_words(name: str) -> Words:
     """By one field, downwards."""
     return {
-        "limbas": {"$sort": f"-{name.lower()}"},
+        "limbas": {"$sort": f"-{folded(name)}"},
         "nocobase": {"sort": f"-{name}"},
         "coredata": {"order_by": f"-{name}"},
         "platform": {"sortBy": f"-{name}"},
@@ -19505,7 +19592,7 @@ def order_words(name: str) -> Words:
 
 def link_words(name: str) -> Words:
     """With what a link leads to; CoreData and Qore show it anyway."""
-    return {"limbas": {"$fields": name.lower()}, "nocobase": {"appends": name}, "platform": {"only": name}}
+    return {"limbas": {"$fields": folded(name)}, "nocobase": {"appends": name}, "platform": {"only": name}}
 
 
 # ======================================================================================================================
@@ -21729,15 +21816,21 @@ def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[st
     for line in adoption.left_out:
         yield f"not served: {line}"
     tables = [table for table in schema.tables.values() if table.adopted]
-    locked = [repr(table.name) for table in tables if table.adopted and table.adopted.reason]
+    locked = [repr(table.name) for table in tables if table.is_locked]
     reserved = [repr(table.name) for table in tables if table.name.lower() in RESERVED_TABLES]
     slashed = [repr(table.name) for table in tables if "/" in table.name]
+    nameless = [repr(table.name) for table in tables if table.name in ("", ".", "..")]
+    colons = [repr(table.name) for table in tables if ":" in table.name]
     if locked:
         yield f"can only be read: {', '.join(locked)}"
     if reserved:
         yield f"reached below /main_rest.php/ and /api/v2/ only: {', '.join(reserved)}"
     if slashed:
         yield f"reached through links only, because of the slash: {', '.join(slashed)}"
+    if nameless:
+        yield f"reached through links only, because addresses have no such name: {', '.join(nameless)}"
+    if colons:
+        yield f"not reached in NocoBase, because of the colon: {', '.join(colons)}"
 
 
 # ---- commands on a file ----
@@ -22276,6 +22369,8 @@ def schema_command(arguments: Sequence[str]) -> int:
     parser = _parser(f"{PROGRAM} schema", "Print the schema file that a database, or data, can be served with.")
     _add_places(parser)
     options = parser.parse_args(arguments)
+    if options.db and not options.schema:
+        _existing(options.db)
     places = find_places(options.schema, options.db)
     schema = places.read()
     print(json.dumps(places.document(), ensure_ascii=False, indent=2))
@@ -22518,7 +22613,7 @@ def announce(app: Application, places: Places, url: str, secret: str | None) -> 
         announce_adoption(app, places.adoption, places.database)
     if secret:
         named = next((table for table in tables if table.name.lower() not in RESERVED_TABLES), tables[0])
-        address = f"{url}{quote(named.name.lower(), safe='')}?$page[count]=2"
+        address = f"{url}{quote(folded(named.name), safe='')}?$page[count]=2"
         print(f"  curl -g -u {shlex.quote(secret)} '{address}'", file=sys.stderr, flush=True)
     elif app.policy.auth and not app.accounts.any_user():
         _complain(f"every user is disabled; to let one in: minirest user enable NAME --db {places.database}")

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 import minirest
-from tests.web import Answer, send
+from tests.web import Answer, send, unguarded
 
 SHOP = """
 create table Customers (
@@ -404,6 +404,78 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
         assert answer.json["data"] == {"id": 2, "from": "F", "a b": "A", 'qu"ote': "Q", "it's": "I", "größe": None}
 
 
+ODD_IDS = """
+create table big (id integer primary key, v text, parent integer references big (id));
+insert into big values (-5, 'a', null), (0, 'b', -5), (9007199254740993, 'c', 0),
+    (9223372036854775807, 'd', 9007199254740993);
+"""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("number", "text"), [(-5, "a"), (0, "b"), (9007199254740993, "c"), (2**63 - 1, "d")])
+def test_ids_of_any_size(tmp_path: Path, dialect: str, number: int, text: str) -> None:
+    """Each dialect shows an id that leads back to the record, as links do."""
+    with closing(minirest.make_app(db=make(tmp_path / "a.db", ODD_IDS), auth=False)) as app:
+        table = app.schema.tables["big"]
+        found = send(app, "GET", record(table, number, dialect))
+        assert (found.status, f'"{text}"' in found.body.decode()) == (200, True), found.body
+        name = {"limbas": str(number), "coredata": minirest.record_uuid(table.tag, 0, number)}
+        name["platform"] = minirest.object_id(table.tag, number)
+        assert name.get(dialect, str(number)) in found.body.decode()
+
+
+def test_ids_of_any_size_in_requests(tmp_path: Path) -> None:
+    """They are asked for, set in links, changed and given to new records."""
+    path = make(tmp_path / "a.db", ODD_IDS)
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        for number in (-5, 0, 2**63 - 1):
+            query = urlencode({"filter": json.dumps({"id": number}), "fields": "id"})
+            assert send(app, "GET", f"/api/big:list?{query}").json["data"] == [{"id": number}]
+            assert send(app, "POST", "/api/big:update/9007199254740993", {"parent": number}).status == 200
+            assert send(app, "PATCH", f"/big/{number}", {"data": {"v": "new"}}).status == 200
+            assert ask(path, "select parent from big where v = 'c'") == [(number,)]
+        assert send(app, "POST", "/api/big:create", {"id": -9, "v": "made"}).json["data"]["id"] == -9
+        rows = send(app, "GET", "/browse/big/export.csv").body.decode().split()
+        assert [row.partition(",")[0] for row in rows] == ["id", *map(str, (-9, -5, 0, 2**53 + 1, 2**63 - 1))]
+
+
+ODD_COLUMNS = (
+    *("_status", "GRÖßE", "größe", "ＡＢ", "limit", "offset", "$page", "", "a.b", "a/b", "a__b", "a:b", "😀"),
+    *("data", "filter", "a,b", "[x]", "x[y]", "tab\t", "line\n", "%41", "&=?#", "<b>", "_id", "'", "`", "\\", "{x}"),
+)
+
+
+def test_odd_names_of_columns(tmp_path: Path) -> None:
+    """A column may be called as anything: it is shown, exported, and in a valid document, in each dialect."""
+    validator = pytest.importorskip("openapi_spec_validator", reason="openapi-spec-validator is not installed")
+    columns, values = ", ".join(map(quoted, ODD_COLUMNS)), ", ".join("'v'" for _ in ODD_COLUMNS)
+    text = f"create table odd (id integer primary key, {columns}); insert into odd values (1, {values});"
+    path = make(tmp_path / "a.db", text)
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        check_lists(app, path, *DIALECTS)
+        assert send(app, "GET", "/api/odd:get/1").json["data"] == {"id": 1, **dict.fromkeys(ODD_COLUMNS, "v")}
+        shown = send(app, "GET", "/odd/1").json["data"]["attributes"]
+        assert {"grÖße", "größe"} <= set(shown), shown
+        assert len(send(app, "GET", f"/odd?{quote('grÖße')}[eq]=v").json["data"]) == 1
+        for form in ("csv", "ndjson"):
+            assert send(app, "GET", f"/browse/odd/export.{form}").body.count(b"\n") >= 1, form
+        for dialect in DIALECTS:
+            validator.validate(send(app, "GET", f"/openapi.json?dialect={dialect}").json)
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson"])
+def test_exported_links_are_imported(
+    shop: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also those whose columns hold texts."""
+    orders = tmp_path / f"orders.{ending}"
+    assert run(capsys, "export", "Orders", "--db", str(shop), "-o", str(orders))[0] == 0
+    make(shop, "update Orders set CustomerID = null")
+    code, out, err = run(capsys, "import", "Orders", str(orders), "--db", str(shop), "--upsert-by", "id")
+    assert (code, "2 changed" in out) == (0, True), err
+    assert ask(shop, "select OrderID, CustomerID from Orders") == [(10, "ALFKI"), (20, "ANA")]
+
+
 # ---- writing in every dialect ----
 
 
@@ -632,6 +704,65 @@ def test_connections_are_frozen(tmp_path: Path, statement: str, beside: bool) ->
             connection.execute(statement)
 
 
+HOSTILE = """
+create table notes (id integer primary key, body text, extra text default (load_extension('evil')));
+create table traps (id integer primary key, body text);
+create trigger grab after insert on traps begin update _users set name = 'taken'; delete from _tokens; end;
+create table holes (id integer primary key, body text);
+create trigger dig after insert on holes begin insert into traps (body) select fts3_tokenizer('simple', x'41'); end;
+create table gone (id integer primary key, body text);
+create trigger lost after insert on gone begin insert into nowhere values (1); end;
+create view plain as select body from notes;
+create view endless as with recursive n (i) as (select 1 union all select i + 1 from n) select i as id from n;
+create view loaded as select load_extension('evil') as x;
+create view written as select writefile('evil', 'x') as x;
+create view pages as select pgno from sqlite_dbpage;
+"""
+
+
+def test_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Its views and triggers compute from its own tables, and do nothing else: not to our tables, nor to files."""
+    monkeypatch.setattr(minirest, "STATEMENT_TIMEOUT_SECONDS", 0.2)  # for the view without an end
+    path = make(tmp_path / "a.db", HOSTILE)
+    with closing(minirest.make_app(db=path, users={"admin": "a good password"})) as app:
+        app.accounts.put_user("ann", password="a good password")
+    make(path, "create view thief as select name, password from _users;")
+    assert [line.partition(" ")[0] for line in minirest.adopt_file(str(path)).left_out] == [
+        *("'loaded'", "'written'", "'pages'", "'thief'")
+    ]
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        for table in ("notes", "traps", "holes", "gone"):
+            answer = send(app, "POST", f"/api/{table}:create", {"body": "x"})
+            message = "A view, a trigger or a rule of the database cannot run here; the log says why"
+            assert (answer.status, answer.json) == (400, {"errors": [{"code": "refused", "message": message}]}), table
+        assert "not authorized" in caplog.text
+        assert send(app, "GET", "/api/plain:list").json["data"] == []
+        assert send(app, "GET", "/api/endless:list").status == 503
+        with app.store.database.reading() as connection, pytest.raises(sqlite3.DatabaseError, match="prohibited"):
+            connection.execute("select * from thief")
+    assert ask(path, "select name from _users order by id") == [("admin",), ("ann",)]
+    assert [it.name for it in tmp_path.iterdir()] == ["a.db"]
+
+
+def test_trust_is_for_virtual_tables(shop: Path, tmp_path: Path) -> None:
+    """Where there are none, views and triggers are not trusted; where there are, triggers may fill them."""
+    for path, trusted in ((shop, 0), (make(tmp_path / "a.db", INDEXED), 1)):
+        with closing(minirest.make_app(db=path, auth=False)) as app:
+            assert unguarded(app.store).execute("pragma trusted_schema").fetchone() == (trusted,), path
+
+
+@pytest.mark.parametrize("names", [("_meta", "_history"), ("_sessions",), ("_pieces", "_users")])
+def test_tables_called_like_ours(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """They are not taken for ours, and stay; ours are in memory then."""
+    made = " ".join(f"create table {name} (a);" for name in names)
+    path = make(tmp_path / "a.db", f"{made} create table a (id integer primary key, v text);")
+    assert minirest.adopt_file(str(path)).left_out == [f"{name!r} has the name of a table of ours" for name in names]
+    with closing(minirest.make_app(db=path, users={"admin": "a good password"})) as app:
+        assert app.store.database.beside
+        assert list(app.schema.tables) == ["a"]
+    assert ask(path, "select name from sqlite_master where type = 'table'") == [*((name,) for name in names), ("a",)]
+
+
 ALFKI = {"CustomerID": "ALFKI"}
 SHOP_RIGHTS: Any = {
     "Customers": {"*": {"*": ALFKI, "create": False, "hide": ["photo", "twice"], "readonly": ["since"]}},
@@ -822,7 +953,8 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
     """It prints the document, and on stderr what is good to know."""
     make(
         shop,
-        'create table docs (id integer primary key); create table "a/b" (v); create view broken as select missing(1);',
+        """create table docs (id integer primary key); create table "a/b" (v); create view broken as select missing(1);
+        create table "a:b" (v); create table "" (v); create table ".." (v);""",
     )
     code, out, err = run(capsys, "schema", "--db", str(shop))
     assert (code, json.loads(out)) == (0, minirest.adopt_file(str(shop)).document)
@@ -831,8 +963,29 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
         "minirest: can only be read: 'words', 'tags', 'totals', 'big orders'",
         "minirest: reached below /main_rest.php/ and /api/v2/ only: 'docs'",
         "minirest: reached through links only, because of the slash: 'a/b'",
+        "minirest: reached through links only, because addresses have no such name: '', '..'",
+        "minirest: not reached in NocoBase, because of the colon: 'a:b'",
         "minirest: ends(a, b) is no link: it has several columns",
     ]
+
+
+def test_made_up_records(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Links hold what their columns refer to, defaults are SQLite's, what is computed or a BLOB is left alone."""
+    for table in ("Customers", "Products", "Orders"):
+        assert run(capsys, "fill", table, "60", "--db", str(shop), "--seed", "7")[0] == 0, table
+    assert ask(shop, "select count(*) from Orders") == [(62,)]
+    assert ask(shop, "select count(*) from Customers where active is null or photo is not null") == [(1,)]  # the first
+    wrong = "select count(*) from Orders where CustomerID not in (select CustomerID from Customers)"
+    assert ask(shop, wrong) == [(0,)]
+    assert ask(shop, "select count(distinct CustomerID) > 5 from Orders") == [(1,)]
+
+
+def test_the_schema_of_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is misspelt is not answered with the sample."""
+    path = tmp_path / "nope.db"
+    line = f"minirest: there is no database {str(path)!r}; start the server once to make it, or write --db FILE\n"
+    assert run(capsys, "schema", "--db", str(path)) == (1, "", line)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -1008,6 +1161,28 @@ def test_csv_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         {"id": 10, "total": 2.5, "on": "2024-01-01", "user": {"name": "Anna", "zip": "01234"}},
         {"id": 11, "total": 3, "on": None, "user": {"name": "Be;rt", "zip": None}},
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        *((text, text) for text in ("007", "12345678901234567890", "+1", "1e400", "nan", "0x10", "1,5", "2024-13-01")),
+        *(("-0.5", -0.5), ("1e5", 100000), ("123456789012345678", 123456789012345678), ("0", 0), ("true", True)),
+        ("two\r\nlines", "two\r\nlines"),
+    ],
+)
+def test_cells_of_csv(cell: str, found: Any, tmp_path: Path) -> None:
+    """A cell is a number only where nothing of it is lost."""
+    (tmp_path / "a.csv").write_bytes(f'id;v\r\n1;"{cell}"\r\n'.encode())
+    with closing(minirest.make_app(tmp_path / "a.csv", auth=False)) as app:
+        assert send(app, "GET", "/api/a:list?fields=v").json["data"] == [{"v": found}]
+
+
+def test_numbers_of_json_beyond_64_bits() -> None:
+    """They are kept, and do not stop the start."""
+    data = {"a": [{"id": 1, "n": 2**70}, {"id": 2, "n": 1}]}
+    with closing(minirest.make_app(data, auth=False)) as app:
+        assert send(app, "GET", "/api/a:list?fields=n").json["data"] == [{"n": 2**70}, {"n": 1}]
 
 
 @pytest.mark.parametrize(

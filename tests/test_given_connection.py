@@ -1,6 +1,7 @@
 """A connection that the embedding program gives: it does all the work, and stays the program's own."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -69,6 +70,20 @@ def test_passwords_in_a_file_are_hashed_at_full_cost(tmp_path: Path) -> None:
             costs.append(app.store.password_cost)
             app.close()
     assert costs == [minirest.SCRYPT_COST_IN_MEMORY, minirest.SCRYPT_COST]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+def test_a_fork_leaves_it_open(given: sqlite3.Connection) -> None:
+    """Connections of ours rest while a process is forked; what becomes of the program's is up to the program."""
+    app = minirest.make_app(SCHEMA, given, auth=False)
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert send(app, "POST", "/api/cities:create", {"name": "Linz"}).status == 200
+    assert given.execute("select count(*) from cities").fetchone() == (2,)
+    app.close()
+    assert given.execute("select 1").fetchone() == (1,)
 
 
 @pytest.mark.parametrize(

@@ -1139,3 +1139,11 @@ def test_restore_of_what_is_no_copy(cli: Cli) -> None:
         assert (done.code, done.out) == (code, ""), name
     assert Path("shop.db").read_bytes() == before
     assert list(Path().glob("*.bak")) == []
+
+
+def test_fill_without_the_reader_of_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a private part of Python: where it is not, a pattern needs examples as one that is not simple does."""
+    monkeypatch.setitem(sys.modules, "re._parser", None)
+    schema = minirest.load_schema({"$defs": {"a": {"type": "object", "properties": {"v": {"type": "string"}}}}})
+    with pytest.raises(minirest.ApiError, match="give examples"):
+        minirest.Maker(schema.tables["a"], 7, {}).matching("^[a-z]+$")

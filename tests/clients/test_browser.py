@@ -336,6 +336,10 @@ def test_requests(visitor: Visitor) -> None:
     assert re.fullmatch(r"201 Created, [\d.]+ ms", status)
     assert "location: /books/4" in headers
     assert json.loads(answer.inner_text().partition("\n\n")[2])["data"]["attributes"]["title"] == "It's new"
+    answer.evaluate("it => it.append('line\\n'.repeat(1000))")
+    assert answer.evaluate(
+        "it => it.clientHeight < innerHeight && innerHeight < it.scrollHeight"
+    )  # a long one scrolls in itself
     page.locator("#get_books > summary").click()
     form = page.locator("#get_books form")
     form.get_by_label("id", exact=True).fill("4")
