@@ -8937,10 +8937,12 @@ def make_router(routes: Iterable[Route]) -> bottle.Router:
 
     router = bottle.Router()
     router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
+    router.add_filter("end", lambda _: (r"\Z", None, None))  # as do its rules, whose `$` also stands before one
     order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
     for route in order:
+        rule = f"{route.rule}<:end>" if "<" in route.rule else route.rule
         for method in route.methods:
-            router.add(route.rule, method, route)
+            router.add(rule, method, route)
     return router
 
 
