@@ -22257,6 +22257,7 @@ def fill_command(arguments: Sequence[str]) -> int:
         raise UsageError("NUMBER is how many records to make, 1 or more")
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     with _own_table(options) as (store, names):
+        store.password_cost = SCRYPT_COST_IN_MEMORY  # what is made up is nobody's secret
         maker = Maker(names.table, seed, link_keys(store, names.table))
         made = 0
         while made < options.count:  # a unique value may be there already: another one is drawn
