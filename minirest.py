@@ -10850,8 +10850,8 @@ class Author:
     media_type: ClassVar[str] = "application/json"
     always: ClassVar[tuple[int, ...]] = (400, 401, 403, 429, 431)
     locates: ClassVar[bool] = False
-    id_schema: ClassVar[Mapping[str, Json]] = POSITIVE_SCHEMA
-    """How a record is named in an address."""
+    id_schema: ClassVar[Mapping[str, Json]] = EMPTY
+    """How a record is named in an address, where that is not the number of its row."""
     dialect: Dialect
 
     def __init__(self, dialect: Dialect, actor: Actor) -> None:
@@ -10979,7 +10979,8 @@ class Author:
         """The parameters of the path that the offer says nothing of: names of records."""
         given = {it["name"] for it in offer.parameters if it["in"] == "path"}
         names = [name for name in re.findall(r"{(\w+)}", offer.path) if name not in given]
-        return [parameter("path", name, self.id_schema, "The id of a record") for name in names]
+        key = self.key_schema(self.schema.tables[folded(offer.group)]) if names else {}
+        return [parameter("path", name, key, "The id of a record") for name in names]
 
     def request_body(self, offer: Offer) -> Json:
         """The body of a request; its example is one of the schema file."""
@@ -11012,6 +11013,10 @@ class Author:
                 **({"content": content} if content else {}),
             }
         return {"$ref": f"#/components/responses/{name}"}
+
+    def key_schema(self, table: Table) -> Mapping[str, Json]:
+        """How a record is named in an address."""
+        return self.id_schema or self.id_of(table)
 
     def id_of(self, table: Table) -> Mapping[str, Json]:
         """The id of a record, where it is a number."""
@@ -18504,7 +18509,8 @@ class LimbasAuthor(Author):
 
     def ids(self, link: Link) -> dict[str, Json]:
         """The records that a body links."""
-        item = object_schema({"id": {"type": "string", "pattern": "^[0-9]{1,15}$"}})
+        digits = "^-?[0-9]{1,19}$" if link.target.adopted else "^[0-9]{1,15}$"
+        item = object_schema({"id": {"type": "string", "pattern": digits}})
         return array_schema(item) if link.many else nullable(item)
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
@@ -18632,7 +18638,6 @@ class NocoBaseAuthor(Author):
         return f"/api/{quote(table.name, safe='')}"
 
     def key_schema(self, table: Table) -> Mapping[str, Json]:
-        """The key of a record."""
         return {**TEXT_SCHEMA, "minLength": 1} if table.key else self.id_of(table)
 
     def key(self, names: Names) -> dict[str, Json]:
