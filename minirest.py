@@ -8181,7 +8181,9 @@ def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | Non
         files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
         if not files:
             raise SchemaError(str(path), "the folder holds no CSV file")
-        return infer({file.stem: read_csv(file) for file in files})
+        tables = {file.stem: read_csv(file) for file in files}
+        columns = {table: names for table, (names, _) in tables.items()}
+        return infer({table: records for table, (_, records) in tables.items()}, columns)
     document = read_document(path) if path.is_file() else None
     return infer(document) if document is not None and is_data(document) else None
 
@@ -8203,8 +8205,8 @@ def is_data(document: Json) -> bool:
     )
 
 
-def read_csv(path: FilePath) -> RecordList:
-    """The records of a CSV file with a line of names; nothing is null. SchemaError names the line that is wrong."""
+def read_csv(path: FilePath) -> tuple[list[str], RecordList]:
+    """The first line of a CSV file, its names, and its records; nothing is null. SchemaError names the wrong line."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -8225,7 +8227,7 @@ def read_csv(path: FilePath) -> RecordList:
         raise SchemaError(f"{path}:{lines.line_num}", str(error)) from None
     for name in names:
         convert_cells(name, records)
-    return records
+    return names, records
 
 
 def convert_cells(name: str, records: RecordList) -> None:
@@ -8243,28 +8245,30 @@ def convert_cells(name: str, records: RecordList) -> None:
             return
 
 
-def infer(document: Mapping[str, Json]) -> Data:
-    """The schema of records: kinds, keys and links as the values show them."""
-    return _Inference(document).data()
+def infer(document: Mapping[str, Json], columns: Mapping[str, Sequence[str]] = EMPTY) -> Data:
+    """The schema of records: kinds, keys and links as the values show them. `columns` are there without values too."""
+    return _Inference(document, columns).data()
 
 
 class _Inference:
     """Infers the schema of some lists of records; first every table alone, then the links between them."""
 
-    def __init__(self, document: Mapping[str, Json]) -> None:
+    def __init__(self, document: Mapping[str, Json], columns: Mapping[str, Sequence[str]]) -> None:
         self.notes: list[str] = []
         self.records: dict[str, RecordList] = {}
+        self.columns: dict[str, Sequence[str]] = {}
         taken = set(RESERVED_TABLES)
         for name, rows in document.items():
             if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
-                self.records[self.allowed(name, taken)] = [dict(row) for row in rows]
+                table = self.allowed(name, taken)
+                self.records[table], self.columns[table] = [dict(row) for row in rows], columns.get(name, ())
             else:
                 self.notes.append(f"not served: {name!r} is no list of records")
         self.properties: dict[str, dict[str, dict[str, Json]]] = {}
 
     def data(self) -> Data:
         for table, rows in self.records.items():
-            self.properties[table] = self.describe(rows)
+            self.properties[table] = self.describe(rows, self.columns[table])
         for table in self.records:
             for name in list(self.properties[table]):
                 self.link(table, name)
@@ -8284,13 +8288,14 @@ class _Inference:
             self.notes.append(f"{name!r} is called {new!r}")
         return new
 
-    def describe(self, rows: RecordList) -> dict[str, dict[str, Json]]:
+    def describe(self, rows: RecordList, columns: Sequence[str]) -> dict[str, dict[str, Json]]:
         """The fields of some records, whose names are made such as a schema file may have."""
         taken, properties = set(RESERVED_FIELDS), dict[str, dict[str, Json]]()
-        for given in dict.fromkeys(name for row in rows for name in row):
+        for given in dict.fromkeys([*columns, *(name for row in rows for name in row)]):
             values = [row[given] for row in rows if row.get(given) is not None]
             is_key = given == "id" and len(values) == len(rows)
-            name, words = self.allowed(given, taken if is_key else taken | {"id"}), words_of_json(values)
+            name = self.allowed(given, taken if is_key else taken | {"id"})
+            words = words_of_json(values) if rows or not is_key else {"type": "integer"}
             taken.add(name.lower())
             if is_key and not can_be_key(values, words):
                 name = self.allowed("id", taken)

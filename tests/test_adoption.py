@@ -1192,6 +1192,30 @@ def test_cells_of_csv(cell: str, found: Any, tmp_path: Path) -> None:
         assert send(app, "GET", "/api/a:list?fields=v").json["data"] == [{"v": found}]
 
 
+def test_csv_without_records(tmp_path: Path) -> None:
+    """A first line alone is a table with these fields, which are texts, with an `id` of the server."""
+    for name, content in (
+        ("a.csv", "id;name\n"),
+        ("b.csv", "name,a_id,Two words\n"),
+        ("c.csv", "x,y\n1\n"),
+        ("d.csv", ""),
+    ):
+        (tmp_path / name).write_text(content)
+    with closing(minirest.make_app(tmp_path / "a.csv", auth=False)) as app:
+        assert send(app, "GET", "/api/a:list").json["data"] == []
+        assert send(app, "POST", "/api/a:create", {"name": "A"}).json["data"]["id"] == 1
+        assert send(app, "GET", "/api/a:list?fields=id,name").json["data"] == [{"id": 1, "name": "A"}]
+    tables = minirest.read_data(tmp_path)
+    assert tables is not None
+    text = {"type": "string"}
+    assert {name: table["properties"] for name, table in tables.document["$defs"].items()} == {
+        "a": {"id": {"type": "integer"}, "name": text},
+        "b": {"name": text, "a_id": text, "Two_words": text},
+        "c": {"x": {"type": "integer"}, "y": text},
+        "d": {},
+    }
+
+
 def test_numbers_of_json_beyond_64_bits() -> None:
     """They are kept, and do not stop the start."""
     data = {"a": [{"id": 1, "n": 2**70}, {"id": 2, "n": 1}]}
