@@ -8202,7 +8202,9 @@ def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | Non
         files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
         if not files:
             raise SchemaError(str(path), "the folder holds no CSV file")
-        return infer({file.stem: read_csv(file) for file in files})
+        tables = {file.stem: read_csv(file) for file in files}
+        columns = {table: names for table, (names, _) in tables.items()}
+        return infer({table: records for table, (_, records) in tables.items()}, columns)
     document = read_document(path) if path.is_file() else None
     return infer(document) if document is not None and is_data(document) else None
 
@@ -8224,8 +8226,8 @@ def is_data(document: Json) -> bool:
     )
 
 
-def read_csv(path: FilePath) -> RecordList:
-    """The records of a CSV file with a line of names; nothing is null. SchemaError names the line that is wrong."""
+def read_csv(path: FilePath) -> tuple[list[str], RecordList]:
+    """The first line of a CSV file, its names, and its records; nothing is null. SchemaError names the wrong line."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -8246,7 +8248,7 @@ def read_csv(path: FilePath) -> RecordList:
         raise SchemaError(f"{path}:{lines.line_num}", str(error)) from None
     for name in names:
         convert_cells(name, records)
-    return records
+    return names, records
 
 
 def convert_cells(name: str, records: RecordList) -> None:
@@ -8264,28 +8266,30 @@ def convert_cells(name: str, records: RecordList) -> None:
             return
 
 
-def infer(document: Mapping[str, Json]) -> Data:
-    """The schema of records: kinds, keys and links as the values show them."""
-    return _Inference(document).data()
+def infer(document: Mapping[str, Json], columns: Mapping[str, Sequence[str]] = EMPTY) -> Data:
+    """The schema of records: kinds, keys and links as the values show them. `columns` are there without values too."""
+    return _Inference(document, columns).data()
 
 
 class _Inference:
     """Infers the schema of some lists of records; first every table alone, then the links between them."""
 
-    def __init__(self, document: Mapping[str, Json]) -> None:
+    def __init__(self, document: Mapping[str, Json], columns: Mapping[str, Sequence[str]]) -> None:
         self.notes: list[str] = []
         self.records: dict[str, RecordList] = {}
+        self.columns: dict[str, Sequence[str]] = {}
         taken = set(RESERVED_TABLES)
         for name, rows in document.items():
             if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
-                self.records[self.allowed(name, taken)] = [dict(row) for row in rows]
+                table = self.allowed(name, taken)
+                self.records[table], self.columns[table] = [dict(row) for row in rows], columns.get(name, ())
             else:
                 self.notes.append(f"not served: {name!r} is no list of records")
         self.properties: dict[str, dict[str, dict[str, Json]]] = {}
 
     def data(self) -> Data:
         for table, rows in self.records.items():
-            self.properties[table] = self.describe(rows)
+            self.properties[table] = self.describe(rows, self.columns[table])
         for table in self.records:
             for name in list(self.properties[table]):
                 self.link(table, name)
@@ -8305,13 +8309,14 @@ class _Inference:
             self.notes.append(f"{name!r} is called {new!r}")
         return new
 
-    def describe(self, rows: RecordList) -> dict[str, dict[str, Json]]:
+    def describe(self, rows: RecordList, columns: Sequence[str]) -> dict[str, dict[str, Json]]:
         """The fields of some records, whose names are made such as a schema file may have."""
         taken, properties = set(RESERVED_FIELDS), dict[str, dict[str, Json]]()
-        for given in dict.fromkeys(name for row in rows for name in row):
+        for given in dict.fromkeys([*columns, *(name for row in rows for name in row)]):
             values = [row[given] for row in rows if row.get(given) is not None]
             is_key = given == "id" and len(values) == len(rows)
-            name, words = self.allowed(given, taken if is_key else taken | {"id"}), words_of_json(values)
+            name = self.allowed(given, taken if is_key else taken | {"id"})
+            words = words_of_json(values) if rows or not is_key else {"type": "integer"}
             taken.add(name.lower())
             if is_key and not can_be_key(values, words):
                 name = self.allowed("id", taken)
@@ -8958,10 +8963,12 @@ def make_router(routes: Iterable[Route]) -> bottle.Router:
 
     router = bottle.Router()
     router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
+    router.add_filter("end", lambda _: (r"\Z", None, None))  # as do its rules, whose `$` also stands before one
     order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
     for route in order:
+        rule = f"{route.rule}<:end>" if "<" in route.rule else route.rule
         for method in route.methods:
-            router.add(route.rule, method, route)
+            router.add(rule, method, route)
     return router
 
 
@@ -10869,8 +10876,8 @@ class Author:
     media_type: ClassVar[str] = "application/json"
     always: ClassVar[tuple[int, ...]] = (400, 401, 403, 429, 431)
     locates: ClassVar[bool] = False
-    id_schema: ClassVar[Mapping[str, Json]] = POSITIVE_SCHEMA
-    """How a record is named in an address."""
+    id_schema: ClassVar[Mapping[str, Json]] = EMPTY
+    """How a record is named in an address, where that is not the number of its row."""
     dialect: Dialect
 
     def __init__(self, dialect: Dialect, actor: Actor) -> None:
@@ -10998,7 +11005,8 @@ class Author:
         """The parameters of the path that the offer says nothing of: names of records."""
         given = {it["name"] for it in offer.parameters if it["in"] == "path"}
         names = [name for name in re.findall(r"{(\w+)}", offer.path) if name not in given]
-        return [parameter("path", name, self.id_schema, "The id of a record") for name in names]
+        key = self.key_schema(self.schema.tables[folded(offer.group)]) if names else {}
+        return [parameter("path", name, key, "The id of a record") for name in names]
 
     def request_body(self, offer: Offer) -> Json:
         """The body of a request; its example is one of the schema file."""
@@ -11031,6 +11039,10 @@ class Author:
                 **({"content": content} if content else {}),
             }
         return {"$ref": f"#/components/responses/{name}"}
+
+    def key_schema(self, table: Table) -> Mapping[str, Json]:
+        """How a record is named in an address."""
+        return self.id_schema or self.id_of(table)
 
     def id_of(self, table: Table) -> Mapping[str, Json]:
         """The id of a record, where it is a number."""
@@ -18523,7 +18535,8 @@ class LimbasAuthor(Author):
 
     def ids(self, link: Link) -> dict[str, Json]:
         """The records that a body links."""
-        item = object_schema({"id": {"type": "string", "pattern": "^[0-9]{1,15}$"}})
+        digits = "^-?[0-9]{1,19}$" if link.target.adopted else "^[0-9]{1,15}$"
+        item = object_schema({"id": {"type": "string", "pattern": digits}})
         return array_schema(item) if link.many else nullable(item)
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
@@ -18651,7 +18664,6 @@ class NocoBaseAuthor(Author):
         return f"/api/{quote(table.name, safe='')}"
 
     def key_schema(self, table: Table) -> Mapping[str, Json]:
-        """The key of a record."""
         return {**TEXT_SCHEMA, "minLength": 1} if table.key else self.id_of(table)
 
     def key(self, names: Names) -> dict[str, Json]:
@@ -22276,6 +22288,7 @@ def fill_command(arguments: Sequence[str]) -> int:
         raise UsageError("NUMBER is how many records to make, 1 or more")
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     with _own_table(options) as (store, names):
+        store.password_cost = SCRYPT_COST_IN_MEMORY  # what is made up is nobody's secret
         maker = Maker(names.table, seed, link_keys(store, names.table))
         made = 0
         while made < options.count:  # a unique value may be there already: another one is drawn

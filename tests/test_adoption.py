@@ -5,6 +5,7 @@ import importlib.metadata
 import itertools
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -437,6 +438,19 @@ def test_ids_of_any_size_in_requests(tmp_path: Path) -> None:
         assert send(app, "POST", "/api/big:create", {"id": -9, "v": "made"}).json["data"]["id"] == -9
         rows = send(app, "GET", "/browse/big/export.csv").body.decode().split()
         assert [row.partition(",")[0] for row in rows] == ["id", *map(str, (-9, -5, 0, 2**53 + 1, 2**63 - 1))]
+
+
+def test_documents_of_large_and_negative_ids(tmp_path: Path) -> None:
+    """Wherever Limbas and NocoBase name a record by its number, any whole number may stand."""
+    with closing(minirest.make_app(db=make(tmp_path / "a.db", ODD_IDS), auth=False)) as app:
+        for dialect in ("limbas", "nocobase"):
+            parameters = send(app, "GET", f"/openapi.json?dialect={dialect}").json["components"]["parameters"].values()
+            keys = [it["schema"] for it in parameters if it["name"] in ("id", "sourceId", "filterByTk")]
+            assert keys == [{"type": "integer"}] * len(keys) != [], dialect
+        paths = send(app, "GET", "/openapi.json?dialect=limbas").json["paths"]
+        body = paths["/big/{id}/parent"]["patch"]["requestBody"]["content"]["application/json"]["schema"]
+        pattern = body["properties"]["data"]["properties"]["id"]["pattern"]
+        assert all(re.search(pattern, text) for text in ("-5", "0", str(2**63 - 1)))
 
 
 ODD_COLUMNS = (
@@ -1176,6 +1190,30 @@ def test_cells_of_csv(cell: str, found: Any, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(f'id;v\r\n1;"{cell}"\r\n'.encode())
     with closing(minirest.make_app(tmp_path / "a.csv", auth=False)) as app:
         assert send(app, "GET", "/api/a:list?fields=v").json["data"] == [{"v": found}]
+
+
+def test_csv_without_records(tmp_path: Path) -> None:
+    """A first line alone is a table with these fields, which are texts, with an `id` of the server."""
+    for name, content in (
+        ("a.csv", "id;name\n"),
+        ("b.csv", "name,a_id,Two words\n"),
+        ("c.csv", "x,y\n1\n"),
+        ("d.csv", ""),
+    ):
+        (tmp_path / name).write_text(content)
+    with closing(minirest.make_app(tmp_path / "a.csv", auth=False)) as app:
+        assert send(app, "GET", "/api/a:list").json["data"] == []
+        assert send(app, "POST", "/api/a:create", {"name": "A"}).json["data"]["id"] == 1
+        assert send(app, "GET", "/api/a:list?fields=id,name").json["data"] == [{"id": 1, "name": "A"}]
+    tables = minirest.read_data(tmp_path)
+    assert tables is not None
+    text = {"type": "string"}
+    assert {name: table["properties"] for name, table in tables.document["$defs"].items()} == {
+        "a": {"id": {"type": "integer"}, "name": text},
+        "b": {"name": text, "a_id": text, "Two_words": text},
+        "c": {"x": {"type": "integer"}, "y": text},
+        "d": {},
+    }
 
 
 def test_numbers_of_json_beyond_64_bits() -> None:

@@ -506,6 +506,7 @@ def test_head(app: Application) -> None:
         ("GET", "/a/b/c/d", "400 Bad Request", error(400, "Unknown table a")),
         ("GET", "/kunden/99", "404 Not Found", None),
         ("GET", "//", "404 Not Found", error(404, "Not found")),
+        ("GET", "/kunden/\n", "400 Bad Request", error(400, "Invalid dataset id \n")),
     ],
 )
 def test_unknown_addresses(app: Application, method: str, path: str, status: str, body: dict[str, Any] | None) -> None:
@@ -514,6 +515,14 @@ def test_unknown_addresses(app: Application, method: str, path: str, status: str
     assert answer.status == status
     assert answer.json == body if body else [item["code"] for item in answer.json["errors"]] == [404]
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/v1/kunden/"), ("GET", "/browse/kunden/1/"), ("PUT", "/api/resources/kunden/")]
+)
+def test_a_line_feed_belongs_to_the_address(app: Application, method: str, path: str) -> None:
+    """What stands there without it is not what is meant."""
+    assert ask(app, path + "\n", method).status == "404 Not Found"
 
 
 TABLE_METHODS = "DELETE, GET, HEAD, PATCH, POST, PUT"

@@ -1043,6 +1043,18 @@ def test_fill_keeps_every_rule(tmp_path: Path) -> None:
                 assert work.run(maker.entries(5)).created > 0, table.name
 
 
+def test_fill_hashes_made_up_passwords_cheaply(cli: Cli) -> None:
+    """They are nobody's secret; a password that is imported is hashed as dearly as any in a file."""
+    secret = {"type": "string", "format": "password", "writeOnly": True}
+    people = {"type": "object", "properties": {"secret": secret}, "required": ["secret"]}
+    Path("shop.db").unlink()
+    doors = Cli(cli.capsys, {"$defs": {"people": people}})
+    assert doors.run("fill", "people", "3", "--seed", "1").code == 0
+    assert doors.load("secret\nopen sesame\n", table="people").code == 0
+    costs = [minirest.PasswordHash.read(text).cost for (text,) in doors.rows("select secret from people order by id")]
+    assert costs == [minirest.SCRYPT_COST_IN_MEMORY] * 3 + [minirest.SCRYPT_COST]
+
+
 @pytest.mark.parametrize(
     ("field", "said"),
     [
