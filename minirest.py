@@ -6226,7 +6226,7 @@ class Unit:
 
     def __init__(self, writer: Writer, tables: Mapping[str, Table]) -> None:
         self._writer: Writer | None = writer
-        self._tables = tables
+        self._tables, self._lock = tables, threading.RLock()
         self._error: ApiError | None = None
 
     def get(self, table: str, key: int) -> dict[str, Json] | None:
@@ -6270,18 +6270,18 @@ class Unit:
 
     @contextlib.contextmanager
     def _working(self, name: str) -> Iterator[tuple[Writer, Table]]:
-        if self._writer is None:
-            raise RuntimeError("the unit of work has ended with its hook")
-        try:
-            yield self._writer, known_table(self._tables, name)
-        except ApiError as error:
-            self._error = error  # half of it may be done: it refuses the request, whatever the hook makes of it
-            raise
+        with self._lock:
+            if self._writer is None:
+                raise RuntimeError("the unit of work has ended with its hook")
+            try:
+                yield self._writer, known_table(self._tables, name)
+            except ApiError as error:
+                self._error = error  # half of it may be done: it refuses the request, whatever the hook makes of it
+                raise
 
     def _close(self) -> None:
-        self._writer = None
-        if self._error:
-            raise self._error
+        with self._lock:  # a thread that the hook has started may be at work
+            self._writer = None
 
 
 @dataclass
@@ -6373,10 +6373,15 @@ class Hooks:
             return deed.changes
         with unbound(writer):
             given = named_values(writer, deed)
-            occasion = occasion_of(writer, deed, copy.deepcopy(given), Unit(writer, self.tables))
-            for hook in hooks:
-                hook.call(occasion, writer)
-            occasion.unit._close()
+            unit = Unit(writer, self.tables)
+            occasion = occasion_of(writer, deed, copy.deepcopy(given), unit)
+            try:
+                for hook in hooks:
+                    hook.call(occasion, writer)
+            finally:
+                unit._close()
+            if unit._error:
+                raise unit._error
             if occasion.values == given:
                 return deed.changes
             if deed.when == "after" or deed.verb not in ("create", "update"):
@@ -15237,7 +15242,6 @@ FORMATS: Mapping[str, str] = {
     "ndjson": "application/x-ndjson; charset=utf-8",
     "json": JSON_TYPE,
 }
-STATUS_NAMES = ("active", "archived", "trash")
 STATE_WORDS = ("id", "_status")
 """What a file may hold beside the members of a table."""
 JSON_KINDS = frozenset({"list", "choices", "json"})

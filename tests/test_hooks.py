@@ -416,7 +416,7 @@ def test_a_hook_that_takes_too_long(app: minirest.Application, caplog: pytest.Lo
     assert send(app, "POST", "/api/tags:create", {"name": "green"}).status == 200
     go_on.set()
     assert done.wait(30)
-    assert [str(error) for error in errors] == ["the transaction has ended"]
+    assert [str(error) for error in errors] == ["the unit of work has ended with its hook"]
     assert rows(app, "select count(*) from log") == [(0,)]
     assert rows(app, "select name from people") == [("Ada",), ("Ben",)]
 
@@ -428,6 +428,51 @@ def test_a_unit_that_is_kept(app: minirest.Application) -> None:
     assert create(app, name="Eve").status == 200
     with pytest.raises(RuntimeError, match="ended with its hook"):
         kept[0].get("people", 1)
+
+
+def test_a_unit_that_is_kept_by_a_hook_that_fails(app: minirest.Application) -> None:
+    """It has ended too: nothing is written outside of the transaction that it belonged to."""
+    kept: list[minirest.Unit] = []
+
+    def fail(occasion: Occasion) -> None:
+        kept.append(occasion.unit)
+        occasion.refuse("No")
+
+    app.on("create", "people", fail)
+    assert create(app, name="Eve").status == 400
+    with pytest.raises(RuntimeError, match="ended with its hook"):
+        kept[0].create("log", {"text": "late"})
+    assert rows(app, "select count(*) from log") == [(0,)]
+
+
+def test_a_unit_in_a_thread_of_the_hook(app: minirest.Application) -> None:
+    """What a thread of the hook has begun is finished before the request goes on; it can begin nothing more."""
+    threads: list[threading.Thread] = []
+    errors: list[BaseException] = []
+
+    def work(unit: minirest.Unit) -> None:
+        try:
+            for number in range(100_000):
+                unit.create("log", {"text": str(number)})
+        except RuntimeError as error:
+            errors.append(error)
+
+    def start(occasion: Occasion) -> None:
+        threads.append(threading.Thread(target=work, args=(occasion.unit,)))
+        threads[0].start()
+        while not occasion.unit.find("log", limit=1):
+            pass
+
+    app.on("create", "people", start)
+    assert create(app, name="Eve").status == 200
+    threads[0].join(30)
+    assert [str(error) for error in errors] == ["the unit of work has ended with its hook"]
+    texts = [int(text) for (text,) in rows(app, "select text from log order by id")]
+    assert texts == list(range(len(texts)))
+    assert (
+        len(texts)
+        == rows(app, "select count(*) from _history where action='created' and after like '{\"text\"%'")[0][0]
+    )
 
 
 def test_hooks_without_an_end(app: minirest.Application, caplog: pytest.LogCaptureFixture) -> None:
