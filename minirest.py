@@ -90,6 +90,7 @@ import hashlib
 import hmac
 import html
 import importlib
+import inspect
 import io
 import ipaddress
 import itertools
@@ -5717,6 +5718,8 @@ class Writer(Transaction):
         self.touch_targets(table, stored)
         self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
         self.follow(Deed("after", "create", spot._replace(key=number), {}, stored))
+        if (table, number) in self.removed:
+            raise RuntimeError(f"a hook has deleted the record of {table.name!r} that is being made")
         return number
 
     def first_version(self, spot: Spot) -> int:
@@ -5853,7 +5856,7 @@ class Writer(Transaction):
             self.faults.append(broken_rule(table, error, spot.trail))
             return False
         if not cursor.rowcount:
-            raise fail("precondition")
+            raise fail("not_found" if (table, key) in self.removed else "precondition")
         if (
             table.adopted
             and table.keys
@@ -6235,8 +6238,8 @@ class Unit:
             is_there = writer.find(found, Key(found.id, key)) is not None
             return shown_record(writer, found, writer.record(found, key)) if is_there else None
 
-    def find(self, table: str, where: Mapping[str, Json] = EMPTY, limit: int = 100) -> list[dict[str, Json]]:
-        """The first records that a filter chooses, in the order of their ids; the filter is written as in rules."""
+    def find(self, table: str, where: Mapping[str, Json] = EMPTY, limit: int | None = None) -> list[dict[str, Json]]:
+        """The records that a filter chooses, archived ones too, by their ids; the filter is written as in rules."""
         with self._working(table) as (writer, found):
             given = read_filter(found, dict(where), "filter") if where else TRUE
             chosen = bind_variables(given, writer.origin.actor, writer.origin.moment)
@@ -6310,7 +6313,8 @@ class Occasion:
     def refuse(self, message: str, name: str = "") -> NoReturn:
         """Undo the request and answer 400 with a message, about the field of that name where one is given."""
         path = (*self.trail, name) if name else self.trail
-        raise ApiError("refused", Violation(path, "refused", {"text": message}))
+        self.unit._error = ApiError("refused", Violation(path, "refused", {"text": message}))
+        raise self.unit._error
 
 
 HookFunction: TypeAlias = Callable[[Occasion], object]
@@ -6493,8 +6497,8 @@ def read_named(
 def read_value(column: Field, value: Json) -> SqlValue:
     """What is stored for a value. ValueError when the column cannot hold it."""
     try:
-        return column.parse_json(value)
-    except BadValue as error:
+        return column.parse_json(read_json(dump_json(value)))  # as strict as with the values of a body
+    except (BadValue, ApiError, TypeError, ValueError) as error:
         raise ValueError(f"{column.name!r} of {column.table.name!r} takes {error}, not {value!r}") from None
 
 
@@ -9745,6 +9749,15 @@ class Accounts:
             except ApiError as error:
                 if error.code != "precondition":
                     raise
+
+    def keep_admin(self, name: str) -> None:
+        """See to it that a user has the role `admin`. ValueError when there is no such user."""
+        found = self.fetch("select roles from _users where name=?", (name,))
+        if found is None:
+            raise ValueError(f"there is no user {name!r} to be an administrator")
+        roles = json.loads(found[0] or "[]")
+        if "admin" not in roles:
+            self.put_user(name, roles=[*roles, "admin"])
 
     def put_user(self, name: str, any_password: bool = False, expect: int | None = None, **values: Json) -> int:
         """Make a user or change one; `password` is hashed. ApiError lists what is wrong. Gives the id.
@@ -20085,10 +20098,14 @@ class Application:
         a verb that there is not.
         """
         tables = self.schema.tables.values() if table == "*" else [known_table(self.schema.tables, table)]
-        if verb not in HOOK_VERBS or when not in ("before", "after") or seconds <= 0:
-            raise ValueError(f"hooks are for {', '.join(HOOK_VERBS)}; before or after; seconds are above 0")
+        if verb not in HOOK_VERBS:
+            raise ValueError(f"hooks are for {', '.join(HOOK_VERBS)}, not {verb!r}")
+        if when not in ("before", "after") or seconds <= 0:
+            raise ValueError("hooks are called before or after, and have seconds above 0")
 
         def register(function: HookFunction) -> HookFunction:
+            if inspect.iscoroutinefunction(function):
+                raise ValueError("hooks are plain functions: nothing here would await a coroutine")
             for found in tables:
                 self.store.hooks.add(found, when, verb, Hook(function, seconds))
             return function
@@ -20135,6 +20152,8 @@ class Application:
         if request.method not in ("GET", "HEAD"):
             self.policy.may_write(request)
         found = function(request, **names)
+        if isinstance(found, Reply) and not isinstance(found.body, bytes):
+            raise TypeError("the body of a Reply is bytes")
         return found if isinstance(found, Reply) else json_reply(dump_json(found))
 
     def client(self, token: str = "") -> Client:
@@ -20255,6 +20274,7 @@ def make_app(
     schema: Mapping[str, Json] | str | os.PathLike[str] | None = None,
     db: str | os.PathLike[str] | sqlite3.Connection = ":memory:",
     users: Mapping[str, str] | None = None,
+    admins: Iterable[str] = (),
     **settings: Unpack[SettingsWords],
 ) -> Application:
     """Make a WSGI application that serves the tables of a schema.
@@ -20263,16 +20283,17 @@ def make_app(
     of a JSON file with them, of a CSV file or of a folder of these. `db` is the path of an SQLite file or
     ":memory:", or a connection of yours that is made with isolation_level=None and check_same_thread=False: it does
     all the work, and stays open. Without a schema the tables are those that somebody else made in the file, as they
-    are. `users` maps names to passwords; they are made, or given these passwords. The other arguments: `auth`
-    (True: every request needs credentials), `strict` (True: refuse what the original servers ignore), `sign_up`
-    (True: strangers may make themselves users, where a dialect has a way), `limit_failures` (True: slow down who
-    sends many wrong passwords), `dialects` (names; None: all), `cors` (origins whose pages may call), `hosts`
-    (names in the Host header that are answered; None: all), `trusted_proxies` (addresses or networks whose
-    X-Forwarded-For, -Proto and -Host are believed), `examples` (insert the schema's examples into new tables),
-    `clock` (gives the time with a zone), `seed` (for tests only: everything that is drawn is the same in every run,
-    and without a `clock` the time stands still; whoever knows the number knows all tokens), `ping_interval` and
-    `ping_timeout` (seconds: how often clients of a socket give a sign of life, and how much later it is missed),
-    `max_body` and `max_upload` (bytes: of JSON and forms, and of a multipart with its files).
+    are. `users` maps names to passwords; they are made, or given these passwords, of any length; `admins` are the
+    names of those who get the role `admin`. The other arguments: `auth` (True: every request needs credentials),
+    `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may make themselves users,
+    where a dialect has a way), `limit_failures` (True: slow down who sends many wrong passwords), `dialects`
+    (names; None: all), `cors` (origins whose pages may call), `hosts` (names in the Host header that are answered;
+    None: all), `trusted_proxies` (addresses or networks whose X-Forwarded-For, -Proto and -Host are believed),
+    `examples` (insert the schema's examples into new tables), `clock` (gives the time with a zone), `seed` (for
+    tests only: everything that is drawn is the same in every run, and without a `clock` the time stands still;
+    whoever knows the number knows all tokens), `ping_interval` and `ping_timeout` (seconds: how often clients of a
+    socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and
+    forms, and of a multipart with its files).
 
     Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
     for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
@@ -20288,6 +20309,8 @@ def make_app(
     try:
         for name, password in (users or {}).items():
             app.accounts.keep_user(name, password)
+        for name in admins:
+            app.accounts.keep_admin(name)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
     except BaseException:
@@ -22175,9 +22198,17 @@ def export_command(arguments: Sequence[str]) -> int:
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         else:
+            check_output(options.output, store.database.path, options.schema)
             with written(options.output) as file:
                 file.writelines(export.pieces(form))
     return 0
+
+
+def check_output(path: str, *kept: str | None) -> None:
+    """UsageError for a file to write that is the database, or the schema file."""
+    for name in kept:
+        if name and FilePath(path).exists() and FilePath(name).exists() and FilePath(path).samefile(name):
+            raise UsageError(f"{path!r} is what the records come from; choose another name", 1)
 
 
 @contextlib.contextmanager
@@ -22334,8 +22365,17 @@ def check_target_file(path: str, target: str) -> None:
     """
     if FilePath(target).exists() and FilePath(target).samefile(path):
         raise UsageError(f"{target!r} is the database itself; choose another name", 1)
+    if FilePath(target).exists() and not is_copy(target):
+        raise UsageError(f"{target!r} is no copy that minirest has written; choose another name", 1)
     if any(FilePath(f"{target}{end}").exists() for end in ("-wal", "-journal")):
         raise UsageError(f"{target!r} is in use, or was left in the middle of a write; choose another name", 1)
+
+
+def is_copy(path: str) -> bool:
+    """Whether a file is a database of ours."""
+    with contextlib.suppress(sqlite3.Error, NotOurs, OSError), only_reading(path) as connection:
+        return check_ours(connection)
+    return False
 
 
 def back_up(path: str, target: str) -> None:
@@ -22380,7 +22420,8 @@ def restore_command(arguments: Sequence[str]) -> int:
 def restore(source: str, path: str) -> str | None:
     """Put a copy in the place of a database that nobody uses; gives the name of what is kept of it. UsageError."""
     with only_reading(source) as copy:
-        check_ours(copy)
+        if not check_ours(copy):
+            raise UsageError(f"{source!r} is empty, and no copy that minirest has written", 1)
         check_whole(copy, source)
         if not FilePath(path).exists():
             make_private(path)

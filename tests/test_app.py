@@ -1337,3 +1337,18 @@ def test_mounted_below_a_path(app: Application) -> None:
     assert ask(app, "/kunden/1", SCRIPT_NAME="/rest").json == ask(app, "/kunden/1").json
     below = json.loads(re.sub('"/', '"/rest/', json.dumps(OVERVIEW)))
     assert ask(app, PATH_INFO="", SCRIPT_NAME="/rest").json == below
+
+
+def test_admins(tmp_path: Path) -> None:
+    """Users get the role `admin` by name, and keep the others that they have."""
+    schema = {"$defs": {"notes": {"type": "object", "x-rights": {"editor": {"*": True}}}}}
+    users = {"ada": "open-sesame", "ben": "open-sesame"}
+    for admins, roles in (((), None), (["ada"], ["admin"]), (["ada"], ["admin"])):
+        app = minirest.make_app(schema, tmp_path / "x.db", users, admins)
+        found = app.accounts.fetch("select roles, _version from _users where name=?", ("ada",))
+        app.close()
+        assert found is not None
+        assert json.loads(found[0] or "null") == roles
+        assert found[1] == 1 + (roles is not None)
+    with pytest.raises(ValueError, match="there is no user 'eve'"):
+        minirest.make_app(schema, tmp_path / "x.db", users, ["eve"])

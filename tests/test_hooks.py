@@ -380,6 +380,9 @@ def test_a_hook_that_fails(app: minirest.Application, caplog: pytest.LogCaptureF
         ("create", "before", {"age": "old"}),
         ("create", "before", {"tags": [1]}),
         ("create", "before", {"photo": "x"}),
+        ("create", "before", {"name": "a\0b"}),
+        ("create", "before", {"age": 2**64}),
+        ("create", "before", {"name": object()}),
         ("create", "after", {"age": 1}),
     ],
 )
@@ -585,8 +588,55 @@ def test_the_callers_values_are_read_before_the_hook(app: minirest.Application) 
 )
 def test_wrong_registrations(app: minirest.Application, verb: str, table: str, words: Any) -> None:
     """A hook that could never be called is refused when it is made."""
-    with pytest.raises(ValueError, match=r"hooks are for|there is no table"):
+    with pytest.raises(ValueError, match=r"hooks are|there is no table"):
         app.on(verb, table, print, **words)
+
+
+def test_a_coroutine_is_no_hook(app: minirest.Application) -> None:
+    """Nobody would await it."""
+
+    async def wait(occasion: Occasion) -> None:
+        occasion.refuse("No")
+
+    with pytest.raises(ValueError, match="plain functions"):
+        app.on("create", "people", wait)
+
+
+def test_a_refusal_that_is_swallowed(app: minirest.Application) -> None:
+    """What a hook has refused stays refused."""
+
+    def swallow(occasion: Occasion) -> None:
+        with contextlib.suppress(minirest.ApiError):
+            occasion.refuse("Not today")
+
+    app.on("create", "people", swallow)
+    answer = create(app, name="Eve")
+    assert answer.status == 400
+    assert b"Not today" in answer.body
+    assert rows(app, "select count(*) from people") == [(2,)]
+
+
+@pytest.mark.parametrize(("when", "verb", "status"), [("after", "create", 500), ("before", "update", 404)])
+def test_a_hook_that_deletes_the_record(app: minirest.Application, when: Any, verb: str, status: int) -> None:
+    """A record that is gone in the middle of a write undoes it, and is no conflict of two clients."""
+    app.on(verb, "people", lambda it: it.unit.delete("people", it.id or 0), when=when)
+    requests: dict[str, tuple[Any, ...]] = {
+        "create": ("POST", "/api/people:create", {"name": "Eve"}),
+        "update": ("POST", "/api/people:update?filterByTk=2", {"age": 1}),
+    }
+    assert send(app, *requests[verb]).status == status
+    assert rows(app, "select name from people") == [("Ada",), ("Ben",)]
+
+
+def test_find_has_no_limit_of_its_own(app: minirest.Application) -> None:
+    """What a hook counts is all that there is, archived records too."""
+    seen: list[int] = []
+    for number in range(130):
+        assert create(app, name=f"p{number}").status == 200
+    assert send(app, "PATCH", "/people/5", {"$archived": True}).status == 200
+    app.on("create", "tags", lambda it: seen.append(len(it.unit.find("people"))))
+    assert send(app, "POST", "/api/tags:create", {"name": "x"}).status == 200
+    assert seen == [132]
 
 
 def test_several_hooks_in_order(app: minirest.Application) -> None:

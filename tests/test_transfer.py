@@ -1159,3 +1159,28 @@ def test_fill_without_the_reader_of_patterns(monkeypatch: pytest.MonkeyPatch) ->
     schema = minirest.load_schema({"$defs": {"a": {"type": "object", "properties": {"v": {"type": "string"}}}}})
     with pytest.raises(minirest.ApiError, match="give examples"):
         minirest.Maker(schema.tables["a"], 7, {}).matching("^[a-z]+$")
+
+
+def test_no_output_over_the_database(cli: Cli) -> None:
+    """An export does not take the place of what its records come from; neither does a copy of what is none."""
+    schema = Path("shop.json").read_bytes()
+    for name in ("shop.db", "shop.json"):
+        done = cli.run("export", "books", "--schema", "shop.json", "-o", name, "--format", "csv")
+        assert done == Done(1, "", f"minirest: {name!r} is what the records come from; choose another name\n")
+    for name in ("shop.json", "text.txt"):
+        Path("text.txt").write_text("mine")
+        done = cli.run("backup", name, "shop.json", "--replace")
+        expected = f"minirest: {name!r} is no copy that minirest has written; choose another name\n"
+        assert done == Done(1, "", expected)
+    assert Path("shop.json").read_bytes() == schema
+    assert cli.run("check", "shop.json").code == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_an_empty_copy_is_not_restored(cli: Cli, content: bytes) -> None:
+    """What a full disk has left of a copy takes no place."""
+    Path("copy.db").write_bytes(content)
+    done = cli.run("restore", "copy.db", "shop.json")
+    assert (done.code, done.out) == (1, "")
+    assert "copy.db" in done.err
+    assert cli.run("check", "shop.json").code == 0
