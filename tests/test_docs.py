@@ -105,12 +105,12 @@ def test_comparison_needs_an_administrator(app: minirest.Application) -> None:
         assert send(open_app, "GET", "/docs/compare", **HTML).status == 200
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize("table", ["things", "people"])
+@pytest.mark.parametrize(
+    ("table", "question"),
+    [*(("things", question) for question in QUESTIONS), *(("people", it) for it in QUESTIONS if it != "with links")],
+)
 def test_one_question_in_five_dialects(app: minirest.Application, table: str, question: str) -> None:
     """Each dialect answers the question with 200, and shows its statements with plans."""
-    if (table, question) == ("people", "with links"):
-        pytest.skip("its links are in the other table's list")
     shown = page(app, "admin", f"/docs/compare?table={table}&question={question.replace(' ', '+')}")
     parts = re.split("<h2>", shown)[1:]
     assert [part.partition("<")[0] for part in parts] == [type(it).__name__ for it in app.dialects]

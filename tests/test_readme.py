@@ -243,7 +243,9 @@ def check_host(url: str, program: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 def test_gunicorn_serves(tmp_path: Path) -> None:
     """The command for gunicorn serves the program that stands before it, and ends with 0."""
-    (program,) = (block.text for block in BLOCKS if block.language == "python" and 'db="served.db", users' in block.text)
+    (program,) = (
+        block.text for block in BLOCKS if block.language == "python" and 'db="served.db", users' in block.text
+    )
     shutil.copy(ROOT / "sample_schema.json", tmp_path)
     (tmp_path / "program.py").write_text(program)
     command = [sys.executable, "-m", *GUNICORN.removeprefix(".venv/bin/").split(), "--bind", "127.0.0.1:0"]
