@@ -5718,8 +5718,6 @@ class Writer(Transaction):
         self.touch_targets(table, stored)
         self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
         self.follow(Deed("after", "create", spot._replace(key=number), {}, stored))
-        if (table, number) in self.removed:
-            raise RuntimeError(f"a hook has deleted the record of {table.name!r} that is being made")
         return number
 
     def first_version(self, spot: Spot) -> int:
@@ -6386,6 +6384,8 @@ class Hooks:
                 unit._close()
             if unit._error:
                 raise unit._error
+            if deed.when == "after" and deed.verb != "delete":
+                writer.record(deed.spot.table, deed.spot.key)  # not_found when a hook has deleted it
             if occasion.values == given:
                 return deed.changes
             if deed.when == "after" or deed.verb not in ("create", "update"):

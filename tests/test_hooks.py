@@ -616,15 +616,15 @@ def test_a_refusal_that_is_swallowed(app: minirest.Application) -> None:
     assert rows(app, "select count(*) from people") == [(2,)]
 
 
-@pytest.mark.parametrize(("when", "verb", "status"), [("after", "create", 500), ("before", "update", 404)])
-def test_a_hook_that_deletes_the_record(app: minirest.Application, when: Any, verb: str, status: int) -> None:
+@pytest.mark.parametrize(("when", "verb"), [("after", "create"), ("before", "update"), ("after", "update")])
+def test_a_hook_that_deletes_the_record(app: minirest.Application, when: Any, verb: str) -> None:
     """A record that is gone in the middle of a write undoes it, and is no conflict of two clients."""
     app.on(verb, "people", lambda it: it.unit.delete("people", it.id or 0), when=when)
     requests: dict[str, tuple[Any, ...]] = {
         "create": ("POST", "/api/people:create", {"name": "Eve"}),
         "update": ("POST", "/api/people:update?filterByTk=2", {"age": 1}),
     }
-    assert send(app, *requests[verb]).status == status
+    assert send(app, *requests[verb]).status == 404
     assert rows(app, "select name from people") == [("Ada",), ("Ben",)]
 
 
@@ -683,17 +683,15 @@ def test_no_handler_is_added_by_a_failing_hook(app: minirest.Application) -> Non
 
 def test_worlds_have_the_hooks_of_main() -> None:
     """A new world calls the hooks, and has the actions, of the application that it is a copy of."""
-    settings = minirest.Settings(auth=False)
-    with contextlib.closing(minirest.make_app(SCHEMA, auth=False)) as app:
+    settings, app = minirest.Settings(auth=False), minirest.make_app(SCHEMA, auth=False)
+    with contextlib.closing(minirest.Worlds(app, settings)) as worlds:
         app.on("create", "people", lambda it: it.values.update(name=it.values["name"].upper()))
         app.action("people", "wave")(lambda key, values, actor: f"waved at {key}")
-        worlds = minirest.Worlds(app, settings)
         name = worlds.make()
         client = minirest.Client(worlds, {"X-Minirest-World": name})
         assert client.post("/api/people:create", json={"name": "eve"}).json()["data"]["name"] == "EVE"
         assert client.post("/api/resources/people/actions/wave/1").json() == {"message": "waved at 1"}
         assert rows(app, "select count(*) from people") == [(2,)]
-        worlds.find(name).close()
 
 
 def test_a_reset_forgets_hooks() -> None:
