@@ -21609,6 +21609,7 @@ class Fixture:
         try:
             if self.found:
                 self.app.store.restore(self.found)
+                self.found.close()
         finally:
             self.world.close()
 
