@@ -5040,7 +5040,10 @@ class Database:
                 attach(connection, self.beside)  # nothing else can be: see the limits
             for limit, value in SQLITE_LIMITS.items():
                 connection.setlimit(limit, value)
-            distrust(connection)
+            if self.lenient:
+                distrust(connection)
+            else:
+                connection.execute("pragma trusted_schema=off")
             self.prepare(connection)
             if not writing:
                 connection.execute("pragma query_only=on")

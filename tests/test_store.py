@@ -129,6 +129,18 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
                 connection.execute("delete from doors")
 
 
+def test_a_file_of_ours_is_never_trusted(tmp_path: Path) -> None:
+    """Also not when somebody has put a virtual table into it."""
+    open_store(tmp_path / "x.db").close()
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute("create virtual table notes using fts5(body)")
+    with closing(open_store(tmp_path / "x.db")) as store:
+        assert unguarded(store).execute("pragma trusted_schema").fetchone() == (0,)
+        with store.database.reading() as connection:
+            connection.set_authorizer(None)
+            assert connection.execute("pragma trusted_schema").fetchone() == (0,)
+
+
 def test_users_are_a_table_of_accounts(tmp_path: Path) -> None:
     """System tables are reached as tables, but are none of the user's."""
     with closing(open_store(tmp_path / "x.db")) as store:
