@@ -1061,6 +1061,8 @@ RULES_OF_TABLES = frozenset(
 ACTIVE: Status = 0
 ARCHIVED: Status = 1
 TRASH: Status = 2
+STATUS_NAMES = ("active", "archived", "trash")
+"""The words for the three, in their order."""
 
 
 @dataclass(eq=False, slots=True)
@@ -4737,7 +4739,7 @@ def check_right(table: Table, verb: Verb, actor: Actor, rights: Rights) -> None:
 
 def check_writable(table: Table) -> None:
     """ApiError `read_only_table` for a table that can only be read, whoever asks."""
-    if table.adopted and table.adopted.reason:
+    if table.adopted and table.is_locked:
         raise fail("read_only_table", table=table.name, reason=table.adopted.reason)
 
 
@@ -6217,7 +6219,6 @@ class Writer(Transaction):
 HOOK_SECONDS = 1.0
 MAX_HOOK_DEPTH = 8
 HOOK_VERBS: tuple[Verb, ...] = ("create", "update", "delete", "archive", "link")
-STATUS_NAMES = ("active", "archived", "trash")
 
 
 class Unit:
@@ -6422,7 +6423,7 @@ def known_table(tables: Mapping[str, Table], name: str) -> Table:
 
 
 def named_columns(table: Table) -> dict[str, Field]:
-    """What hooks see and set of a record, by name: fields, and the links that are columns of it."""
+    """What can be set of a record itself, by name: fields, and the links that are columns of it, but for files."""
     links = {link.name: link.key for link in table.links.values() if link.key and not link.is_file}
     return {**table.fields, **links}
 
@@ -7152,8 +7153,8 @@ class Store:
 
     def example_of_system(self, writer: Writer, table: Table, name: str, value: Json, path: str) -> Stored:
         """The words of an example that are no fields: its status, and whose it is, by name."""
-        if name == "_status" and table.archive and value in ("active", "archived", "trash"):
-            return {table.system[name]: ("active", "archived", "trash").index(value)}
+        if name == "_status" and table.archive and value in STATUS_NAMES:
+            return {table.system[name]: STATUS_NAMES.index(value)}
         if name in ("_owner", "_group"):
             return {table.system[name]: self.named(writer, "_users" if name == "_owner" else "_groups", value, path)}
         if name in ("_access", "_branch") and isinstance(value, list):
@@ -7459,8 +7460,7 @@ class Bulk(Writer):
 
     def described_all(self, table: Table, numbers: Sequence[int], columns: Columns) -> list[dict[str, Json]]:
         """The records as history keeps them, held against the schema; violations go to `faults`."""
-        links = {link.name: link.key for link in table.links.values() if link.key}
-        named = {name: column for name, column in {**table.fields, **links}.items() if column in columns}
+        named = {name: column for name, column in named_columns(table).items() if column in columns}
         shown = [shown_values(column, columns[column]) for column in named.values()]
         rows = zip(*shown, strict=True) if shown else [()] * len(numbers)
         records = [{name: value for name, value in zip(named, row) if value is not None} for row in rows]  # noqa: B905
@@ -8976,12 +8976,16 @@ def make_router(routes: Iterable[Route]) -> bottle.Router:
     router = bottle.Router()
     router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
     router.add_filter("end", lambda _: (r"\Z", None, None))  # as do its rules, whose `$` also stands before one
-    order = sorted(routes, key=lambda route: (route.rule.find("<"), ":path>" not in route.rule), reverse=True)
-    for route in order:
-        rule = f"{route.rule}<:end>" if "<" in route.rule else route.rule
-        for method in route.methods:
-            router.add(rule, method, route)
+    for route in sorted(routes, key=lambda it: (it.rule.find("<"), ":path>" not in it.rule), reverse=True):
+        add_route(router, route)
     return router
+
+
+def add_route(router: bottle.Router, route: Route) -> None:
+    """Let a router of ours find a route, behind those that it has."""
+    rule = f"{route.rule}<:end>" if "<" in route.rule else route.rule
+    for method in route.methods:
+        router.add(rule, method, route)
 
 
 def match_route(router: bottle.Bottle | bottle.Router, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
@@ -19943,7 +19947,7 @@ class Application:
         self.stopping = False
         self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(()), self.make_own_router()
 
-    def make_own_router(self) -> bottle.Bottle:
+    def make_own_router(self) -> bottle.Router:
         """The addresses of all dialects and pages."""
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
@@ -20138,8 +20142,7 @@ class Application:
 
         def register(function: RouteFunction) -> RouteFunction:
             answer = functools.partial(self.of_route, function, public)
-            for method in methods or ("GET",):
-                self.added_router.add(rule, method, Route(methods, rule, answer, public))
+            add_route(self.added_router, Route(methods or ("GET",), rule, answer, public))
             return function
 
         return register
@@ -21299,7 +21302,7 @@ class Worlds:
     def __init__(self, app: Application, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.worlds = {"main": World(app)}
-        self.begin()
+        self.first = self.worlds["main"].snapshots[0]
         self.chance = Chance(settings.seed)  # of its own, so that calls here change nothing in a world
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
