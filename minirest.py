@@ -7239,18 +7239,24 @@ class Store:
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
         with self.database.write_lock:
-            try:
-                with self.database.writing(STATEMENT_TIMEOUT_SECONDS) as connection:
-                    writer = self.writer(connection, origin, Writer)
-                    outcome = work(writer)
-                    writer.finish()
-                    events = writer.events() if self.listeners else []
-            except sqlite3.IntegrityError as error:
-                if not self.schema.adopts:
-                    raise
-                raise fail("refused", text=f"A rule of the database forbids this: {error}") from None
+            with self.transaction(STATEMENT_TIMEOUT_SECONDS) as connection:
+                writer = self.writer(connection, origin, Writer)
+                outcome = work(writer)
+                writer.finish()
+                events = writer.events() if self.listeners else []
             self.publish(events)
         return outcome
+
+    @contextlib.contextmanager
+    def transaction(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """A transaction. ApiError for a rule of others that SQLite knows and we do not, at the commit at the latest."""
+        try:
+            with self.database.writing(seconds) as connection:
+                yield connection
+        except sqlite3.IntegrityError as error:
+            if not self.schema.adopts:
+                raise
+            raise fail("refused", text=f"A rule of the database forbids this: {error}") from None
 
     def snapshot(self) -> sqlite3.Connection:
         """A copy of the whole database as it is now, in memory. Whoever gets it closes it. ApiError `busy`."""
@@ -7635,7 +7641,7 @@ def loading(
     """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
     origin = origin_of(store.schema, actor, dialect, store.moment())
     with store.database.write_lock:
-        with store.database.writing(seconds) as connection:
+        with store.transaction(seconds) as connection:
             loader = Loader(lambda: store.writer(connection, origin, kind), origin, bool(store.listeners))
             yield loader
             loader.finish()

@@ -758,6 +758,23 @@ def test_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog:
     assert [it.name for it in tmp_path.iterdir()] == ["a.db"]
 
 
+def test_a_rule_that_is_broken_at_the_commit(tmp_path: Path) -> None:
+    """A foreign key that is no link of ours is the client's fault, by whatever way the record comes in."""
+    path = make(
+        tmp_path / "a.db",
+        "create table a (x integer, y integer, primary key (x, y));"
+        "create table b (id integer primary key, x integer, y integer,"
+        " foreign key (x, y) references a (x, y) deferrable initially deferred)",
+    )
+    text = "A rule of the database forbids this: FOREIGN KEY constraint failed"
+    with closing(minirest.make_app(db=path, auth=False)) as app:
+        made = send(app, "POST", "/api/b:create", {"x": 1, "y": 2})
+        assert (made.status, made.json["errors"][0]["message"]) == (400, text)
+        brought = send(app, "POST", "/browse/b/import", b'{"x": 1, "y": 2}', "application/x-ndjson")
+        assert (brought.status, brought.json["errors"][0]["message"]) == (400, text)
+    assert ask(path, "select count(*) from b") == [(0,)]
+
+
 def test_trust_is_for_virtual_tables(shop: Path, tmp_path: Path) -> None:
     """Where there are none, views and triggers are not trusted; where there are, triggers may fill them."""
     for path, trusted in ((shop, 0), (make(tmp_path / "a.db", INDEXED), 1)):
