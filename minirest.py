@@ -214,9 +214,15 @@ MAX_REPORTED_REQUESTS = 50
 MAX_WAITING_FIXTURES = 32
 BUSY_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 10.0
+GUARD_SECONDS = 0.010
+GUARD_STEPS = 20_000
+"""How many steps SQLite takes before it asks whether its time is over: a fraction of a millisecond."""
+SLOW_FOR_SECONDS = 60.0
+MAX_SLOW_FORMS = 256
 REQUEST_TIMEOUT_SECONDS = 60.0
 MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
+WORKERS = 8
 LINGER_SECONDS = 2.0
 ACCEPT_PAUSE_SECONDS = 1.0
 CREDENTIALS_CACHE_SIZE = 1024
@@ -250,7 +256,8 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 #
 # Everything that can go wrong on behalf of a client is one `ApiError` with a code of `ERRORS` and the violations that
 # led to it. A violation names the field, the rule and the rule's parameters; a dialect words it (`Dialect.words`), and
-# where it has no words of its own the message of `ERRORS` stands. To add an error, add a row.
+# where it has no words of its own the message of `ERRORS` stands. To add an error, add a row. `Slow` is none: nobody
+# but a server's loop gets to know it.
 # ======================================================================================================================
 
 
@@ -424,6 +431,32 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = get_close_matches(name[:MAX_NAME_LENGTH], list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class Slow(BaseException):
+    """A request is nothing for a server's loop, which others wait for: a worker answers it, from its start.
+
+    `is_usual` says that requests like it will be too, for some time. It is no Exception, so that nobody answers it.
+    """
+
+    def __init__(self, is_usual: bool = False) -> None:
+        super().__init__()
+        self.is_usual = is_usual
+
+
+class Here(threading.local):
+    """What is special about this thread: the pass of a server's loop in which it answers a request, if it does."""
+
+    turn: Pass | None = None
+
+
+HERE = Here()
+
+
+def leave_loop() -> None:
+    """Raise `Slow` in a server's loop: what follows takes long, or somebody else's function decides how long."""
+    if HERE.turn:
+        raise Slow
 
 
 # ======================================================================================================================
@@ -1039,6 +1072,7 @@ def password_bytes(password: str) -> bytes:
 
 
 def _scrypt(password: str, salt: str, cost: tuple[int, int, int]) -> str:
+    leave_loop()
     n, r, p = cost
     maxmem = 256 * n * r + 2**20
     return hashlib.scrypt(password_bytes(password), salt=bytes.fromhex(salt), n=n, r=r, p=p, maxmem=maxmem).hex()
@@ -4847,6 +4881,7 @@ WRITE_ACTIONS = READ_ACTIONS | {
     sqlite3.SQLITE_DELETE,
     sqlite3.SQLITE_SAVEPOINT,
 }
+FREE_PRAGMAS = frozenset({"table_info", "busy_timeout"})
 HARMLESS_PRAGMAS = frozenset({"data_version", "page_size"})
 """Virtual tables, in databases of others, ask for them."""
 OUR_TABLES = frozenset({*SYSTEM_SCHEMA, "_meta", "_sessions", "_pieces"})
@@ -4862,7 +4897,7 @@ def authorizer(actions: frozenset[int], strangers: frozenset[str] = frozenset())
         if source in strangers and first and first.lower() in OUR_TABLES:
             return sqlite3.SQLITE_DENY
         if action not in actions:
-            shown = first == "table_info" or (first in HARMLESS_PRAGMAS and second is None)  # what any read could show
+            shown = first in FREE_PRAGMAS or (first in HARMLESS_PRAGMAS and second is None)  # what any read could show
             return sqlite3.SQLITE_OK if shown and action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
 
@@ -4981,6 +5016,9 @@ class Database:
     (":memory:") is a single connection, shared by all under a lock. So is one in memory `beside` a file of others, in
     which our tables find no place, and a connection that an embedding program gives: that one is not closed here, and
     keeps its limits. No connection to a file may go on in another process: before a fork ours `rest`.
+
+    What a transaction puts into `afterwards` is called after its commit, before another one begins. Where it
+    `shares_commits`, several writes may have one commit: a `Pass`.
     """
 
     def __init__(self, place: str | sqlite3.Connection, lenient: bool = False, beside: str = "") -> None:
@@ -4995,7 +5033,9 @@ class Database:
         self.idle: list[sqlite3.Connection] = []
         self.deadlines: dict[int, float] = {}
         self.allowance = Allowance()
-        self.process, self.frozen = 0, False
+        self.afterwards: list[Callable[[], None]] = []
+        self.process, self.frozen, self.shares_commits = 0, False, False
+        self.looping: sqlite3.Connection | None = None
         self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
         files_of_forks().add(self)
 
@@ -5007,6 +5047,13 @@ class Database:
             if self.frozen:
                 self.freeze()
         return self.opened
+
+    @property
+    def loop_reader(self) -> sqlite3.Connection:
+        """The connection with which a server's loop reads, so that its statements stay prepared."""
+        if self.looping is None:
+            self.looping = self.another()
+        return self.looping
 
     def rest(self) -> None:
         """Close the connections to a file, unless one is at work; they are opened again when they are needed."""
@@ -5065,8 +5112,13 @@ class Database:
         connection.execute("select 1 from json_each('[]')")  # makes it, which an authorizer would not let happen
         connection.create_function("fold", 1, _fold, deterministic=True)
         number = id(connection)
-        connection.set_progress_handler(lambda: time.monotonic() > self.deadlines.get(number, math.inf), 1_000)
+        connection.set_progress_handler(lambda: self.is_over(number), GUARD_STEPS)
         return connection
+
+    def is_over(self, number: int) -> bool:
+        """Whether the statements of a connection, given by its `id`, have to stop."""
+        is_late = time.monotonic() > self.deadlines.get(number, math.inf)
+        return is_late and (HERE.turn is None or HERE.turn.is_over())
 
     def another(self) -> sqlite3.Connection:
         """One more connection for reading. ApiError when there is no room for it."""
@@ -5079,6 +5131,7 @@ class Database:
         """Let readers go on while somebody writes. It changes the file, so it must be known to be ours."""
         if not self.is_single:
             self.writer.execute("pragma journal_mode=wal")
+        self.shares_commits = not (self.given or self.beside)
 
     def freeze(self) -> None:
         """The tables are made: from now on our connection for writing changes records, and nothing else."""
@@ -5092,9 +5145,10 @@ class Database:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """One request: all its statements in this thread together have `STATEMENT_TIMEOUT_SECONDS`."""
+        """One request: its statements together have `STATEMENT_TIMEOUT_SECONDS`, in a loop `GUARD_SECONDS`."""
         self.check_process()
-        before, self.allowance.seconds = self.allowance.seconds, STATEMENT_TIMEOUT_SECONDS
+        before = self.allowance.seconds
+        self.allowance.seconds = GUARD_SECONDS if HERE.turn else STATEMENT_TIMEOUT_SECONDS
         try:
             yield
         finally:
@@ -5103,6 +5157,11 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection for reading; where there is a single one, nobody else has it meanwhile."""
+        if HERE.turn:
+            connection = HERE.turn.reader_of(self)
+            with self.limited(connection, GUARD_SECONDS):
+                yield connection
+            return
         if self.is_single:
             with self.write_lock, self.limited(self.writer, STATEMENT_TIMEOUT_SECONDS):
                 yield self.writer
@@ -5119,20 +5178,42 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self, seconds: float = math.inf) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest."""
+        """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest.
+
+        In a server's loop it is a part of one.
+        """
+        if HERE.turn:
+            with HERE.turn.writing(self) as connection:
+                yield connection
+            return
         with self.write_lock, self.limited(self.writer, seconds):
             self.writer.execute("begin immediate")
             try:
                 yield self.writer
                 self.writer.execute("commit")
             except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                    self.writer.execute("rollback")
+                self.roll_back()
                 raise
+            self.tell()
+
+    def roll_back(self) -> None:
+        """End the open transaction without its changes."""
+        self.afterwards.clear()
+        with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+            self.writer.execute("rollback")
+
+    def tell(self) -> None:
+        """Do what was put off until after the commit."""
+        told, self.afterwards = self.afterwards, []
+        for function in told:
+            function()
 
     def write_if_free(self, statement: str, values: tuple[SqlValue, ...]) -> None:
         """A write that may as well be left out: it never waits for another one."""
-        if self.write_lock.acquire(blocking=False):
+        if HERE.turn:
+            with contextlib.suppress(Slow), self.writing() as connection:
+                connection.execute(statement, values)
+        elif self.write_lock.acquire(blocking=False):
             try:
                 with contextlib.suppress(sqlite3.OperationalError):
                     if self.is_single:
@@ -5145,7 +5226,10 @@ class Database:
 
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-        """Stop the statements of the block when they take longer together, or longer than their request has left."""
+        """Stop the statements of the block when they take longer together, or longer than their request has left.
+
+        In a server's loop the request is `Slow` then, as it is where it would have to wait for somebody.
+        """
         self.check_process()
         started = time.monotonic()
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
@@ -5154,6 +5238,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
+            check_slow(error)
             raise self.what_failed(error) from error
         finally:
             self.deadlines.pop(id(connection), None)
@@ -5179,12 +5264,158 @@ class Database:
 
     def close_connections(self) -> None:
         """Close those that nobody uses. The lock is held."""
+        if self.looping:
+            self.looping.close()
+            self.looping = None
         while self.idle:
             self.idle.pop().close()
         if self.given:
             self.given.set_progress_handler(None, 0)
         else:
             self.writer.close()
+
+
+def check_slow(error: sqlite3.Error) -> None:
+    """Raise `Slow` in a server's loop for a statement that was stopped, or would have to wait."""
+    name = getattr(error, "sqlite_errorname", "")
+    if HERE.turn and name.startswith(("SQLITE_INTERRUPT", "SQLITE_BUSY", "SQLITE_LOCKED")):
+        raise Slow(is_usual=name.startswith("SQLITE_INTERRUPT")) from error
+
+
+class Pass:
+    """What the requests of one pass of a server's loop do in a database: all that they write has one commit.
+
+    Each request is answered between `begin` and `keep` or `undo`; what it writes has a savepoint of its own. Nothing
+    waits here and nothing takes long, else the request is `Slow`. `is_open` is true from the first write to `end`;
+    what was answered since then on the same connection is known to be true only after it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.holds_lock, self.is_open, self.has_written = False, False, False
+        self.deadline, self.worked, self.mark = math.inf, 0.0, 0
+
+    # -- a request --
+
+    def begin(self) -> None:
+        """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
+        self.has_written, self.deadline = False, time.monotonic() + GUARD_SECONDS
+        self.worked = time.thread_time()
+        HERE.turn = self
+
+    def is_over(self) -> bool:
+        """Whether a request that has passed its deadline has to stop: not for what other programs have taken of it.
+
+        But it has no more than five times as long, for what it waits for is mostly the disk.
+        """
+        late = time.monotonic() - self.deadline
+        return late > 0 and (time.thread_time() - self.worked > GUARD_SECONDS or late > 4 * GUARD_SECONDS)
+
+    def keep(self) -> bool:
+        """The request is answered; True when its answer has to wait for the commit."""
+        HERE.turn = None
+        if self.has_written:
+            self.database.deadlines.pop(id(self.database.writer), None)
+            self.database.writer.execute("release request")
+        return self.is_open and (self.has_written or self.database.is_single)
+
+    def undo(self) -> None:
+        """The request is not answered here: what it has written did not happen."""
+        HERE.turn = None
+        if self.has_written:
+            self.take_back()
+
+    def take_back(self) -> None:
+        """Undo what was written since the savepoint."""
+        self.has_written = False
+        del self.database.afterwards[self.mark :]
+        self.database.deadlines.pop(id(self.database.writer), None)
+        if not self.is_lost:
+            self.database.writer.execute("rollback to request")
+            self.database.writer.execute("release request")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether SQLite has ended the transaction by itself, with all that was written in it."""
+        return self.is_open and not self.database.writer.in_transaction
+
+    # -- what it asks of the database --
+
+    def reader_of(self, database: Database) -> sqlite3.Connection:
+        """A connection to read with: the one that writes, where the request has written."""
+        if database is not self.database:
+            raise Slow
+        if database.is_single:
+            self.take_lock()
+        return database.writer if database.is_single or self.has_written else database.loop_reader
+
+    @contextlib.contextmanager
+    def writing(self, database: Database) -> Iterator[sqlite3.Connection]:
+        """What a request writes, once: a part of the pass' transaction."""
+        if database is not self.database or not database.shares_commits or self.has_written:
+            raise Slow
+        try:
+            self.open()
+            database.writer.execute("savepoint request")
+            self.has_written, self.mark = True, len(database.afterwards)
+            yield database.writer
+        except BaseException as error:
+            if self.has_written:
+                self.take_back()
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+                check_slow(error)
+                raise database.what_failed(error) from error
+            raise
+
+    def open(self) -> None:
+        """Begin the transaction, if this is the first write of the pass. `Slow` where somebody else writes."""
+        self.take_lock()
+        if not self.is_open:
+            writer = self.database.writer
+            writer.execute("pragma busy_timeout=0")
+            try:
+                writer.execute("begin immediate")
+            finally:
+                writer.execute(f"pragma busy_timeout={BUSY_TIMEOUT_SECONDS * 1000:.0f}")
+            self.is_open = True
+
+    def take_lock(self) -> None:
+        """Have the connection that writes, until the end of the pass. `Slow` where somebody else has it."""
+        if not self.holds_lock:
+            if not self.database.write_lock.acquire(blocking=False):
+                raise Slow
+            self.holds_lock = True
+
+    def execute(self, statement: Sql) -> sqlite3.Cursor:
+        """Run a statement of a write. Only one that reads may be stopped: any other would end the transaction."""
+        if self.is_over():
+            raise Slow(is_usual=True)
+        reads = statement.text.startswith("select")
+        self.database.deadlines[id(self.database.writer)] = self.deadline if reads else math.inf
+        return self.database.writer.execute(*statement)
+
+    # -- the end --
+
+    def end(self) -> bool:
+        """End the pass; True when all that was written is in the file."""
+        try:
+            return not self.is_open or self.commit()
+        finally:
+            if self.holds_lock:
+                self.holds_lock = False
+                self.database.write_lock.release()
+
+    def commit(self) -> bool:
+        """Commit; then those who want to know what happened are told."""
+        writer, self.is_open = self.database.writer, False
+        try:
+            writer.execute("commit")
+        except sqlite3.Error:
+            log.exception("the commit of a pass failed")
+            self.database.roll_back()
+            return False
+        self.database.tell()
+        return True
 
 
 @functools.cache
@@ -5199,6 +5430,19 @@ def files_of_forks() -> weakref.WeakSet[Database]:
     if hasattr(os, "register_at_fork"):  # Windows has no forks
         os.register_at_fork(before=rest)
     return databases
+
+
+@contextlib.contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """See one state of the database in all statements of the block."""
+    if connection.in_transaction:  # what the request itself has written is not committed yet
+        yield
+        return
+    connection.execute("begin")
+    try:
+        yield
+    finally:
+        connection.execute("commit")
 
 
 def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -5250,6 +5494,8 @@ class Transaction:
         with self.lock:
             if self.has_ended:
                 raise RuntimeError("the transaction has ended")
+            if HERE.turn:
+                return HERE.turn.execute(statement)
             if time.monotonic() > self.deadline:
                 raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
             return self.connection.execute(*statement)
@@ -7179,7 +7425,7 @@ class Store:
     def writer(self, connection: sqlite3.Connection, origin: Origin, kind: type[SomeWriter]) -> SomeWriter:
         """The writes of one transaction."""
         writer = kind(connection, origin, self.password_cost)
-        writer.deadline = self.database.deadlines[id(connection)]
+        writer.deadline = self.database.deadlines.get(id(connection), math.inf)
         writer.watcher = self.hooks
         return writer
 
@@ -7199,15 +7445,12 @@ class Store:
         with self.database.reading() as connection:
             if isinstance(op, Select) and not op.total and not op.parent:
                 return read(connection, op, sight)
-            connection.execute("begin")
-            try:
+            with snapshot(connection):
                 if isinstance(op, Select):
                     return read(connection, op, sight)
                 assert isinstance(op, Batch)
                 selects = (part for part in op.operations if isinstance(part, Select))
                 return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
-            finally:
-                connection.execute("commit")
 
     def explain(self, actor: Actor, op: Operation, dialect: str) -> list[Plan]:
         """The statements of the Selects in an operation, as an actor may run it, each with SQLite's plan."""
@@ -7238,13 +7481,13 @@ class Store:
 
     def write(self, work: Callable[[Writer], Outcome], origin: Origin) -> Outcome:
         """Run writes in one transaction and publish their events after its commit."""
-        with self.database.write_lock:
-            with self.transaction(STATEMENT_TIMEOUT_SECONDS) as connection:
-                writer = self.writer(connection, origin, Writer)
-                outcome = work(writer)
-                writer.finish()
-                events = writer.events() if self.listeners else []
-            self.publish(events)
+        if self.hooks.known:
+            leave_loop()
+        with self.transaction(STATEMENT_TIMEOUT_SECONDS) as connection:
+            writer = self.writer(connection, origin, Writer)
+            outcome = work(writer)
+            writer.finish()
+            self.publish_later(writer.events() if self.listeners else [])
         return outcome
 
     @contextlib.contextmanager
@@ -7273,6 +7516,11 @@ class Store:
         """Make the database what it was when the snapshot was taken; no event tells of it. ApiError `busy`."""
         with self.database.write_lock:
             copy_whole(snapshot, self.database.writer)
+
+    def publish_later(self, events: Sequence[Event]) -> None:
+        """Tell the listeners after the commit of the open transaction."""
+        if events:
+            self.database.afterwards.append(functools.partial(self.publish, events))
 
     def publish(self, events: Sequence[Event]) -> None:
         """Tell the listeners what is committed; it stays so, whatever they make of it."""
@@ -7640,12 +7888,11 @@ def loading(
 ) -> Iterator[Loader]:
     """One transaction for any number of `Load`s, as an actor may; an exception in the block undoes all of them."""
     origin = origin_of(store.schema, actor, dialect, store.moment())
-    with store.database.write_lock:
-        with store.transaction(seconds) as connection:
-            loader = Loader(lambda: store.writer(connection, origin, kind), origin, bool(store.listeners))
-            yield loader
-            loader.finish()
-        store.publish(loader.events)
+    with store.transaction(seconds) as connection:
+        loader = Loader(lambda: store.writer(connection, origin, kind), origin, bool(store.listeners))
+        yield loader
+        loader.finish()
+        store.publish_later(loader.events)
 
 
 # ---- from one schema to the next ----
@@ -9054,6 +9301,7 @@ class Form:
 
 def read_form(request: Request) -> Form:
     """The `multipart/form-data` of a request, read once. Files go to the disk; its limits are those of the request."""
+    leave_loop()
     if request.form is None:
         reader = _Multipart(request)
         request.form = reader.form
@@ -10642,6 +10890,7 @@ def as_seen(handler: Callable[..., Reply], request: Request) -> Callable[..., Re
     """A handler of a dialect as a handler of that dialect for who asks; any other as it is."""
     owner = getattr(handler, "__self__", None)
     if not isinstance(owner, Dialect):
+        leave_loop()  # pages, files, and functions of the embedding program
         return handler
     found: Callable[..., Reply] = getattr(owner.seen_by(request.actor, request.prefix), handler.__name__)
     return found
@@ -14952,6 +15201,7 @@ class Qore(Dialect):
         there = Select(table, Const(None), where, single=True)
         function = self.services.actions.get((table, action))
         if function:
+            leave_loop()
             rows = self.run(request, Update(table, where, {}, {}, Const(None))).rows  # whoever may change it may act
         else:
             self.refuse_all(body)
@@ -19929,6 +20179,25 @@ def log_request(number: str, environ: Mapping[str, Any], status: int, started: f
     request_log.info("%s %s %s %d %.1f ms %s", number, method, address, status, milliseconds, user)
 
 
+class Answered(NamedTuple):
+    """A request and its reply, which is None where a route of `Application.router` has to give it.
+
+    `request` is None for what could not be read. `number` is the request's id, `started` the time of the counter.
+    """
+
+    environ: dict[str, Any]
+    request: Request | None
+    reply: Reply | None
+    number: str
+    started: float
+
+    def log(self) -> None:
+        """Its line in the log."""
+        assert self.reply
+        user = loggable(self.request.actor.name) if self.request and self.request.actor.name else "-"
+        log_request(self.number, self.environ, self.reply.status, self.started, user)
+
+
 class Application:
     """A WSGI application over one store. Made by `make_app`; `close` it when it is done.
 
@@ -19963,33 +20232,35 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
+        found = self.respond(environ)
+        if found.reply is None:
+            return self.ask_router(found, start_response)
+        found.log()
+        return self.send(found.request, found.reply, found.number, (environ, start_response))
+
+    def respond(self, environ: dict[str, Any]) -> Answered:
+        """The answer to one request, whoever sends it."""
         started, number, request = time.perf_counter(), self.accounts.chance.digits(8), None
         try:
             environ = self.policy.before_proxies(as_it_came(environ))
             request = Request(environ, self.limits)
             with self.store.database.request():
                 reply = self.answer(request)
-            if reply is None:
-                return self.ask_router(environ, start_response, number, started)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
             if request and request.form:
                 request.form.close()
-        user = loggable(request.actor.name) if request and request.actor.name else "-"
-        log_request(number, environ, reply.status, started, user)
-        return self.send(request, reply, number, (environ, start_response))
+        return Answered(environ, request, reply, number, started)
 
-    def ask_router(
-        self, environ: dict[str, Any], start_response: StartResponse, number: str, started: float
-    ) -> Iterable[bytes]:
+    def ask_router(self, found: Answered, start_response: StartResponse) -> Iterable[bytes]:
         """Let a route of `router` answer; the request has its id and its line in the log all the same."""
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            log_request(number, environ, int(status[:3]), started)
-            return start_response(status, [*headers, ("X-Request-Id", number)], *rest)
+            log_request(found.number, found.environ, int(status[:3]), found.started)
+            return start_response(status, [*headers, ("X-Request-Id", found.number)], *rest)
 
-        return self.router(environ, start)  # type: ignore[no-any-return]
+        return self.router(found.environ, start)  # type: ignore[no-any-return]
 
     def send(
         self, request: Request | None, reply: Reply, number: str, wsgi: tuple[Mapping[str, Any], StartResponse]
@@ -20468,13 +20739,15 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     files = open_files(MAX_CONNECTIONS + 100)
     bound = bind_socket(host, port)
+    dispatcher = loop_dispatcher()()
+    dispatcher.set_thread_count(WORKERS)
     server = strict_server()(
         app,
-        {},
+        Sockets(),
+        dispatcher=dispatcher,
         _sock=bound,
         sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
         bind_socket=False,
-        threads=8,
         connection_limit=max(files - 100, files // 2),  # the others are the database's
         asyncore_use_poll=hasattr(select, "poll"),
         channel_timeout=30,
@@ -20487,6 +20760,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
     server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
+    if isinstance(app, Application) and os.environ.get("MINIREST_INLINE") != "0":
+        dispatcher.loop = Loop(app, super(type(dispatcher), dispatcher).add_task)
     return server
 
 
@@ -20578,6 +20853,34 @@ def strict_server() -> Any:
         ours: Application | None = None
         let_go: Callable[[], None]
         paused_until = 0.0
+        watch: Watch | None = None
+        task_dispatcher: Any
+
+        def begin(self) -> None:
+            """Run in this thread from now on."""
+            self.task_dispatcher.thread = threading.get_ident()
+            if hasattr(select, "epoll"):
+                self.watch = Watch(self)
+
+        def turn(self, seconds: float) -> None:
+            """One pass: read and write what can be, after at most so many seconds, and answer."""
+            loop, watch = self.task_dispatcher.loop, self.watch
+            wait = 0.0 if loop and loop.ready else seconds
+            if watch:
+                watch.update()
+                watch.wait(wait)
+            else:
+                self.asyncore.loop(timeout=wait, map=self._map, count=1, use_poll=self.adj.asyncore_use_poll)
+            if loop:
+                loop.run()
+
+        def handle_accept(self) -> None:
+            """Accept all who wait: one in a pass would let the last one wait for as many passes as there are others."""
+            for _ in range(ACCEPTS_PER_PASS):
+                before = len(self._map)
+                super().handle_accept()
+                if not before < len(self._map) < self.adj.connection_limit:
+                    break
 
         def accept(self) -> Any:
             try:
@@ -20623,24 +20926,83 @@ def strict_chunks() -> Any:
     return Chunks
 
 
+PLAIN_LINE = re.compile(
+    rb"(GET|POST|PATCH|PUT|DELETE) ((/(?:[!$&-.0-9:;=@A-Z_a-z~][!$&-9:;=@A-Z_a-z~]*)?)(?:\?([!$%&-9:;=?@A-Z\[\]_a-z~]*))?)"
+    rb" HTTP/1\.1"
+)
+"""A request line without escapes in its path, a fragment or an address: what it says is what it is."""
+MAX_KNOWN_BYTES = 2000
+
+
+class KnownHeaders(NamedTuple):
+    """What a block of headers that has come before says: by their names, as variables of WSGI, and the body's length."""
+
+    headers: dict[str, str]
+    variables: Mapping[str, str]
+    content_length: int
+
+
+KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
+"""A client sends the same headers with each request: these have gone through all checks, byte by byte."""
+
+
+def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as variables of WSGI."""
+    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
+    return {name if name in bare else f"HTTP_{name}": value for name, value in headers.items()}
+
+
 @functools.cache
 def strict_parser() -> Any:
     """waitress' parser, which refuses what two servers in a row could read in two ways.
 
-    What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
+    Headers that it has read before it does not read again. What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
     """
+    from waitress.buffers import OverflowableBuffer
     from waitress.parser import HTTPRequestParser, ParsingError
+    from waitress.receiver import FixedStreamReceiver
     from waitress.utilities import BadRequest
 
     bad_request: Any = BadRequest
 
     class Parser(HTTPRequestParser):
+        adj: Any
         body_rcv: Any
+        headers: dict[str, str]
+        variables: Mapping[str, str] = EMPTY
         early = b""
         path = ""
         version = "1.1"
 
         def parse_header(self, header_plus: bytes) -> None:
+            end = header_plus.find(b"\r\n")
+            known = KNOWN_HEADERS.get(header_plus[end:])
+            line = PLAIN_LINE.fullmatch(header_plus, 0, end) if known else None
+            if known and line:
+                self.repeat(line, known)
+            else:
+                self.parse_anew(header_plus)
+                if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
+                    known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length)
+                    bounded(KNOWN_HEADERS)[header_plus[end:]] = known
+
+        def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
+            """A request with headers that have come before."""
+            method, target, path, query = line.groups(b"")
+            self.headers, self.variables, self.content_length = known
+            self.first_line, self.request_uri = line[0], target.decode("ascii")
+            self.command, self.path, self.query = method.decode("ascii"), path.decode("ascii"), query.decode("ascii")
+            self.url_scheme = self.adj.url_scheme
+            self.version, self.proxy_scheme, self.proxy_netloc, self.fragment = "1.1", "", "", ""
+            if self.content_length:
+                self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
+
+        @property
+        def is_plain(self) -> bool:
+            """Whether headers mean the same in each request that has them, and nothing about the connection."""
+            return self.version == "1.1" and not (self.chunked or self.connection_close or self.expect_continue)
+
+        def parse_anew(self, header_plus: bytes) -> None:
             try:
                 check_head(header_plus)
                 super().parse_header(header_plus)
@@ -20650,6 +21012,20 @@ def strict_parser() -> Any:
                 raise ParsingError(error) from None  # in whose words it is refused depends on the path
             if self.chunked:
                 self.body_rcv = strict_chunks()(self.body_rcv.getbuf())
+
+        def environment(self) -> dict[str, Any]:
+            """What the environment of WSGI has of the request."""
+            path = f"/{self.path.lstrip('/')}" if self.path.startswith("//") else self.path
+            return {
+                "REQUEST_METHOD": self.command.upper(),
+                "SERVER_PROTOCOL": "HTTP/1.0" if self.version == "1.0" else "HTTP/1.1",
+                "PATH_INFO": path,
+                "REQUEST_URI": self.request_uri,
+                "QUERY_STRING": self.query,
+                "wsgi.url_scheme": self.url_scheme,
+                "wsgi.input": self.get_body_stream(),
+                **(self.variables or variables_of(self.headers)),
+            }
 
         def received(self, data: bytes) -> int:
             if self.body_rcv is None and self.breaks_lines(data):
@@ -20719,11 +21095,12 @@ def refusing_task() -> Any:
 
 
 @functools.cache
-def upgrading_task() -> Any:
+def answering_task() -> Any:
     """waitress' task, which puts `minirest.upgrade` and `minirest.drop` into the environment.
 
     An application that gives a `Socket` to the one, and answers 101, has made a socket of the connection; one that
-    calls the other has closed it without an answer.
+    calls the other has closed it without an answer. Our own answers have a head of ours (`head_of`), with which the
+    connection goes on after 204 and 304.
     """
     from waitress.channel import ClientDisconnected
     from waitress.task import WSGITask
@@ -20742,7 +21119,8 @@ def upgrading_task() -> Any:
                     self.channel.server.trigger.pull_trigger(self.client.opened)
 
         def execute(self) -> None:
-            self.get_environment().update({"minirest.upgrade": self.upgrade, "minirest.drop": self.drop})
+            self.environ = self.channel.environment(self.request)
+            self.environ |= {"minirest.upgrade": self.upgrade, "minirest.drop": self.drop}
             super().execute()
 
         def drop(self) -> NoReturn:
@@ -20757,9 +21135,38 @@ def upgrading_task() -> Any:
                 return self.client.accept()  # waitress would close the connection, and has no word for an upgrade
             if self.request.early:  # it may be frames or a request: nobody can tell
                 self.set_close_on_finish()
+            if self.is_plain:
+                return head_of(self.status, self.response_headers)
             return super().build_response_header()
 
+        @property
+        def is_plain(self) -> bool:
+            """Whether this is an answer of ours, after which the connection goes on."""
+            named = {name for name, _ in self.response_headers}
+            goes_on = self.version == "1.1" and not (self.close_on_finish or self.request.connection_close)
+            ours = self.channel.server.ours and "X-Request-Id" in named and "Date" not in named
+            return bool(goes_on and ours and (not self.has_body or "Content-Length" in named))
+
     return Task
+
+
+@functools.lru_cache(maxsize=2)
+def date_line(second: int) -> str:
+    """The header with the time, given in seconds since 1970."""
+    return f"Date: {format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)}"
+
+
+def head_of(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The head of an answer, after which the connection goes on. ValueError for a line break in a header.
+
+    >>> head_of("204 No Content", [("ETag", '"1"')]).splitlines()[:2]
+    [b'HTTP/1.1 204 No Content', b'ETag: "1"']
+    """
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), date_line(int(time.time()))]
+    head = "\r\n".join([*lines, "", ""])
+    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
+        raise ValueError("a header has a line break")
+    return head.encode("latin-1")
 
 
 class EscapedLog(logging.LoggerAdapter[logging.Logger]):
@@ -20777,20 +21184,71 @@ def patient_channel() -> Any:
     After a refusal it says that nothing more comes, and drops what still does: to close at once could take the answer
     away from the client.
     """
-    from waitress.channel import HTTPChannel
+    from waitress.buffers import ReadOnlyFileBasedBuffer
+    from waitress.channel import ClientDisconnected, HTTPChannel
 
     class Patient(HTTPChannel):
         parser_class = strict_parser()
-        task_class = upgrading_task()
+        task_class = answering_task()
         error_task_class = refusing_task()
         logger: Any = EscapedLog(logging.getLogger("waitress"))
         socket: Any
+        adj: Any
+        addr: Any
+        server: Any
         refused = False
         lingers_until = 0.0
         current_outbuf_count: int
 
+        @functools.cached_property
+        def variables(self) -> dict[str, Any]:
+            """What the environment of WSGI has of the connection."""
+            return {
+                "REMOTE_ADDR": self.addr[0],
+                "REMOTE_HOST": self.addr[0],
+                "REMOTE_PORT": str(self.addr[1]),
+                "SERVER_PORT": str(self.server.effective_port),
+                "SERVER_NAME": self.server.server_name,
+                "SERVER_SOFTWARE": self.adj.ident,
+                "SCRIPT_NAME": "",
+                "wsgi.version": (1, 0),
+                "wsgi.errors": sys.stderr,
+                "wsgi.multithread": True,
+                "wsgi.multiprocess": False,
+                "wsgi.run_once": False,
+                "wsgi.file_wrapper": ReadOnlyFileBasedBuffer,
+                "wsgi.input_terminated": True,
+                "waitress.client_disconnected": self.check_client_disconnected,
+            }
+
+        def environment(self, request: Any) -> dict[str, Any]:
+            """The environment of WSGI for a request (PEP 3333), with what waitress has beside."""
+            return {**self.variables, **request.environment()}
+
         def received(self, data: bytes) -> bool:
             return False if self.lingers_until else super().received(data)
+
+        def deliver(self, data: bytes) -> None:
+            """Send an answer of the loop; then the next request on this connection may come."""
+            try:
+                self.send_now(data)
+            except (ClientDisconnected, OSError):
+                self.will_close = True
+            self.requests.pop(0).close()
+            self._map.touched.add(self._fileno)
+            if self.connected and self.requests:
+                self.server.add_task(self)
+            elif self.connected and self.request and self.request.expect_continue and self.request.headers_finished:
+                self.send_continue()
+
+        def send_now(self, data: bytes) -> None:
+            """Give the socket what it takes at once; the rest waits in waitress' buffers."""
+            sent = 0
+            if self.connected and not self.total_outbufs_len:
+                with contextlib.suppress(BlockingIOError):
+                    sent = self.socket.send(data)
+            if sent < len(data):
+                self.write_soon(data[sent:])
 
         def write_soon(self, data: Any) -> int:
             written, waiting = self.current_outbuf_count, self.outbufs[-1]
@@ -20842,13 +21300,200 @@ def strict_channel() -> Any:
     return Channel
 
 
+# ---- what the loop answers by itself ----
+
+ACCEPTS_PER_PASS = 64
+QUICK_BODY_BYTES = 64 * 1024
+DIGITS = re.compile(r"\d+")
+
+
+class Loop:
+    """Answers requests in the thread of a server's loop, which takes less time than to hand them to a worker.
+
+    What is ready in a pass is answered in `run`; all that it writes has one commit, and whoever waits for that is
+    answered behind it. Whatever takes more than `GUARD_SECONDS`, or has to wait for somebody, goes to a worker; what is
+    like it goes there straight away, for `SLOW_FOR_SECONDS`.
+    """
+
+    def __init__(self, app: Application, to_worker: Callable[[Any], None]) -> None:
+        self.app, self.to_worker = app, to_worker
+        self.turn = Pass(app.store.database)
+        self.ready: list[Any] = []
+        self.held: list[tuple[Any, Answered]] = []
+        self.slow: dict[tuple[str, ...], float] = {}
+
+    def takes(self, request: Any) -> bool:
+        """Whether a request may be answered here: HTTP 1.1, small, and nothing about the connection."""
+        return (
+            request.is_plain
+            and not request.error
+            and request.content_length <= QUICK_BODY_BYTES
+            and "UPGRADE" not in request.headers
+            and not (self.slow and self.slow.get(likeness(request), 0.0) > time.monotonic())
+        )
+
+    def run(self) -> None:
+        """Answer what is ready; a next request on the same connection waits for the next pass."""
+        ready, self.ready = self.ready, []
+        for channel in ready:
+            self.answer(channel)
+        is_lost = self.turn.is_lost
+        is_kept = self.turn.end()
+        held, self.held = self.held, []
+        for channel, found in held:
+            if is_lost:  # what was written did not happen, so it can be done again
+                self.hand_over(channel)
+            else:
+                self.send(channel, found if is_kept else self.failed(found))
+
+    def answer(self, channel: Any) -> None:
+        """Answer the request of a connection."""
+        request = channel.requests[0]
+        self.turn.begin()
+        try:
+            found = self.app.respond(channel.environment(request))
+            if not found.reply or found.reply.stream:
+                raise Slow
+        except Slow as slow:
+            self.turn.undo()
+            if slow.is_usual:
+                self.note_slow(request)
+            self.hand_over(channel)
+        except BaseException:
+            self.turn.undo()
+            raise
+        else:
+            if self.turn.keep():
+                self.held.append((channel, found))
+            else:
+                self.send(channel, found)
+
+    def hand_over(self, channel: Any) -> None:
+        """Let a worker answer, from the start."""
+        channel.requests[0].get_body_stream().seek(0)
+        self.to_worker(channel)
+
+    def note_slow(self, request: Any) -> None:
+        """Remember that requests like this one are slow."""
+        if len(self.slow) >= MAX_SLOW_FORMS:
+            self.slow.clear()
+        self.slow[likeness(request)] = time.monotonic() + SLOW_FOR_SECONDS
+
+    def failed(self, found: Answered) -> Answered:
+        """The answer in place of another one, whose changes could not be kept."""
+        error = ApiError("busy", headers=(("Retry-After", "1"),))
+        path = found.environ.get("PATH_INFO", "")
+        return found._replace(reply=self.app.failure(found.request, path, error, found.number))
+
+    def send(self, channel: Any, found: Answered) -> None:
+        """Send an answer, in one piece."""
+        assert found.reply
+        found.log()
+        head = head_of(status_line(found.reply.status), self.app.headers(found.request, found.reply, found.number))
+        channel.deliver(head if found.environ["REQUEST_METHOD"] == "HEAD" else head + found.reply.body)
+
+
+def likeness(request: Any) -> tuple[str, ...]:
+    """What requests have in common that differ in values alone: method, path, and the names of the parameters."""
+    names = (part.partition("=")[0] for part in request.query.split("&"))
+    return (request.command, DIGITS.sub("#", request.path), *names)
+
+
+@functools.cache
+def loop_dispatcher() -> Any:
+    """waitress' workers, beside whom the loop answers what it can."""
+    from waitress.channel import HTTPChannel
+    from waitress.task import ThreadedTaskDispatcher
+
+    class Dispatcher(ThreadedTaskDispatcher):
+        loop: Loop | None = None
+        thread = 0
+
+        def add_task(self, task: Any) -> None:
+            mine = self.loop and self.thread == threading.get_ident() and isinstance(task, HTTPChannel)
+            if mine and self.loop and self.loop.takes(task.requests[0]):
+                self.loop.ready.append(task)
+            else:
+                super().add_task(task)
+
+    return Dispatcher
+
+
+class Watch:
+    """The sockets of a server's loop, by epoll: only those that something happened to are asked what they wait for.
+
+    All are asked each second, for their time limits, and when a worker has done something.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self.server, self.sockets = server, server._map
+        self.epoll = select.epoll()
+        self.wanted: dict[int, tuple[Any, int]] = {}
+        self.next_sweep = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Read and write what can be, after at most so many seconds."""
+        from waitress.wasyncore import readwrite
+
+        ready = [(self.sockets.get(number), number, flags) for number, flags in self.epoll.poll(seconds)]
+        for found, number, flags in ready:
+            if found is not None and self.sockets.get(number) is found:  # not closed by another one meanwhile
+                readwrite(found, flags)
+                self.sockets.touched.add(number)
+                if found is self.server.trigger:
+                    self.next_sweep = 0.0
+
+    def update(self) -> None:
+        """Ask those what they wait for that something happened to, or all."""
+        if time.monotonic() >= self.next_sweep:
+            self.next_sweep = time.monotonic() + 1
+            self.sockets.touched.update(self.sockets, self.wanted)
+        while self.sockets.touched:
+            self.ask(self.sockets.touched.pop())
+
+    def ask(self, number: int) -> None:
+        """Ask one."""
+        found = self.sockets.get(number)
+        flags = 0 if found is None else select.EPOLLIN * bool(found.readable())
+        if found is not None and self.sockets.get(number) is found:  # it may have closed itself
+            flags |= select.EPOLLOUT * bool(found.writable() and not found.accepting)
+        before, old = self.wanted.get(number, (None, 0))
+        if before is not found:
+            old = 0  # its socket was closed, and so forgotten by epoll
+        if flags != old:
+            change = self.epoll.modify if flags and old else self.epoll.register if flags else self.epoll.unregister
+            change(*((number, flags) if flags else (number,)))
+        self.wanted[number] = found, flags
+        if found is None:
+            del self.wanted[number]
+
+
+class Sockets(dict[int, Any]):
+    """The sockets of a server by their numbers, and those that something happened to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.touched: set[int] = set()
+
+    def __setitem__(self, number: int, found: Any) -> None:
+        self.touched.add(number)
+        super().__setitem__(number, found)
+
+    def __delitem__(self, number: int) -> None:
+        self.touched.add(number)
+        super().__delitem__(number)
+
+
 def run_until(server: Any, ended: threading.Event) -> None:
     """waitress' loop until the event, then the graceful stop: no new connections, answer what has begun, close."""
-    poll = server.adj.asyncore_use_poll
     started: dict[Any, float] = {}
+    server.begin()
+    next_look = 0.0
     while not ended.is_set():
-        server.asyncore.loop(timeout=1, map=server._map, count=1, use_poll=poll)
-        close_slow(server, started)
+        server.turn(1.0)
+        if time.monotonic() >= next_look:
+            close_slow(server, started)
+            next_look = time.monotonic() + 1
     if server.ours:
         server.ours.stopping = True
     server.let_go()
@@ -20860,7 +21505,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
     while time.monotonic() < deadline and quiet < 3:  # what lies in the sockets' buffers is read first
         for client in web_sockets(server):
             client.close(Close.STOPPING)
-        server.asyncore.loop(timeout=0.05, map=server._map, count=1, use_poll=poll)
+        server.turn(0.05)
         arriving = time.monotonic() < begun + 1
         busy = any(_is_busy(channel, arriving) for channel in server.active_channels.values())
         quiet = 0 if busy else quiet + 1
@@ -20871,6 +21516,8 @@ def run_until(server: Any, ended: threading.Event) -> None:
         channel.handle_close()
     server.trigger.pull_trigger = lambda thunk=None: None  # for a worker that outlives the grace
     server.trigger.close()
+    if server.watch:
+        server.watch.epoll.close()
 
 
 def close_slow(server: Any, started: dict[Any, float]) -> None:
