@@ -56,10 +56,12 @@ Map of the sections; each uses only earlier ones:
 33  OpenAPI            the dialects as OpenAPI 3.1 documents
 34  Docs               the page at /docs
 35  App                make_app: the parts put together, the policy of hosts and origins
-36  Server             waitress with settings that hold in the open, the graceful stop
-37  Testing            worlds, faults, determinism; the pytest plugin
-38  Commands           what the command line does with a file
-39  Command line       main
+36  Channels           waitress' parser, tasks and channel, extended
+37  Loop               what a server's loop answers by itself, with one commit
+38  Server             waitress with settings that hold in the open, the graceful stop
+39  Testing            worlds, faults, determinism; the pytest plugin
+40  Commands           what the command line does with a file
+41  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
@@ -20665,118 +20667,12 @@ def open_app(
 
 
 # ======================================================================================================================
-# 36  Server
+# 36  Channels
 #
-# `serve` runs an application on waitress, bound to one address, and stops gracefully. waitress is extended where it is
-# made to be: its server, channel, parser and tasks have subclasses of ours, made when they are first needed. A request
-# that two servers in a row could read in two ways is refused (`check_head`), in the words of the dialect whose address
-# it is, and ends its connection.
+# waitress' parser, tasks and channel, extended where they are made to be: subclasses of ours, made when they are first
+# needed. A request that two servers in a row could read in two ways is refused (`check_head`), in the words of the
+# dialect whose address it is, and ends its connection. Headers that have come before are not read again.
 # ======================================================================================================================
-
-
-def serve(
-    app: Callable[..., Iterable[bytes]],
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    *,
-    on_ready: Callable[[str], None] = lambda url: None,
-    stop: threading.Event | None = None,
-) -> None:
-    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until `stop` is set.
-
-    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
-    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
-    only. OSError when the address cannot be had.
-    """
-    server = make_server(app, host, port)
-    ended = stop or threading.Event()
-
-    def end(*_: object) -> None:
-        ended.set()
-        server.pull_trigger()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
-    shown = f"[{host}]" if ":" in host else host
-    try:
-        on_ready(f"http://{shown}:{server.socket.getsockname()[1]}/")
-    except BaseException:
-        server.close()
-        raise
-    run_until(server, ended)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def bind_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to the first address that the host has. OSError when it cannot be had."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        if os.name != "nt":  # there it would let two servers have one port
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
-
-
-def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
-    """waitress, bound, with settings that hold in the open."""
-    inner = getattr(app, "app", None)  # of worlds, and of whatever wraps one application
-    ours = next((it for it in (app, inner) if isinstance(it, Application)), None)
-    limits = ours.limits if ours else BODY_LIMITS
-    buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
-    files = open_files(MAX_CONNECTIONS + 100)
-    bound = bind_socket(host, port)
-    dispatcher = loop_dispatcher()()
-    dispatcher.set_thread_count(WORKERS)
-    server = strict_server()(
-        app,
-        Sockets(),
-        dispatcher=dispatcher,
-        _sock=bound,
-        sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
-        bind_socket=False,
-        connection_limit=max(files - 100, files // 2),  # the others are the database's
-        asyncore_use_poll=hasattr(select, "poll"),
-        channel_timeout=30,
-        cleanup_interval=5,
-        max_request_header_size=MAX_HEADER_BYTES,
-        max_request_body_size=buffered,
-        outbuf_high_watermark=buffered,  # on the disk: no worker waits until a slow client has its file
-        ident=None,
-        expose_tracebacks=False,
-        clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
-    )
-    server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
-    if isinstance(app, Application) and os.environ.get("MINIREST_INLINE") != "0":
-        dispatcher.loop = Loop(app, super(type(dispatcher), dispatcher).add_task)
-    return server
-
-
-def open_files(wanted: int) -> int:
-    """How many files this process may have open, up to `wanted`, after the soft limit has been raised to that."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return wanted
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, hard = (wanted if limit == resource.RLIM_INFINITY else min(limit, wanted) for limit in limits)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
-    return hard
-
 
 REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,19}) ([!\"$-~]+) HTTP/(\d\.\d)")
 ABSOLUTE = re.compile(rb"https?://([^/?]+)([/?].*)?", re.IGNORECASE)
@@ -20844,61 +20740,6 @@ def check_framing(headers: Mapping[bytes, bytes], version: bytes) -> None:
 
 
 @functools.cache
-def strict_server() -> Any:
-    """waitress' server with our channel. When no more files may be open it waits a moment, in place of trying on."""
-    from waitress.server import TcpWSGIServer
-
-    class Server(TcpWSGIServer):
-        channel_class = strict_channel()
-        ours: Application | None = None
-        let_go: Callable[[], None]
-        paused_until = 0.0
-        watch: Watch | None = None
-        task_dispatcher: Any
-
-        def begin(self) -> None:
-            """Run in this thread from now on."""
-            self.task_dispatcher.thread = threading.get_ident()
-            if hasattr(select, "epoll"):
-                self.watch = Watch(self)
-
-        def turn(self, seconds: float) -> None:
-            """One pass: read and write what can be, after at most so many seconds, and answer."""
-            loop, watch = self.task_dispatcher.loop, self.watch
-            wait = 0.0 if loop and loop.ready else seconds
-            if watch:
-                watch.update()
-                watch.wait(wait)
-            else:
-                self.asyncore.loop(timeout=wait, map=self._map, count=1, use_poll=self.adj.asyncore_use_poll)
-            if loop:
-                loop.run()
-
-        def handle_accept(self) -> None:
-            """Accept all who wait: one in a pass would let the last one wait for as many passes as there are others."""
-            for _ in range(ACCEPTS_PER_PASS):
-                before = len(self._map)
-                super().handle_accept()
-                if not before < len(self._map) < self.adj.connection_limit:
-                    break
-
-        def accept(self) -> Any:
-            try:
-                return super().accept()
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
-                log.warning("a connection has to wait: %s", error.strerror)
-                self.paused_until = time.monotonic() + ACCEPT_PAUSE_SECONDS
-                return None
-
-        def readable(self) -> bool:
-            return bool(super().readable()) and time.monotonic() >= self.paused_until
-
-    return Server
-
-
-@functools.cache
 def strict_chunks() -> Any:
     """waitress' reader of chunks, fed line by line: it would take one that ends in LF alone, is empty or never ends."""
     from waitress.receiver import ChunkedReceiver
@@ -20926,83 +20767,24 @@ def strict_chunks() -> Any:
     return Chunks
 
 
-PLAIN_LINE = re.compile(
-    rb"(GET|POST|PATCH|PUT|DELETE) ((/(?:[!$&-.0-9:;=@A-Z_a-z~][!$&-9:;=@A-Z_a-z~]*)?)(?:\?([!$%&-9:;=?@A-Z\[\]_a-z~]*))?)"
-    rb" HTTP/1\.1"
-)
-"""A request line without escapes in its path, a fragment or an address: what it says is what it is."""
-MAX_KNOWN_BYTES = 2000
-
-
-class KnownHeaders(NamedTuple):
-    """What a block of headers that has come before says: by their names, as variables of WSGI, and the body's length."""
-
-    headers: dict[str, str]
-    variables: Mapping[str, str]
-    content_length: int
-
-
-KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
-"""A client sends the same headers with each request: these have gone through all checks, byte by byte."""
-
-
-def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as variables of WSGI."""
-    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
-    return {name if name in bare else f"HTTP_{name}": value for name, value in headers.items()}
-
-
 @functools.cache
 def strict_parser() -> Any:
     """waitress' parser, which refuses what two servers in a row could read in two ways.
 
-    Headers that it has read before it does not read again. What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
+    What comes in one piece with a request for a socket is not HTTP, and is kept for the socket.
     """
-    from waitress.buffers import OverflowableBuffer
     from waitress.parser import HTTPRequestParser, ParsingError
-    from waitress.receiver import FixedStreamReceiver
     from waitress.utilities import BadRequest
 
     bad_request: Any = BadRequest
 
     class Parser(HTTPRequestParser):
-        adj: Any
         body_rcv: Any
-        headers: dict[str, str]
-        variables: Mapping[str, str] = EMPTY
         early = b""
         path = ""
         version = "1.1"
 
         def parse_header(self, header_plus: bytes) -> None:
-            end = header_plus.find(b"\r\n")
-            known = KNOWN_HEADERS.get(header_plus[end:])
-            line = PLAIN_LINE.fullmatch(header_plus, 0, end) if known else None
-            if known and line:
-                self.repeat(line, known)
-            else:
-                self.parse_anew(header_plus)
-                if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
-                    known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length)
-                    bounded(KNOWN_HEADERS)[header_plus[end:]] = known
-
-        def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
-            """A request with headers that have come before."""
-            method, target, path, query = line.groups(b"")
-            self.headers, self.variables, self.content_length = known
-            self.first_line, self.request_uri = line[0], target.decode("ascii")
-            self.command, self.path, self.query = method.decode("ascii"), path.decode("ascii"), query.decode("ascii")
-            self.url_scheme = self.adj.url_scheme
-            self.version, self.proxy_scheme, self.proxy_netloc, self.fragment = "1.1", "", "", ""
-            if self.content_length:
-                self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
-
-        @property
-        def is_plain(self) -> bool:
-            """Whether headers mean the same in each request that has them, and nothing about the connection."""
-            return self.version == "1.1" and not (self.chunked or self.connection_close or self.expect_continue)
-
-        def parse_anew(self, header_plus: bytes) -> None:
             try:
                 check_head(header_plus)
                 super().parse_header(header_plus)
@@ -21012,20 +20794,6 @@ def strict_parser() -> Any:
                 raise ParsingError(error) from None  # in whose words it is refused depends on the path
             if self.chunked:
                 self.body_rcv = strict_chunks()(self.body_rcv.getbuf())
-
-        def environment(self) -> dict[str, Any]:
-            """What the environment of WSGI has of the request."""
-            path = f"/{self.path.lstrip('/')}" if self.path.startswith("//") else self.path
-            return {
-                "REQUEST_METHOD": self.command.upper(),
-                "SERVER_PROTOCOL": "HTTP/1.0" if self.version == "1.0" else "HTTP/1.1",
-                "PATH_INFO": path,
-                "REQUEST_URI": self.request_uri,
-                "QUERY_STRING": self.query,
-                "wsgi.url_scheme": self.url_scheme,
-                "wsgi.input": self.get_body_stream(),
-                **(self.variables or variables_of(self.headers)),
-            }
 
         def received(self, data: bytes) -> int:
             if self.body_rcv is None and self.breaks_lines(data):
@@ -21046,6 +20814,86 @@ def strict_parser() -> Any:
             return head[:1].isspace() or head.count(b"\n") != head.count(b"\r\n")
 
     return Parser
+
+
+PLAIN_LINE = re.compile(
+    rb"(GET|POST|PATCH|PUT|DELETE) "
+    rb"((/(?:[!$&-.0-9:;=@A-Z_a-z~][!$&-9:;=@A-Z_a-z~]*)?)(?:\?([!$%&-9:;=?@A-Z\[\]_a-z~]*))?) HTTP/1\.1"
+)
+"""A request line without escapes in its path, a fragment or a host: what it says is what it is."""
+MAX_KNOWN_BYTES = 2000
+
+
+class KnownHeaders(NamedTuple):
+    """What headers that have come before say: by their names, as variables of WSGI, and the length of the body."""
+
+    headers: dict[str, str]
+    variables: Mapping[str, str]
+    content_length: int
+
+
+KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
+"""A client sends the same headers with each request: these have gone through all checks, byte by byte."""
+
+
+def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as variables of WSGI."""
+    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
+    return {name if name in bare else f"HTTP_{name}": value for name, value in headers.items()}
+
+
+@functools.cache
+def quick_parser() -> Any:
+    """Our parser, which does not read headers again that it has read before."""
+    from waitress.buffers import OverflowableBuffer
+    from waitress.receiver import FixedStreamReceiver
+
+    base: Any = strict_parser()
+
+    class Quick(base):  # type: ignore[misc]
+        variables: Mapping[str, str] = EMPTY
+
+        def parse_header(self, header_plus: bytes) -> None:
+            end = header_plus.find(b"\r\n")
+            known = KNOWN_HEADERS.get(header_plus[end:])
+            line = PLAIN_LINE.fullmatch(header_plus, 0, end) if known else None
+            if known and line:
+                self.repeat(line, known)
+                return
+            super().parse_header(header_plus)
+            if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
+                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length)
+                bounded(KNOWN_HEADERS)[header_plus[end:]] = known
+
+        @property
+        def is_plain(self) -> bool:
+            """Whether the headers say nothing about the connection, and mean the same in each request."""
+            return self.version == "1.1" and not (self.chunked or self.connection_close or self.expect_continue)
+
+        def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
+            """A request with headers that have come before."""
+            self.headers, self.variables, self.content_length = known
+            self.first_line = line[0]
+            self.command, self.request_uri, self.path, self.query = (part.decode("ascii") for part in line.groups(b""))
+            self.version, self.url_scheme = "1.1", self.adj.url_scheme
+            self.proxy_scheme, self.proxy_netloc, self.fragment = "", "", ""
+            if self.content_length:
+                self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
+
+        def environment(self) -> dict[str, Any]:
+            """What the environment of WSGI has of the request."""
+            return {
+                "REQUEST_METHOD": self.command.upper(),
+                "SERVER_PROTOCOL": "HTTP/1.0" if self.version == "1.0" else "HTTP/1.1",
+                "PATH_INFO": f"/{self.path.lstrip('/')}" if self.path.startswith("//") else self.path,
+                "REQUEST_URI": self.request_uri,
+                "QUERY_STRING": self.query,
+                "wsgi.url_scheme": self.url_scheme,
+                "wsgi.input": self.get_body_stream(),
+                **(self.variables or variables_of(self.headers)),
+            }
+
+    return Quick
 
 
 def refusal_of(error: Any, number: str) -> ApiError:
@@ -21135,19 +20983,19 @@ def answering_task() -> Any:
                 return self.client.accept()  # waitress would close the connection, and has no word for an upgrade
             if self.request.early:  # it may be frames or a request: nobody can tell
                 self.set_close_on_finish()
-            if self.is_plain:
+            if goes_on(self):
                 return head_of(self.status, self.response_headers)
             return super().build_response_header()
 
-        @property
-        def is_plain(self) -> bool:
-            """Whether this is an answer of ours, after which the connection goes on."""
-            named = {name for name, _ in self.response_headers}
-            goes_on = self.version == "1.1" and not (self.close_on_finish or self.request.connection_close)
-            ours = self.channel.server.ours and "X-Request-Id" in named and "Date" not in named
-            return bool(goes_on and ours and (not self.has_body or "Content-Length" in named))
-
     return Task
+
+
+def goes_on(task: Any) -> bool:
+    """Whether a task has an answer of ours, after which the connection goes on."""
+    named = {name for name, _ in task.response_headers}
+    ours = task.channel.server.ours and "X-Request-Id" in named and "Date" not in named
+    ends = task.version != "1.1" or task.close_on_finish or task.request.connection_close
+    return bool(ours and not ends and (not task.has_body or "Content-Length" in named))
 
 
 @functools.lru_cache(maxsize=2)
@@ -21184,22 +21032,51 @@ def patient_channel() -> Any:
     After a refusal it says that nothing more comes, and drops what still does: to close at once could take the answer
     away from the client.
     """
-    from waitress.buffers import ReadOnlyFileBasedBuffer
-    from waitress.channel import ClientDisconnected, HTTPChannel
+    from waitress.channel import HTTPChannel
 
     class Patient(HTTPChannel):
-        parser_class = strict_parser()
+        parser_class = quick_parser()
         task_class = answering_task()
         error_task_class = refusing_task()
         logger: Any = EscapedLog(logging.getLogger("waitress"))
         socket: Any
-        adj: Any
-        addr: Any
-        server: Any
         refused = False
         lingers_until = 0.0
         current_outbuf_count: int
 
+        def received(self, data: bytes) -> bool:
+            return False if self.lingers_until else super().received(data)
+
+        def write_soon(self, data: Any) -> int:
+            written, waiting = self.current_outbuf_count, self.outbufs[-1]
+            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
+                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
+            return int(super().write_soon(data))
+
+        def handle_close(self) -> None:
+            if not (self.refused and self.will_close and self.lingers()):
+                super().handle_close()
+
+        def lingers(self) -> bool:
+            self.refused, self.will_close, self.request = False, False, None
+            self.lingers_until = time.monotonic() + LINGER_SECONDS
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return True
+            return False
+
+    return Patient
+
+
+@functools.cache
+def quick_channel() -> Any:
+    """Our channel, on which the loop can answer by itself; all who answer have the same environment."""
+    from waitress.buffers import ReadOnlyFileBasedBuffer
+    from waitress.channel import ClientDisconnected
+
+    base: Any = patient_channel()
+
+    class Quick(base):  # type: ignore[misc]
         @functools.cached_property
         def variables(self) -> dict[str, Any]:
             """What the environment of WSGI has of the connection."""
@@ -21225,9 +21102,6 @@ def patient_channel() -> Any:
             """The environment of WSGI for a request (PEP 3333), with what waitress has beside."""
             return {**self.variables, **request.environment()}
 
-        def received(self, data: bytes) -> bool:
-            return False if self.lingers_until else super().received(data)
-
         def deliver(self, data: bytes) -> None:
             """Send an answer of the loop; then the next request on this connection may come."""
             try:
@@ -21250,31 +21124,13 @@ def patient_channel() -> Any:
             if sent < len(data):
                 self.write_soon(data[sent:])
 
-        def write_soon(self, data: Any) -> int:
-            written, waiting = self.current_outbuf_count, self.outbufs[-1]
-            if written >= 64 * PIECE_BYTES or (written >= PIECE_BYTES and not waiting):
-                self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
-            return int(super().write_soon(data))
-
-        def handle_close(self) -> None:
-            if not (self.refused and self.will_close and self.lingers()):
-                super().handle_close()
-
-        def lingers(self) -> bool:
-            self.refused, self.will_close, self.request = False, False, None
-            self.lingers_until = time.monotonic() + LINGER_SECONDS
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_WR)
-                return True
-            return False
-
-    return Patient
+    return Quick
 
 
 @functools.cache
 def strict_channel() -> Any:
     """Our channel of waitress; what happens on it is up to its `web_socket` when it has one."""
-    base: Any = patient_channel()
+    base: Any = quick_channel()
 
     class Channel(base):  # type: ignore[misc]
         server: Any
@@ -21300,7 +21156,13 @@ def strict_channel() -> Any:
     return Channel
 
 
-# ---- what the loop answers by itself ----
+# ======================================================================================================================
+# 37  Loop
+#
+# A request costs less than to hand it to a worker and back. So the loop of a server answers it by itself, if that is
+# quick (`Loop`), and commits once for all that was written meanwhile (`Pass`); what is slow goes to waitress' workers.
+# `Watch` waits by epoll, where there is one, so that only those sockets are looked at to which something happens.
+# ======================================================================================================================
 
 ACCEPTS_PER_PASS = 64
 QUICK_BODY_BYTES = 64 * 1024
@@ -21431,10 +21293,11 @@ class Watch:
         self.wanted: dict[int, tuple[Any, int]] = {}
         self.next_sweep = 0.0
 
-    def wait(self, seconds: float) -> None:
-        """Read and write what can be, after at most so many seconds."""
+    def wait(self, seconds: float) -> bool:
+        """Read and write what can be, after at most so many seconds; True when all were asked what they wait for."""
         from waitress.wasyncore import readwrite
 
+        asks_all = self.update()
         ready = [(self.sockets.get(number), number, flags) for number, flags in self.epoll.poll(seconds)]
         for found, number, flags in ready:
             if found is not None and self.sockets.get(number) is found:  # not closed by another one meanwhile
@@ -21442,30 +21305,35 @@ class Watch:
                 self.sockets.touched.add(number)
                 if found is self.server.trigger:
                     self.next_sweep = 0.0
+        return asks_all
 
-    def update(self) -> None:
-        """Ask those what they wait for that something happened to, or all."""
-        if time.monotonic() >= self.next_sweep:
+    def update(self) -> bool:
+        """Ask those what they wait for that something happened to, or all; True for all."""
+        asks_all = time.monotonic() >= self.next_sweep
+        if asks_all:
             self.next_sweep = time.monotonic() + 1
             self.sockets.touched.update(self.sockets, self.wanted)
         while self.sockets.touched:
             self.ask(self.sockets.touched.pop())
+        return asks_all
 
     def ask(self, number: int) -> None:
         """Ask one."""
         found = self.sockets.get(number)
-        flags = 0 if found is None else select.EPOLLIN * bool(found.readable())
-        if found is not None and self.sockets.get(number) is found:  # it may have closed itself
-            flags |= select.EPOLLOUT * bool(found.writable() and not found.accepting)
-        before, old = self.wanted.get(number, (None, 0))
-        if before is not found:
-            old = 0  # its socket was closed, and so forgotten by epoll
-        if flags != old:
-            change = self.epoll.modify if flags and old else self.epoll.register if flags else self.epoll.unregister
-            change(*((number, flags) if flags else (number,)))
+        reads = found is not None and found.readable()
+        if found is None or self.sockets.get(number) is not found:  # it may just have closed itself
+            self.wanted.pop(number, None)
+            return
+        writes = found.writable() and not found.accepting
+        flags = (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if writes else 0)
+        known, before = self.wanted.get(number, (None, 0))
+        if known is not found:  # one that is closed is forgotten by epoll
+            before = 0
+        if not flags and before:
+            self.epoll.unregister(number)
+        elif flags != before:
+            (self.epoll.modify if before else self.epoll.register)(number, flags)
         self.wanted[number] = found, flags
-        if found is None:
-            del self.wanted[number]
 
 
 class Sockets(dict[int, Any]):
@@ -21484,16 +21352,185 @@ class Sockets(dict[int, Any]):
         super().__delitem__(number)
 
 
+@functools.cache
+def strict_server() -> Any:
+    """waitress' server with our channel. When no more files may be open it waits a moment, in place of trying on."""
+    from waitress.server import TcpWSGIServer
+
+    base: Any = TcpWSGIServer
+
+    class Server(base):  # type: ignore[misc]
+        channel_class = strict_channel()
+        ours: Application | None = None
+        let_go: Callable[[], None]
+        paused_until = 0.0
+        watch: Watch | None = None
+
+        def handle_accept(self) -> None:
+            """Accept all who wait: one in a pass would let the last one wait for as many passes as there are others."""
+            for _ in range(ACCEPTS_PER_PASS):
+                before = len(self._map)
+                super().handle_accept()
+                if not before < len(self._map) < self.adj.connection_limit:
+                    break
+
+        def accept(self) -> Any:
+            try:
+                return super().accept()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                log.warning("a connection has to wait: %s", error.strerror)
+                self.paused_until = time.monotonic() + ACCEPT_PAUSE_SECONDS
+                return None
+
+        def readable(self) -> bool:
+            return bool(super().readable()) and time.monotonic() >= self.paused_until
+
+    return Server
+
+
+def begin_loop(server: Any) -> None:
+    """Let this thread be that of a server's loop."""
+    server.task_dispatcher.thread = threading.get_ident()
+    server.watch = Watch(server) if hasattr(select, "epoll") else None
+
+
+def turn(server: Any, seconds: float) -> bool:
+    """One pass of a server's loop: read and write what can be, after at most so many seconds, and answer.
+
+    True when all connections were asked what they wait for; else only some were.
+    """
+    loop, asks_all = server.task_dispatcher.loop, True
+    wait = 0.0 if loop and loop.ready else seconds
+    if server.watch:
+        asks_all = server.watch.wait(wait)
+    else:
+        server.asyncore.loop(timeout=wait, map=server._map, count=1, use_poll=server.adj.asyncore_use_poll)
+    if loop:
+        loop.run()
+    return asks_all
+
+
+# ======================================================================================================================
+# 38  Server
+#
+# `serve` runs an application on waitress, bound to one address, with settings that hold in the open, and stops
+# gracefully: who has begun to ask is answered, sockets are closed, nothing new is taken.
+# ======================================================================================================================
+
+
+def serve(
+    app: Callable[..., Iterable[bytes]],
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    *,
+    on_ready: Callable[[str], None] = lambda url: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until `stop` is set.
+
+    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
+    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
+    only. OSError when the address cannot be had.
+    """
+    server = make_server(app, host, port)
+    ended = stop or threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        server.pull_trigger()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        on_ready(f"http://{shown}:{server.socket.getsockname()[1]}/")
+    except BaseException:
+        server.close()
+        raise
+    run_until(server, ended)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to the first address that the host has. OSError when it cannot be had."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        if os.name != "nt":  # there it would let two servers have one port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
+    """waitress, bound, with settings that hold in the open."""
+    inner = getattr(app, "app", None)  # of worlds, and of whatever wraps one application
+    ours = next((it for it in (app, inner) if isinstance(it, Application)), None)
+    limits = ours.limits if ours else BODY_LIMITS
+    buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
+    files = open_files(MAX_CONNECTIONS + 100)
+    bound = bind_socket(host, port)
+    dispatcher = loop_dispatcher()()
+    dispatcher.set_thread_count(WORKERS)
+    server = strict_server()(
+        app,
+        Sockets(),
+        dispatcher=dispatcher,
+        _sock=bound,
+        sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
+        bind_socket=False,
+        connection_limit=max(files - 100, files // 2),  # the others are the database's
+        asyncore_use_poll=hasattr(select, "poll"),
+        channel_timeout=30,
+        cleanup_interval=5,
+        max_request_header_size=MAX_HEADER_BYTES,
+        max_request_body_size=buffered,
+        outbuf_high_watermark=buffered,  # on the disk: no worker waits until a slow client has its file
+        ident=None,
+        expose_tracebacks=False,
+        clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
+    )
+    server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
+    if isinstance(app, Application) and os.environ.get("MINIREST_INLINE") != "0":
+        dispatcher.loop = Loop(app, super(type(dispatcher), dispatcher).add_task)
+    return server
+
+
+def open_files(wanted: int) -> int:
+    """How many files this process may have open, up to `wanted`, after the soft limit has been raised to that."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return wanted
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (wanted if limit == resource.RLIM_INFINITY else min(limit, wanted) for limit in limits)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
+    return hard
+
+
 def run_until(server: Any, ended: threading.Event) -> None:
     """waitress' loop until the event, then the graceful stop: no new connections, answer what has begun, close."""
     started: dict[Any, float] = {}
-    server.begin()
-    next_look = 0.0
+    begin_loop(server)
     while not ended.is_set():
-        server.turn(1.0)
-        if time.monotonic() >= next_look:
+        if turn(server, 1.0):
             close_slow(server, started)
-            next_look = time.monotonic() + 1
     if server.ours:
         server.ours.stopping = True
     server.let_go()
@@ -21505,7 +21542,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
     while time.monotonic() < deadline and quiet < 3:  # what lies in the sockets' buffers is read first
         for client in web_sockets(server):
             client.close(Close.STOPPING)
-        server.turn(0.05)
+        turn(server, 0.05)
         arriving = time.monotonic() < begun + 1
         busy = any(_is_busy(channel, arriving) for channel in server.active_channels.values())
         quiet = 0 if busy else quiet + 1
@@ -21551,7 +21588,7 @@ def _is_busy(channel: Any, arriving: bool) -> bool:
 
 
 # ======================================================================================================================
-# 37  Testing
+# 39  Testing
 #
 # What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
 # are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
@@ -22404,7 +22441,7 @@ def plugin_of(fixtures: Fixtures) -> object:
 
 
 # ======================================================================================================================
-# 38  Commands
+# 40  Commands
 #
 # What the command line does with a file: `user` and `token` look after its accounts, `check` and `migrate` after its
 # tables, `import`, `export` and `fill` after its records, `backup` and `restore` after the whole; `schema` prints what
@@ -23122,7 +23159,7 @@ def schema_command(arguments: Sequence[str]) -> int:
 
 
 # ======================================================================================================================
-# 39  Command line
+# 41  Command line
 #
 # `minirest [SCHEMA]` serves; the other commands are those of the section before. Exit codes: 0, 1 for what went wrong
 # while running, 2 for usage and schema files.
