@@ -5147,23 +5147,24 @@ class Database:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """One request: its statements together have `STATEMENT_TIMEOUT_SECONDS`, in a loop `GUARD_SECONDS`."""
+        """One request: all its statements in this thread together have `STATEMENT_TIMEOUT_SECONDS`."""
         self.check_process()
-        before = self.allowance.seconds
-        self.allowance.seconds = GUARD_SECONDS if HERE.turn else STATEMENT_TIMEOUT_SECONDS
+        before, self.allowance.seconds = self.allowance.seconds, STATEMENT_TIMEOUT_SECONDS
         try:
             yield
         finally:
             self.allowance.seconds = before
 
+    def reading(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """A connection for reading; where there is a single one, nobody else has it meanwhile.
+
+        In a server's loop it is that of the pass, which has a deadline for all that a request does.
+        """
+        return contextlib.nullcontext(HERE.turn.reader_of(self)) if HERE.turn else self.reading_apart()
+
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for reading; where there is a single one, nobody else has it meanwhile."""
-        if HERE.turn:
-            connection = HERE.turn.reader_of(self)
-            with self.limited(connection, GUARD_SECONDS):
-                yield connection
-            return
+    def reading_apart(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading, in a worker."""
         if self.is_single:
             with self.write_lock, self.limited(self.writer, STATEMENT_TIMEOUT_SECONDS):
                 yield self.writer
@@ -5228,10 +5229,7 @@ class Database:
 
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-        """Stop the statements of the block when they take longer together, or longer than their request has left.
-
-        In a server's loop the request is `Slow` then, as it is where it would have to wait for somebody.
-        """
+        """Stop the statements of the block when they take longer together, or longer than their request has left."""
         self.check_process()
         started = time.monotonic()
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
@@ -5240,7 +5238,6 @@ class Database:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
-            check_slow(error)
             raise self.what_failed(error) from error
         finally:
             self.deadlines.pop(id(connection), None)
@@ -5278,9 +5275,9 @@ class Database:
 
 
 def check_slow(error: sqlite3.Error) -> None:
-    """Raise `Slow` in a server's loop for a statement that was stopped, or would have to wait."""
+    """Raise `Slow` for a statement that was stopped in a server's loop, or would have to wait."""
     name = getattr(error, "sqlite_errorname", "")
-    if HERE.turn and name.startswith(("SQLITE_INTERRUPT", "SQLITE_BUSY", "SQLITE_LOCKED")):
+    if name.startswith(("SQLITE_INTERRUPT", "SQLITE_BUSY", "SQLITE_LOCKED")):
         raise Slow(is_usual=name.startswith("SQLITE_INTERRUPT")) from error
 
 
@@ -5303,6 +5300,7 @@ class Pass:
         """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
         self.has_written, self.deadline = False, time.monotonic() + GUARD_SECONDS
         self.worked = time.thread_time()
+        self.database.check_process()
         HERE.turn = self
 
     def is_over(self) -> bool:
@@ -5315,23 +5313,33 @@ class Pass:
 
     def keep(self) -> bool:
         """The request is answered; True when its answer has to wait for the commit."""
-        HERE.turn = None
+        self.leave()
         if self.has_written:
-            self.database.deadlines.pop(id(self.database.writer), None)
             self.database.writer.execute("release request")
         return self.is_open and (self.has_written or self.database.is_single)
 
     def undo(self) -> None:
         """The request is not answered here: what it has written did not happen."""
-        HERE.turn = None
+        self.leave()
         if self.has_written:
             self.take_back()
+
+    def leave(self) -> None:
+        """Nothing that this thread does belongs to the request any more."""
+        HERE.turn = None
+        self.database.deadlines.pop(id(self.database.looping), None)
+        if self.holds_lock:
+            self.let_write()
+
+    def let_write(self) -> None:
+        """Let no statement of the connection that writes be stopped."""
+        self.database.deadlines.pop(id(self.database.writer), None)
 
     def take_back(self) -> None:
         """Undo what was written since the savepoint."""
         self.has_written = False
         del self.database.afterwards[self.mark :]
-        self.database.deadlines.pop(id(self.database.writer), None)
+        self.let_write()
         if not self.is_lost:
             self.database.writer.execute("rollback to request")
             self.database.writer.execute("release request")
@@ -5349,7 +5357,9 @@ class Pass:
             raise Slow
         if database.is_single:
             self.take_lock()
-        return database.writer if database.is_single or self.has_written else database.loop_reader
+        connection = database.writer if database.is_single or self.has_written else database.loop_reader
+        database.deadlines[id(connection)] = self.deadline
+        return connection
 
     @contextlib.contextmanager
     def writing(self, database: Database) -> Iterator[sqlite3.Connection]:
@@ -5358,6 +5368,7 @@ class Pass:
             raise Slow
         try:
             self.open()
+            self.let_write()
             database.writer.execute("savepoint request")
             self.has_written, self.mark = True, len(database.afterwards)
             yield database.writer
@@ -5392,8 +5403,9 @@ class Pass:
         """Run a statement of a write. Only one that reads may be stopped: any other would end the transaction."""
         if self.is_over():
             raise Slow(is_usual=True)
-        reads = statement.text.startswith("select")
-        self.database.deadlines[id(self.database.writer)] = self.deadline if reads else math.inf
+        self.let_write()
+        if statement.text.startswith("select"):
+            self.database.deadlines[id(self.database.writer)] = self.deadline
         return self.database.writer.execute(*statement)
 
     # -- the end --
@@ -19966,8 +19978,10 @@ class Policy:
         Each proxy adds at the end of X-Forwarded-For whom it speaks for; what stands before the last address that is
         no proxy of ours was written by a stranger. Other peers' headers are left alone, and nothing here reads them.
         """
+        if not self.proxies:
+            return environ
         with contextlib.suppress(ValueError):  # a socket of the file system has no address
-            if self.proxies and self.trusts(environ.get("REMOTE_ADDR", "")):
+            if self.trusts(environ.get("REMOTE_ADDR", "")):
                 return environ | self.forwarded(environ)
         return environ
 
@@ -20246,7 +20260,7 @@ class Application:
         try:
             environ = self.policy.before_proxies(as_it_came(environ))
             request = Request(environ, self.limits)
-            with self.store.database.request():
+            with contextlib.nullcontext() if HERE.turn else self.store.database.request():
                 reply = self.answer(request)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
@@ -20318,8 +20332,10 @@ class Application:
     def failure(self, request: Request | None, path: str, error: Exception, number: str) -> Reply:
         """What went wrong, as a page or in the dialect whose address it is; unknown errors are logged with the id."""
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
+            if HERE.turn:
+                check_slow(error)
             with contextlib.suppress(sqlite3.Error):
-                error = storage_error(error)
+                error = self.store.database.what_failed(error)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             error = fail("storage", reason="the disk is full")
         if not isinstance(error, ApiError):
