@@ -8972,8 +8972,42 @@ class JsonItems:
         return number, read_or_error(text)
 
 
-def make_router(routes: Iterable[Route]) -> bottle.Router:
-    """Bottle's router, which finds the route for an address, the most specific one first.
+class Addresses:
+    """Routes, found by their addresses: the most specific one first, which is that with the longest fixed beginning.
+
+    Bottle's routers find them. There is one for each beginning, made when an address first begins so: one for all
+    would take most of the time of a start, because Bottle compiles its rules again with each that is added.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes: dict[str, list[Route]] = {}
+        for route in routes:
+            self.routes.setdefault(route.rule.partition("<")[0], []).append(route)
+        self.beginning = re.compile("|".join(map(re.escape, sorted(self.routes, key=len, reverse=True))))
+        self.routers: dict[str, bottle.Router] = {}
+
+    def match(self, environ: Mapping[str, str]) -> tuple[Route, dict[str, str]]:
+        """The route for a request and the names in its address, as a router of Bottle gives them; or its HTTPError."""
+        import bottle
+
+        path = environ["PATH_INFO"]
+        found = self.beginning.match(path)
+        while found:
+            try:
+                return self.router(found[0]).match(environ)  # type: ignore[no-any-return]
+            except bottle.HTTPError:
+                found = self.beginning.match(path, 0, found.end() - 1)
+        raise bottle.HTTPError(404)
+
+    def router(self, beginning: str) -> bottle.Router:
+        """The router for the rules with this fixed beginning; those that take the rest of a path go last."""
+        if beginning not in self.routers:
+            self.routers[beginning] = make_router(sorted(self.routes[beginning], key=lambda it: ":path>" in it.rule))
+        return self.routers[beginning]
+
+
+def make_router(routes: Iterable[Route] = ()) -> bottle.Router:
+    """Bottle's router, which finds the route for an address, the first of those that fit.
 
     Without a Bottle around it: that would copy its settings for each route, and take most of the memory of a world.
     """
@@ -8982,7 +9016,7 @@ def make_router(routes: Iterable[Route]) -> bottle.Router:
     router = bottle.Router()
     router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
     router.add_filter("end", lambda _: (r"\Z", None, None))  # as do its rules, whose `$` also stands before one
-    for route in sorted(routes, key=lambda it: (it.rule.find("<"), ":path>" not in it.rule), reverse=True):
+    for route in routes:
         add_route(router, route)
     return router
 
@@ -8994,7 +9028,9 @@ def add_route(router: bottle.Router, route: Route) -> None:
         router.add(rule, method, route)
 
 
-def match_route(router: bottle.Bottle | bottle.Router, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
+def match_route(
+    router: bottle.Bottle | bottle.Router | Addresses, method: str, path: str
+) -> tuple[Any, dict[str, str]] | None:
     """The route for an address and the names in it; None when there is none."""
     import bottle
 
@@ -19469,7 +19505,7 @@ class Docs(Documents):
         place = {"REQUEST_METHOD": "GET", "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query}
         inner = Request({**kept, **place, "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""})
         inner.actor = request.actor
-        found = match_route(make_router(dialect.routes()), inner.method, inner.path)
+        found = match_route(Addresses(dialect.routes()), inner.method, inner.path)
         assert found, address
         started = time.perf_counter()
         try:
@@ -19951,15 +19987,15 @@ class Application:
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping = False
-        self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(()), self.make_own_router()
+        self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
 
-    def make_own_router(self) -> bottle.Router:
+    def make_own_router(self) -> Addresses:
         """The addresses of all dialects and pages."""
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
-        return make_router(routes)
+        return Addresses(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -20018,7 +20054,7 @@ class Application:
         return as_seen(route.handler, request)(request, **names)
 
     def match(
-        self, router: bottle.Bottle | bottle.Router, request: Request, method: str = ""
+        self, router: bottle.Bottle | bottle.Router | Addresses, request: Request, method: str = ""
     ) -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
         return match_route(router, method or request.method, request.path)
