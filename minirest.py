@@ -1020,11 +1020,15 @@ class PasswordHash(NamedTuple):
         _, n, r, p, salt, digest = text.split("$")
         return cls((int(n), int(r), int(p)), salt, digest)
 
+    def text(self) -> str:
+        """What is stored."""
+        return "$".join(["scrypt", *map(str, self.cost), self.salt, self.digest])
+
 
 def hash_password(password: str, cost: tuple[int, int, int], salt: str = "") -> str:
-    """`scrypt$n$r$p$salt$hash`, with a new salt unless one is given."""
+    """What is stored of a password, with a new salt unless one is given."""
     salt = salt or secrets.token_hex(16)
-    return "$".join(["scrypt", *map(str, cost), salt, _scrypt(password, salt, cost)])
+    return PasswordHash(cost, salt, _scrypt(password, salt, cost)).text()
 
 
 def verify_password(password: str, stored: str) -> bool:
@@ -9536,7 +9540,11 @@ class Accounts:
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
-        self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
+        drawn = (
+            secrets.token_hex(16),
+            secrets.token_hex(64),
+        )  # verified like the hash of a password, without making one
+        self.decoy = PasswordHash(store.password_cost, *drawn).text()
 
     def forget(self) -> None:
         """Forget what was remembered of requests: the database is another one now."""
