@@ -85,7 +85,6 @@ import enum
 import errno
 import functools
 import gc
-import getpass
 import hashlib
 import hmac
 import html
@@ -108,18 +107,15 @@ import signal
 import socket
 import sqlite3
 import string
-import subprocess
 import tempfile
 import threading
 import time
 import unicodedata
-import uuid
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -422,6 +418,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("x", ["name"])
     ''
     """
+    from difflib import get_close_matches
+
     close = get_close_matches(name[:MAX_NAME_LENGTH], list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -6813,11 +6811,11 @@ class _Planner:
     def alter_table(self, name: str) -> Iterator[Step]:
         old, new = self.old[name]["columns"], self.new[name]["columns"]
         table = self.schema.all_tables[folded(name)]
-        columns = {column.column: column for column in table.columns}
+        columns, changed = {column.column: column for column in table.columns}, self.changed_columns(name)
         for column in new:
             if column not in old:
                 yield from self.add_column(table, columns[column])
-            elif column in self.changed_columns(name):
+            elif column in changed:
                 yield self.retype(table, columns[column], old[column])
             elif new[column]["required"] and not old[column]["required"]:
                 records = self.count(
@@ -9540,11 +9538,8 @@ class Accounts:
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
-        drawn = (
-            secrets.token_hex(16),
-            secrets.token_hex(64),
-        )  # verified like the hash of a password, without making one
-        self.decoy = PasswordHash(store.password_cost, *drawn).text()
+        drawn = secrets.token_hex(16), secrets.token_hex(64)
+        self.decoy = PasswordHash(store.password_cost, *drawn).text()  # of no password, and as dear to verify as any
 
     def forget(self) -> None:
         """Forget what was remembered of requests: the database is another one now."""
@@ -16068,6 +16063,8 @@ class Maker:
 
     def text(self, schema: Mapping[str, Json], name: str, kind: str) -> str:
         """A text that looks like what its field is called, within its rules."""
+        import uuid
+
         if "pattern" in schema:
             return self.matching(schema["pattern"])
         form, moment = schema.get("format"), self.moment()
@@ -22067,8 +22064,10 @@ def ask_password() -> str:
     if given:
         return given
     if sys.stdin.isatty():
-        first = getpass.getpass("Password: ")
-        if getpass.getpass("Once more: ") != first:
+        from getpass import getpass
+
+        first = getpass("Password: ")
+        if getpass("Once more: ") != first:
             raise UsageError("the passwords differ; try again", 1)
         return first
     drawn = secrets.token_urlsafe(12)
@@ -22804,6 +22803,8 @@ def logging_to_stderr(requests: bool) -> Iterator[None]:
 
 def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
     """Run the server as a child and start it again whenever the schema file or this module changes."""
+    import subprocess
+
     ended = list[int]()  # no `Event`: a signal that meets its lock while this thread holds it would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: ended.append(number))
