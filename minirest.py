@@ -87,7 +87,6 @@ import enum
 import errno
 import functools
 import gc
-import getpass
 import hashlib
 import hmac
 import html
@@ -110,18 +109,15 @@ import signal
 import socket
 import sqlite3
 import string
-import subprocess
 import tempfile
 import threading
 import time
 import unicodedata
-import uuid
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -431,6 +427,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("x", ["name"])
     ''
     """
+    from difflib import get_close_matches
+
     close = get_close_matches(name[:MAX_NAME_LENGTH], list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -1055,11 +1053,15 @@ class PasswordHash(NamedTuple):
         _, n, r, p, salt, digest = text.split("$")
         return cls((int(n), int(r), int(p)), salt, digest)
 
+    def text(self) -> str:
+        """What is stored."""
+        return "$".join(["scrypt", *map(str, self.cost), self.salt, self.digest])
+
 
 def hash_password(password: str, cost: tuple[int, int, int], salt: str = "") -> str:
-    """`scrypt$n$r$p$salt$hash`, with a new salt unless one is given."""
+    """What is stored of a password, with a new salt unless one is given."""
     salt = salt or secrets.token_hex(16)
-    return "$".join(["scrypt", *map(str, cost), salt, _scrypt(password, salt, cost)])
+    return PasswordHash(cost, salt, _scrypt(password, salt, cost)).text()
 
 
 def verify_password(password: str, stored: str) -> bool:
@@ -7069,11 +7071,11 @@ class _Planner:
     def alter_table(self, name: str) -> Iterator[Step]:
         old, new = self.old[name]["columns"], self.new[name]["columns"]
         table = self.schema.all_tables[folded(name)]
-        columns = {column.column: column for column in table.columns}
+        columns, changed = {column.column: column for column in table.columns}, self.changed_columns(name)
         for column in new:
             if column not in old:
                 yield from self.add_column(table, columns[column])
-            elif column in self.changed_columns(name):
+            elif column in changed:
                 yield self.retype(table, columns[column], old[column])
             elif new[column]["required"] and not old[column]["required"]:
                 records = self.count(
@@ -9233,8 +9235,42 @@ class JsonItems:
         return number, read_or_error(text)
 
 
-def make_router(routes: Iterable[Route]) -> bottle.Router:
-    """Bottle's router, which finds the route for an address, the most specific one first.
+class Addresses:
+    """Routes, found by their addresses: the most specific one first, which is that with the longest fixed beginning.
+
+    Bottle's routers find them. There is one for each beginning, made when an address first begins so: one for all
+    would take most of the time of a start, because Bottle compiles its rules again with each that is added.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes: dict[str, list[Route]] = {}
+        for route in routes:
+            self.routes.setdefault(route.rule.partition("<")[0], []).append(route)
+        self.beginning = re.compile("|".join(map(re.escape, sorted(self.routes, key=len, reverse=True))))
+        self.routers: dict[str, bottle.Router] = {}
+
+    def match(self, environ: Mapping[str, str]) -> tuple[Route, dict[str, str]]:
+        """The route for a request and the names in its address, as a router of Bottle gives them; or its HTTPError."""
+        import bottle
+
+        path = environ["PATH_INFO"]
+        found = self.beginning.match(path)
+        while found:
+            try:
+                return self.router(found[0]).match(environ)  # type: ignore[no-any-return]
+            except bottle.HTTPError:
+                found = self.beginning.match(path, 0, found.end() - 1)
+        raise bottle.HTTPError(404)
+
+    def router(self, beginning: str) -> bottle.Router:
+        """The router for the rules with this fixed beginning; those that take the rest of a path go last."""
+        if beginning not in self.routers:
+            self.routers[beginning] = make_router(sorted(self.routes[beginning], key=lambda it: ":path>" in it.rule))
+        return self.routers[beginning]
+
+
+def make_router(routes: Iterable[Route] = ()) -> bottle.Router:
+    """Bottle's router, which finds the route for an address, the first of those that fit.
 
     Without a Bottle around it: that would copy its settings for each route, and take most of the memory of a world.
     """
@@ -9243,7 +9279,7 @@ def make_router(routes: Iterable[Route]) -> bottle.Router:
     router = bottle.Router()
     router.add_filter("path", lambda _: (r"[\s\S]+?", None, None))  # Bottle's own ends at a line feed
     router.add_filter("end", lambda _: (r"\Z", None, None))  # as do its rules, whose `$` also stands before one
-    for route in sorted(routes, key=lambda it: (it.rule.find("<"), ":path>" not in it.rule), reverse=True):
+    for route in routes:
         add_route(router, route)
     return router
 
@@ -9255,7 +9291,9 @@ def add_route(router: bottle.Router, route: Route) -> None:
         router.add(rule, method, route)
 
 
-def match_route(router: bottle.Bottle | bottle.Router, method: str, path: str) -> tuple[Any, dict[str, str]] | None:
+def match_route(
+    router: bottle.Bottle | bottle.Router | Addresses, method: str, path: str
+) -> tuple[Any, dict[str, str]] | None:
     """The route for an address and the names in it; None when there is none."""
     import bottle
 
@@ -9762,7 +9800,8 @@ class Accounts:
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
-        self.decoy = hash_password(secrets.token_hex(8), store.password_cost)
+        drawn = secrets.token_hex(16), secrets.token_hex(64)
+        self.decoy = PasswordHash(store.password_cost, *drawn).text()  # of no password, and as dear to verify as any
 
     def forget(self) -> None:
         """Forget what was remembered of requests: the database is another one now."""
@@ -16288,6 +16327,8 @@ class Maker:
 
     def text(self, schema: Mapping[str, Json], name: str, kind: str) -> str:
         """A text that looks like what its field is called, within its rules."""
+        import uuid
+
         if "pattern" in schema:
             return self.matching(schema["pattern"])
         form, moment = schema.get("format"), self.moment()
@@ -19733,7 +19774,7 @@ class Docs(Documents):
         place = {"REQUEST_METHOD": "GET", "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query}
         inner = Request({**kept, **place, "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""})
         inner.actor = request.actor
-        found = match_route(make_router(dialect.routes()), inner.method, inner.path)
+        found = match_route(Addresses(dialect.routes()), inner.method, inner.path)
         assert found, address
         started = time.perf_counter()
         try:
@@ -20236,15 +20277,15 @@ class Application:
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping = False
-        self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(()), self.make_own_router()
+        self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
 
-    def make_own_router(self) -> bottle.Router:
+    def make_own_router(self) -> Addresses:
         """The addresses of all dialects and pages."""
         routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
         routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
-        return make_router(routes)
+        return Addresses(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -20305,7 +20346,7 @@ class Application:
         return as_seen(route.handler, request)(request, **names)
 
     def match(
-        self, router: bottle.Bottle | bottle.Router, request: Request, method: str = ""
+        self, router: bottle.Bottle | bottle.Router | Addresses, request: Request, method: str = ""
     ) -> tuple[Any, dict[str, str]] | None:
         """The route for a request and the names in its address; None when there is none."""
         return match_route(router, method or request.method, request.path)
@@ -22723,8 +22764,10 @@ def ask_password() -> str:
     if given:
         return given
     if sys.stdin.isatty():
-        first = getpass.getpass("Password: ")
-        if getpass.getpass("Once more: ") != first:
+        from getpass import getpass
+
+        first = getpass("Password: ")
+        if getpass("Once more: ") != first:
             raise UsageError("the passwords differ; try again", 1)
         return first
     drawn = secrets.token_urlsafe(12)
@@ -23460,6 +23503,8 @@ def logging_to_stderr(requests: bool) -> Iterator[None]:
 
 def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
     """Run the server as a child and start it again whenever the schema file or this module changes."""
+    import subprocess
+
     ended = list[int]()  # no `Event`: a signal that meets its lock while this thread holds it would wait for itself
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: ended.append(number))

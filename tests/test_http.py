@@ -485,3 +485,46 @@ def test_conditional_reply(method: str, known: str, status: int, fresh: bool) ->
     asked = request(method, HTTP_IF_NONE_MATCH=known.format(tag))
     reply = minirest.record_reply(asked, RECORD, "a", status, (("X", "y"),))
     assert reply == Reply(304 if fresh else status, b"" if fresh else b"a", (("ETag", tag), ("X", "y")))
+
+
+# ---- addresses ----
+
+RULES = "/<a> /<a>/<b> /<a>/<rest:path> /x/<rest:path> /x /x/y /x/<b> /x/y<b>/z".split()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("/", None),
+        ("/w", "/<a>"),
+        ("/w/y", "/<a>/<b>"),
+        ("/w/y/z", "/<a>/<rest:path>"),
+        ("/x", "/x"),
+        ("/xx", "/<a>"),
+        ("/x/y", "/x/y"),
+        ("/x/w", "/x/<b>"),
+        ("/x/yy", "/x/<b>"),
+        ("/x/yy/z", "/x/y<b>/z"),
+        ("/x/yy/w", "/x/<rest:path>"),
+        ("/x/", "/<a>/"),
+    ],
+)
+def test_most_specific_address_goes_first(path: str, rule: str | None, order: int) -> None:
+    """The longest fixed beginning whose rules fit counts, the rest of a path last, in whatever order they stand."""
+    routes = [minirest.Route(("GET",), rule, lambda _: Reply(200)) for rule in ("/<a>/", *RULES)]
+    found = minirest.match_route(minirest.Addresses(routes[::order]), "GET", path)
+    assert (found and found[0].rule) == rule
+
+
+def test_other_method_of_a_shorter_beginning() -> None:
+    """A more specific rule without the method leaves the address to the others; HEAD is found as GET."""
+    kinds = {"/x/<b>": ("GET",), "/<a>/<b>": ("GET", "POST")}
+    addresses = minirest.Addresses([minirest.Route(kinds[rule], rule, lambda _: Reply(200)) for rule in kinds])
+    found = [minirest.match_route(addresses, method, "/x/1") for method in ("GET", "HEAD", "POST", "PUT")]
+    assert [route and (route[0].rule, route[1]) for route in found] == [
+        ("/x/<b>", {"b": "1"}),
+        ("/x/<b>", {"b": "1"}),
+        ("/<a>/<b>", {"a": "x", "b": "1"}),
+        None,
+    ]
