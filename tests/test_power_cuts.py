@@ -26,7 +26,7 @@ from tests.power.recording import Recording, record
 CUTS = int(os.environ.get("MINIREST_TEST_POWER_CUTS", "1000"))
 CARELESS_CUTS = 100
 CLIENTS = 24
-WRITES, CARELESS_WRITES = 50, 20
+WRITES, CARELESS_WRITES = 50, 40  # some checkpoints, and at least one
 CARELESS_SERVER = str(Path(__file__).parent / "power" / "careless_server.py")
 MEMORY = Path("/dev/shm")
 
