@@ -90,9 +90,9 @@ def forward(stream: Any, lines: "queue.Queue[str]") -> threading.Thread:
 
 
 @contextmanager
-def run_server(*command: str, cwd: Path) -> Iterator[Server]:
+def run_server(*command: str, cwd: Path, **variables: str) -> Iterator[Server]:
     """Start a server, read its `Listening on` line, and leave no process behind."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,
