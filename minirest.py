@@ -197,6 +197,7 @@ MAX_STATEMENT_BYTES = 1024 * 1024
 MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
+MAX_REMEMBERED_LENGTH = 512
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
@@ -2461,10 +2462,14 @@ Case = Literal["exact", "ascii", "fold"]
 class Variable:
     """A value that is known when the operation runs: the actor's id, its groups, the moment, the day (UTC).
 
-    `day` is the whole day as a Span, for comparisons with its ends.
+    `day` is the whole day as a Span, for comparisons with its ends. `key` names the record that is asked for; it stays
+    in the statement, which so is the same one for each record.
     """
 
-    name: Literal["me", "groups", "now", "today", "day"]
+    name: Literal["me", "groups", "now", "today", "day", "key"]
+
+
+KEY = Variable("key")
 
 
 Operand: TypeAlias = SqlValue | Span | Variable | tuple[SqlValue, ...]
@@ -2651,9 +2656,16 @@ class First:
 
 @dataclass(frozen=True, slots=True)
 class Obj:
-    """A JSON object, keys in this order."""
+    """A JSON object, keys in this order. Shapes are looked up by their hash, which is deep, so it is kept."""
 
     pairs: tuple[tuple[str, Shape], ...]
+    hashed: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hashed", hash(self.pairs))
+
+    def __hash__(self) -> int:
+        return self.hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -2718,6 +2730,11 @@ class Parent(NamedTuple):
     key: Key
 
 
+def named_parent(link: Link, field: Field) -> Parent:
+    """The record that `KEY` names, by its id or a unique field, and whose linked records are meant."""
+    return Parent(link, Key(field, KEY))  # type: ignore[arg-type] # for a Select, whose statement takes any key
+
+
 ANY_MEDIA_TYPE = "application/octet-stream"
 """Of a file: bytes of whatever kind. Of a field: files of any type."""
 
@@ -2775,7 +2792,8 @@ class Change:
 class Select:
     """Read records: those of `table`, or with `parent` those linked to it, whose existence is then required.
 
-    `single` says that `where` names one record by its key, which other rights may hold for than for lists.
+    `single` says that `where` names one record by its key, which other rights may hold for than for lists. One that is
+    run again has been compiled for those who see the same.
     """
 
     table: Table
@@ -2788,6 +2806,7 @@ class Select:
     parent: Parent | None = None
     mark: Path | None = None
     single: bool = False
+    compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -3532,7 +3551,11 @@ class Sql(NamedTuple):
     """A piece of SQL and the values for its question marks."""
 
     text: str
-    values: tuple[SqlValue, ...] = ()
+    values: tuple[SqlValue | Variable, ...] = ()
+
+    def of(self, key: SqlValue) -> Sql:
+        """The statement about the record with a key."""
+        return Sql(self.text, tuple([key if value is KEY else value for value in self.values]))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -3552,7 +3575,7 @@ def sql(template: str, *parts: Sql) -> Sql:
     Sql(text='x between ? and ?', values=(5, 5))
     """
     texts: list[str] = []
-    values: list[SqlValue] = []
+    values: list[SqlValue | Variable] = []
     for text, hole in _pieces(template):
         texts.append(text)
         if hole is not None:
@@ -3561,6 +3584,7 @@ def sql(template: str, *parts: Sql) -> Sql:
     return Sql("".join(texts), tuple(values))
 
 
+@functools.lru_cache(maxsize=1024)
 def quoted(name: str) -> Sql:
     """An identifier.
 
@@ -3570,11 +3594,12 @@ def quoted(name: str) -> Sql:
     return Sql('"' + name.replace('"', '""') + '"')
 
 
-def bind(value: SqlValue) -> Sql:
+def bind(value: SqlValue | Variable) -> Sql:
     """A value as a bound parameter."""
     return Sql("?", (value,))
 
 
+@functools.lru_cache(maxsize=1024)
 def constant(text: str) -> Sql:
     """A text of the program or the registry as a constant, so that equal requests have equal statements."""
     return Sql("'" + text.replace("'", "''") + "'")
@@ -3637,8 +3662,8 @@ def _order(sign: str, sign_of_span: str, end: bool) -> Callable[[Comparison], Sq
     return compare
 
 
-def _plain_value(value: Operand) -> SqlValue:
-    assert not isinstance(value, Span | Variable | tuple), "guard binds variables, kinds read values"
+def _plain_value(value: Operand) -> SqlValue | Variable:
+    assert value is KEY or not isinstance(value, Span | Variable | tuple), "guard binds variables, kinds read values"
     return value
 
 
@@ -3870,7 +3895,7 @@ class Compiler:
         for part in parts:
             match part:
                 case Compare(Path(found, Field() as column, ()), op) if found == links and op in QUICK:
-                    if part.case != "fold" and column.has_index and not self.reads_null(column):
+                    if _has_index(part, column) and not self.reads_null(column):
                         (collecting if op == "in" else comparing).append(part)
                 case Some(inner) if _from_target(_first_links(inner), inner):
                     collecting.append(part)
@@ -4150,6 +4175,8 @@ class Compiler:
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
         _, tables, where = self.base(op)
+        if where == Sql("1"):
+            return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
@@ -4222,6 +4249,37 @@ class Compiler:
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
         return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def _has_index(where: Compare, column: Field) -> bool:
+    """Whether an index can answer a comparison with a column; without case only one that is made for it does."""
+    if where.op == "eq" and where.case == "fold" and isinstance(where.value, str):
+        return where.value.isascii() and not column.table.adopted and (column,) in column.table.indexes
+    return where.case != "fold" and column.has_index
+
+
+class Statements(NamedTuple):
+    """What is asked for a Select: its records, and their number where it is wanted."""
+
+    rows: Sql
+    total: Sql | None
+
+
+def statements_of(op: Select, sight: Sight) -> Statements:
+    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+
+    The texts are interned, so that SQLite's own memory of statements finds them by their place.
+    """
+    found: Statements | None = op.compiled.get(sight)
+    if found is None:
+        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
+        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+    return found
+
+
+def interned(statement: Sql) -> Sql:
+    """A statement whose text is shared by all that have the same."""
+    return Sql(sys.intern(statement.text), statement.values)
 
 
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
@@ -4484,6 +4542,7 @@ class Rights:
         found = self.shapes.get(shape)
         if found is None:
             found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
+            self.shapes[found] = found
         return found
 
 
@@ -4775,20 +4834,18 @@ def refusal(actor: Actor) -> ApiError:
 
 
 def bind_variables(where: Filter, actor: Actor, moment: str) -> Filter:
-    """A filter with the values of its variables."""
+    """A filter with the values of its variables; the same one where it has none."""
     match where:
-        case Compare(path, _, Variable(name)):
+        case Compare(path, _, Variable(name)) if where.value is not KEY:
             return dataclasses.replace(where, value=variable_value(name, path.field, actor, moment))
         case Compare():
             return where
-        case And(parts):
-            return And(tuple(bind_variables(part, actor, moment) for part in parts))
-        case Or(parts):
-            return Or(tuple(bind_variables(part, actor, moment) for part in parts))
-        case Not(part):
-            return Not(bind_variables(part, actor, moment))
-        case Some(part):
-            return Some(bind_variables(part, actor, moment))
+        case And(parts) | Or(parts):
+            bound_parts = tuple([bind_variables(part, actor, moment) for part in parts])
+            return where if all(map(operator.is_, parts, bound_parts)) else type(where)(bound_parts)
+        case Not(part) | Some(part):
+            bound_part = bind_variables(part, actor, moment)
+            return where if bound_part is part else type(where)(bound_part)
         case _:
             assert_never(where)
 
@@ -5215,15 +5272,20 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
-def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
-    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
-    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
+def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
+    """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
+    statements = statements_of(op, sight)
+    rows = list(map(as_row, connection.execute(*statements.rows.of(key))))
     if not rows and op.parent:
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
-        if connection.execute(*found).fetchone() is None:
+        if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
+    total = connection.execute(*statements.total.of(key)).fetchone()[0] if statements.total else None
     return Outcome(rows, total)
+
+
+as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__, Row)
+"""A row of a Select's statement, which has just its four columns."""
 
 
 # ======================================================================================================================
@@ -7183,26 +7245,29 @@ class Store:
         writer.watcher = self.hooks
         return writer
 
-    def run_for(self, actor: Actor, op: Operation, dialect: str) -> Outcome:
-        """Run an operation as an actor may, now: the one way in for whatever comes from outside."""
-        origin = origin_of(self.schema, actor, dialect, self.moment())
-        return self.run(guard(op, actor, origin.moment, origin.rights), origin)
+    def run_for(self, actor: Actor, op: Operation, dialect: str, key: SqlValue = None) -> Outcome:
+        """Run an operation as an actor may, now: the one way in for whatever comes from outside.
 
-    def run(self, op: Operation, origin: Origin | None = None) -> Outcome:
+        `key` takes the place of `KEY` in a Select.
+        """
+        origin = origin_of(self.schema, actor, dialect, self.moment())
+        return self.run(guard(op, actor, origin.moment, origin.rights), origin, key)
+
+    def run(self, op: Operation, origin: Origin | None = None, key: SqlValue = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
         if not is_write(op):
-            return self.read(op, origin.sight if origin else FULL_SIGHT)
+            return self.read(op, origin.sight if origin else FULL_SIGHT, key)
         return self.write(lambda writer: writer.run(op), origin or Origin(NOBODY, "", self.moment()))
 
-    def read(self, op: Operation, sight: Sight) -> Outcome:
+    def read(self, op: Operation, sight: Sight, key: SqlValue = None) -> Outcome:
         """Run Selects in one snapshot."""
         with self.database.reading() as connection:
             if isinstance(op, Select) and not op.total and not op.parent:
-                return read(connection, op, sight)
+                return read(connection, op, sight, key)
             connection.execute("begin")
             try:
                 if isinstance(op, Select):
-                    return read(connection, op, sight)
+                    return read(connection, op, sight, key)
                 assert isinstance(op, Batch)
                 selects = (part for part in op.operations if isinstance(part, Select))
                 return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
@@ -7218,7 +7283,7 @@ class Store:
         found = [Compiler(origin.sight).select(part) for part in selects]
         found += [Compiler(origin.sight).total(part) for part in selects if part.total]
         with self.database.reading() as connection:
-            return [plan_of(connection, statement) for statement in found]
+            return [plan_of(connection, statement.of(None)) for statement in found]
 
     def look(self, event: Event, shape: Shape, actor: Actor) -> str | None:
         """A record as an event left it, or found it when it was deleted, in a shape; None when the actor may not."""
@@ -10524,6 +10589,28 @@ class Services:
     actions: dict[tuple[Table, str], ActionFunction] = field(default_factory=dict)
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def remembered(method: Method) -> Method:
+    """Let a dialect remember what a method of it gives, and give it again to who sees the same and says the same.
+
+    The method may look at nothing but its arguments and what no request changes. What it gives is never changed.
+    """
+
+    @functools.wraps(method)
+    def remembering(self: Dialect, *given: Any) -> Any:
+        place = (method, self, given)  # `self` is the dialect as some rights, below one prefix, let it be seen
+        found = self.readings.get(place)
+        if found is None:
+            found = method(self, *given)
+            if len(repr(given)) <= MAX_REMEMBERED_LENGTH:
+                bounded(self.readings)[place] = found
+        return found
+
+    return remembering  # type: ignore[return-value]
+
+
 class Dialect:
     """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`."""
 
@@ -10541,6 +10628,7 @@ class Dialect:
         self.services = services
         self.schema = services.schema
         self.views: dict[tuple[Rights, str], Self] = {}
+        self.readings: dict[Any, Any] = {}
         self.names_manner = self.manner
         if services.strict:
             self.names_manner = dataclasses.replace(self.manner, unknown_key="refuse", read_only_key="refuse")
@@ -10571,10 +10659,12 @@ class Dialect:
             found.rights, found.prefix = rights, prefix
         return found
 
+    @remembered
     def names(self, table: Table, row: Link | None = None) -> Names:
         """A table as the actor sees it."""
         return Names(table, self.names_manner, self.rights.hidden, row, self.rights.locked)
 
+    @remembered
     def find_table(self, name: str) -> Table:
         """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
         tables = self.schema.tables.values()
@@ -10591,13 +10681,13 @@ class Dialect:
         """The tables whose records the actor may list."""
         return [table for table in self.schema.tables.values() if self.rights.allows(table, "list")]
 
-    def run(self, request: Request, op: Operation) -> Outcome:
-        """Run an operation for the request's actor."""
+    def run(self, request: Request, op: Operation, key: SqlValue = None) -> Outcome:
+        """Run an operation for the request's actor; `key` takes the place of `KEY` in a Select."""
         if is_write(op):
             self.services.may_write(request)
         if self.heard is not None:
             self.heard.append(op)
-        return self.services.store.run_for(request.actor, op, self.name)
+        return self.services.store.run_for(request.actor, op, self.name, key)
 
     def history_of(self, request: Request, table: Table, number: int) -> Filter:
         """The history of a record since it was made: what had its id before, and is deleted, had rights of its own."""
@@ -11286,7 +11376,7 @@ class Limbas(Dialect):
         found = self.find_table(table)
         match request.method:
             case "GET" | "HEAD":
-                return self.show_list(request, _LimbasQuery(self, request, self.names(found)))
+                return self.show_list(request, self.read_query(found, None, request.query, self.today()))
             case "POST":
                 self.check_parameters(request)
                 return self.create(request, found)
@@ -11320,11 +11410,10 @@ class Limbas(Dialect):
             self.names(source).refuse(link)
         if not isinstance(member, Link) or member.target.name.startswith("_"):
             raise fail("unknown_link", name=link, table=source.name)
-        parent = Parent(member, Key(source.id, number))
         if request.method not in ("GET", "HEAD"):
             self.check_parameters(request)
-            return self.change_link(request, parent)
-        return self.show_list(request, _LimbasQuery(self, request, self.names(member.target, member), parent))
+            return self.change_link(request, member, number)
+        return self.show_list(request, self.read_query(member.target, member, request.query, self.today()), number)
 
     def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
@@ -11334,44 +11423,45 @@ class Limbas(Dialect):
 
     # -- reading --
 
-    def show_list(self, request: Request, query: _LimbasQuery, *before: Operation) -> Reply:
-        """The records that the parameters choose, after what is done `before` in the same transaction."""
-        names, parent = query.names, query.parent
-        shape = self.record_shape(names.table, query.members)
-        op = Select(
-            names.table, shape, query.where, query.scope, query.sort, query.page, query.page.limit is not None, parent
-        )
-        outcome = self.run(request, Batch((*before, op))).parts[-1] if before else self.run(request, op)
-        path = f"/{_segment(names.table)}"
-        if parent:
-            path = f"/{_segment(parent.link.source)}/{parent.key.value!s}/{_segment(parent.link)}"
-        rows = ",".join(row.text for row in outcome.rows)
-        return json_reply(f'{{"links":{dump_json(query.links(path, outcome.total))},"data":[{rows}]}}')
+    @remembered
+    def read_query(self, table: Table, link: Link | None, text: str, today: str) -> _LimbasQuery:
+        """What the parameters choose of a table, or of the records that the link of one record leads to."""
+        parent = named_parent(link, link.source.id) if link else None
+        return _LimbasQuery(self, self.names(table, link), parse_query(text), today, parent)
+
+    def show_list(self, request: Request, query: _LimbasQuery, number: int | None = None) -> Reply:
+        """The records that the parameters choose; those that a link leads to belong to the record with that number."""
+        outcome = self.run(request, query.select, number)
+        return self.envelope(query, number, outcome)
+
+    def envelope(self, query: _LimbasQuery, number: int | None, outcome: Outcome) -> Reply:
+        """The envelope of a list."""
+        rows = ",".join([row.text for row in outcome.rows])
+        return json_reply(f'{{"links":{dump_json(query.links(number, outcome.total))},"data":[{rows}]}}')
 
     def get(self, request: Request, table: Table, number: int) -> Reply:
-        """One record; of the parameters only `$fields` is read."""
-        given = [parameter for parameter in request.parameters if parameter.keys[0].lower() == "$fields"]
-        others = [parameter for parameter in request.parameters if parameter.keys[0].lower() != "$fields"]
-        if others and self.services.strict:
-            raise fail("unknown_parameter", name=others[0].name)
-        members = _LimbasFields(self.names(table)).read(given)
-        return self.answer(request, self.one(request, table, number, members), table)
-
-    def one(self, request: Request, table: Table, number: int, members: Sequence[tuple[str, Field | Link]]) -> Row:
         """One record in any state. ApiError `not_found`."""
-        where = Compare(Path((), table.id), "eq", number)
-        rows = self.run(request, Select(table, self.record_shape(table, members), where, single=True)).rows
+        rows = self.run(request, self.read_fields(table, request.query), number).rows
         if not rows:
             raise fail("not_found")
-        return rows[0]
+        return self.answer(request, rows[0], table)
+
+    @remembered
+    def read_fields(self, table: Table, text: str) -> Select:
+        """One record; of the parameters only `$fields` is read."""
+        parameters = parse_query(text)
+        given = [parameter for parameter in parameters if parameter.keys[0].lower() == "$fields"]
+        others = [parameter for parameter in parameters if parameter.keys[0].lower() != "$fields"]
+        if others and self.services.strict:
+            raise fail("unknown_parameter", name=others[0].name)
+        shape = self.record_shape(table, _LimbasFields(self.names(table)).read(given))
+        return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
 
     def answer(self, request: Request, row: Row, table: Table, status: int = 200) -> Reply:
         """The envelope of one record; for a new one with its address."""
         link = f"/{_segment(table)}/{row.key}"
         headers = (("Location", link),) if status == 201 else ()
-        return record_reply(
-            request, row, f'{{"links":{{"self":{dump_json(link)}}},"data":{row.text}}}', status, headers
-        )
+        return record_reply(request, row, f'{{"links":{{"self":"{link}"}},"data":{row.text}}}', status, headers)
 
     def record_shape(self, table: Table, members: Sequence[tuple[str, Field | Link]]) -> Shape:
         """A record with its attributes."""
@@ -11392,6 +11482,7 @@ class Limbas(Dialect):
         ids = Sub(member, Obj((("id", Col(Path((), member.target.id), LIMBAS)),)), many=True)
         return Obj((("links", links), ("data", ids)))
 
+    @remembered
     def whole_shape(self, table: Table) -> Shape:
         """A record with every attribute, in the order of the schema."""
         return self.record_shape(table, _LimbasFields(self.names(table)).all())
@@ -11523,15 +11614,16 @@ class Limbas(Dialect):
         text = str(key) if isinstance(key, str | int) and not isinstance(key, bool) else ""
         return Item(Key(link.target.id, self.record_id(text or dump_json(key), link.target)))
 
-    def change_link(self, request: Request, parent: Parent) -> Reply:
+    def change_link(self, request: Request, link: Link, number: int) -> Reply:
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
-        link = parent.link
+        parent = Parent(link, Key(link.source.id, number))
         change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
         relink = Relink(parent, change, Const(None), request.expected_version)
         try:
             if request.method != "DELETE":
-                query = _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
-                return self.show_list(request, query, relink)
+                query = _LimbasQuery(self, self.names(link.target, link), (), self.today(), parent)
+                outcome = self.run(request, Batch((relink, query.select))).parts[-1]
+                return self.envelope(query, number, outcome)
             outcome = self.run(request, relink)
         except ApiError as error:
             faults = (_named(fault, link) for fault in error.violations)
@@ -11579,7 +11671,12 @@ class LimbasError(ApiError):
 
 
 def _segment(named: Table | Link | Field) -> str:
-    return quote(folded(named.name), safe="")
+    return _segment_of(named.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _segment_of(name: str) -> str:
+    return quote(folded(name), safe="")
 
 
 class _LimbasFields:
@@ -11628,16 +11725,21 @@ class _LimbasQuery:
     """The parameters of a list: what is selected, and the links that lead from page to page."""
 
     def __init__(
-        self, dialect: Limbas, request: Request, names: Names, parent: Parent | None = None, bare: bool = False
+        self, dialect: Limbas, names: Names, parameters: Sequence[Parameter], today: str, parent: Parent | None
     ) -> None:
-        self.dialect, self.names, self.parent = dialect, names, parent
-        self.parameters = [] if bare else request.parameters
+        self.dialect, self.names, self.parameters, self.today, self.parent = dialect, names, parameters, today, parent
         self.given = {name: self.take(name) for name in LIMBAS_PARAMETERS}
         self.page = self.read_page()
-        self.sort = self.read_sort()
-        self.scope = Scope(self.read_archived(), self.read_validity())
-        self.members = _LimbasFields(names).read(self.given["$fields"])
-        self.where = self.read_filters()
+        sort, scope = self.read_sort(), Scope(self.read_archived(), self.read_validity())
+        shape, where = self.read_shape(), self.read_filters()
+        paged = self.page.limit is not None
+        self.select = Select(names.table, shape, where, scope, sort, self.page, total=paged, parent=parent)
+
+    def read_shape(self) -> Shape:
+        if not self.given["$fields"]:
+            return self.dialect.whole_shape(self.names.table)
+        members = _LimbasFields(self.names).read(self.given["$fields"])
+        return self.dialect.record_shape(self.names.table, members)
 
     def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
         """What the original ignores is an error for a strict server."""
@@ -11704,7 +11806,7 @@ class _LimbasQuery:
         return LIMBAS_ARCHIVED[text.lower()]
 
     def read_validity(self) -> Validity:
-        text, today = self.single("$validity"), self.dialect.today()
+        text, today = self.single("$validity"), self.today
         ranges: dict[str | None, Validity] = {
             None: On(today),
             "all": Everything(),
@@ -11850,33 +11952,54 @@ class _LimbasQuery:
 
     # -- links --
 
-    def links(self, path: str, total: int | None) -> dict[str, str]:
-        """The address of this list, and with pages those of the first, previous, next and last one."""
-        result = {"self": self.address(path)}
+    def links(self, key: int | None, total: int | None) -> dict[str, str]:
+        """The address of this list, and with pages those of the first, previous, next and last one.
+
+        `key` is the record whose linked records are shown.
+        """
+        path = f"/{_segment(self.names.table)}"
+        if self.parent:
+            path = f"/{_segment(self.parent.link.source)}/{key}/{_segment(self.parent.link)}"
+        result = {"self": path + self.whole}
         if total is None or self.page.limit is None:
             return result
+        before, behind = self.around
         number, last = self.page.offset // self.page.limit + 1, max(1, -(-total // self.page.limit))
-        result["first"] = self.address(path, 1)
+        result["first"] = f"{path}{before}1{behind}"
         if number > 1:
-            result["prev"] = self.address(path, number - 1)
+            result["prev"] = f"{path}{before}{number - 1}{behind}"
         if number < last:
-            result["next"] = self.address(path, number + 1)
-        result["last"] = self.address(path, last)
+            result["next"] = f"{path}{before}{number + 1}{behind}"
+        result["last"] = f"{path}{before}{last}{behind}"
         return result
 
-    def address(self, path: str, number: int | None = None) -> str:
-        """The list's address with the parameters of the request, `$` ones first, at another page."""
-        special = [p for p in self.parameters if p.keys[0].startswith("$")]
-        filters = [p for p in self.parameters if not p.keys[0].startswith("$")]
-        if number is not None:
-            wanted = Parameter(("$page", "number"), str(number))
-            places = [place for place, p in enumerate(special) if p.keys[0].lower() == "$page"]
-            place = next((place for place in places if _is_page_number(special[place])), places[-1] + 1)
-            before, after = special[:place], special[place:]
-            special = [*before, wanted, *(p for p in after if not _is_page_number(p))]
-        pairs = [(p.name, p.value) for p in (*special, *filters)]
-        query = "&".join(f"{quote(name, safe='$[],:')}={quote(value, safe='$[],:*')}" for name, value in pairs)
-        return f"{path}?{query}" if query else path
+    @functools.cached_property
+    def whole(self) -> str:
+        """The query of the request, `$` parameters first."""
+        return _query((*self.of_the_list(), *self.of_fields()))
+
+    @functools.cached_property
+    def around(self) -> tuple[str, str]:
+        """What stands before and behind the number of a page, in the query of that page."""
+        special, number = self.of_the_list(), Parameter(("$page", "number"), "")
+        pages = [place for place, it in enumerate(special) if it.keys[0].lower() == "$page"]
+        place = next((place for place in pages if _is_page_number(special[place])), pages[-1] + 1)
+        after = [it for it in special[place:] if not _is_page_number(it)]
+        behind = _query((*after, *self.of_fields()))
+        return _query((*special[:place], number)), behind and f"&{behind[1:]}"
+
+    def of_the_list(self) -> list[Parameter]:
+        return [parameter for parameter in self.parameters if parameter.keys[0].startswith("$")]
+
+    def of_fields(self) -> list[Parameter]:
+        return [parameter for parameter in self.parameters if not parameter.keys[0].startswith("$")]
+
+
+def _query(parameters: Iterable[Parameter]) -> str:
+    """Parameters at the end of an address."""
+    pairs = (f"{quote(it.name, safe='$[],:')}={quote(it.value, safe='$[],:*')}" for it in parameters)
+    text = "&".join(pairs)
+    return f"?{text}" if text else ""
 
 
 def _is_page_number(parameter: Parameter) -> bool:
