@@ -12031,6 +12031,7 @@ NOCOBASE_PARAMETERS = frozenset(
     "updateAssociationValues forceUpdate filterKeys sourceId targetId sortField targetScope sticky method".split()
 )
 NOCOBASE_PAGE_SIZE = 20
+KEY_FIRST = re.compile(r"filterByTk=([^&%+]+)&?([^%]*)")
 NOCOBASE_REFUSALS = {
     "empty": ("EMPTY_TOKEN", "Unauthenticated. Please sign in to continue."),
     "wrong": ("INVALID_TOKEN", "Your session has expired. Please sign in again."),
@@ -12098,7 +12099,6 @@ def association_type(link: Link) -> str:
 class Call:
     """One action on a collection, or on an association of one record (`parent`)."""
 
-    request: Request
     names: Names
     given: Mapping[str, Json]
     index: str | None
@@ -12207,7 +12207,13 @@ class NocoBase(Dialect):
         action = action or COLLECTION_ACTIONS.get((_method(request), index is not None), "")
         if action in ("add", "toggle"):
             return json_reply("{}")
-        return self.act(action, Call(request, self.names(table), self.read_query(request), index))
+        if action == "list":
+            return self.show_list(request, self.read_list(table, None, request.query, self.today()))
+        if action == "get":
+            text, index = cut_key(request.query, index)
+            key = None if index is None else _key_value(table.address, index)
+            return self.get(request, self.read_get(table, index is not None, text, self.today()), key)
+        return self.act(request, action, Call(self.names(table), self.read_query(request.query), index))
 
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
         """`/api/<collection>/<index>/<association>:<action>/<index>`."""
@@ -12219,18 +12225,19 @@ class NocoBase(Dialect):
         link = self.names(table).find(address["association"])
         if not isinstance(link, Link):
             raise fail("unknown_link", name=address["association"], table=table.name)
-        default = ASSOCIATION_ACTIONS[association_type(link)].get((_method(request), index is not None), "")
+        action = action or ASSOCIATION_ACTIONS[association_type(link)].get((_method(request), index is not None), "")
         key = table.address
-        parent = Parent(link, Key(key, _key_value(key, address["source"])))
-        return self.act(
-            action or default, Call(request, self.names(link.target, link), self.read_query(request), index, parent)
-        )
+        source = _key_value(key, address["source"])
+        if action == "list":
+            return self.show_list(request, self.read_list(link.target, link, request.query, self.today()), source)
+        if action == "get":
+            return self.get(request, self.read_linked(link, index, request.query, self.today()), source)
+        names, parent = self.names(link.target, link), Parent(link, Key(key, source))
+        return self.act(request, action, Call(names, self.read_query(request.query), index, parent))
 
-    def act(self, action: str, call: Call) -> Reply:
-        """Run one action."""
-        actions: dict[str, Callable[[Call], Reply]] = {
-            "list": self.show_list,
-            "get": self.get,
+    def act(self, request: Request, action: str, call: Call) -> Reply:
+        """Run one action that may write."""
+        actions: dict[str, Callable[[Request, Call], Reply]] = {
             "create": self.create,
             "update": self.update,
             "destroy": self.destroy,
@@ -12239,10 +12246,10 @@ class NocoBase(Dialect):
             "updateOrCreate": self.update_or_create,
         }
         if call.parent and action in LINK_ACTIONS:
-            return self.change_links(call, call.parent, action)
+            return self.change_links(request, call, action)
         if action not in actions:
             raise fail("not_found")
-        return actions[action](call)
+        return actions[action](request, call)
 
     def in_role(self, request: Request) -> NocoBase:
         """This dialect for the one role that `X-Role` names; every user is a `member`, which is no role of its own.
@@ -12257,10 +12264,10 @@ class NocoBase(Dialect):
         request.actor = dataclasses.replace(actor, roles=(role,) if role in actor.roles else ())
         return self.seen_by(request.actor, request.prefix)
 
-    def read_query(self, request: Request) -> dict[str, Json]:
+    def read_query(self, text: str) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
         parts: dict[str, list[tuple[tuple[str, ...], Json]]] = {}
-        for parameter in request.parameters:
+        for parameter in parse_query(text):
             name = parameter.keys[0]
             if name not in NOCOBASE_PARAMETERS:
                 hint = did_you_mean(name, NOCOBASE_PARAMETERS)
@@ -12270,44 +12277,74 @@ class NocoBase(Dialect):
 
     # -- reading --
 
-    def show_list(self, call: Call) -> Reply:
-        """Records with `meta`; without it when `paginate=false`."""
-        if call.link and not call.link.many:
-            raise fail("refused", text=f"{call.link.name} is one record: use get")
+    @remembered
+    def read_list(self, table: Table, link: Link | None, text: str, today: str) -> Select:
+        """The records that the parameters choose of a collection, or of an association of the record with `KEY`."""
+        call = self.read_call(table, link, text)
+        if link and not link.many:
+            raise fail("refused", text=f"{link.name} is one record: use get")
         paged = call.given.get("paginate") != "false"
         number, size = call.number("page", 1), call.number("pageSize", NOCOBASE_PAGE_SIZE)
         page = Page(size, size * (number - 1)) if paged else Page(None)
         where = self.filter(call) or TRUE
-        op = Select(call.table, self.shape(call), where, self.scope(), self.sort(call), page, paged, call.parent)
-        outcome = self.select(call, op)
-        rows, total = ",".join(row.text for row in outcome.rows), outcome.total or 0
-        meta = {"count": total, "page": number, "pageSize": size, "totalPage": -(-total // size)}
-        return json_reply(f'{{"data":[{rows}]' + (f',"meta":{dump_json(meta)}' if paged else "") + "}")
+        return Select(table, self.shape(call), where, self.scope(today), self.sort(call), page, paged, call.parent)
 
-    def get(self, call: Call) -> Reply:
-        """The first record that is meant, or null."""
-        where, scope = self.chosen(call)
-        shape, sort = self.shape(call), self.sort(call)
-        where = where or TRUE
+    def read_call(self, table: Table, link: Link | None, text: str, index: str | None = None) -> Call:
+        """What the parameters say, of a collection or of an association of the record with `KEY`."""
+        parent = named_parent(link, link.source.address) if link else None
+        return Call(self.names(table, link), self.read_query(text), index, parent)
+
+    def show_list(self, request: Request, op: Select, key: SqlValue = None) -> Reply:
+        """Records with `meta`; without it when `paginate=false`."""
+        outcome = self.select(request, op, key)
+        rows, total, size = ",".join([row.text for row in outcome.rows]), outcome.total or 0, op.page.limit
+        if size is None:
+            return json_reply(f'{{"data":[{rows}]}}')
+        window = f'"page":{op.page.offset // size + 1},"pageSize":{size},"totalPage":{-(-total // size)}'
+        return json_reply(f'{{"data":[{rows}],"meta":{{"count":{total},{window}}}}}')
+
+    @remembered
+    def read_get(self, table: Table, by_its_key: bool, text: str, today: str) -> Select:
+        """The record with `KEY`, or the first one that the parameters choose."""
+        call = self.read_call(table, None, text)
+        keys = Compare(Path((), table.address), "eq", KEY) if by_its_key and call.tk is None else None
+        return self.read_first(call, today, keys)
+
+    @remembered
+    def read_linked(self, link: Link, index: str | None, text: str, today: str) -> Select:
+        """One record of an association of the record with `KEY`."""
+        return self.read_first(self.read_call(link.target, link, text, index), today)
+
+    def read_first(self, call: Call, today: str, key: Filter | None = None) -> Select:
+        """The first record that is meant."""
+        chosen, scope = self.chosen(call, today)
+        if key:
+            chosen, scope = And((key, chosen)) if chosen else key, ANY_STATE
+        where = chosen or TRUE
         single = by_key(call.table, where)
-        op = Select(call.table, shape, where, scope, sort, Page(1), parent=call.parent, single=single)
-        rows = self.select(call, op).rows
+        return Select(
+            call.table, self.shape(call), where, scope, self.sort(call), Page(1), parent=call.parent, single=single
+        )
+
+    def get(self, request: Request, op: Select, key: SqlValue) -> Reply:
+        """One record, or null."""
+        rows = self.select(request, op, key).rows
         if not rows:
             return json_reply('{"data":null}')
-        return record_reply(call.request, rows[0], f'{{"data":{rows[0].text}}}')
+        return record_reply(request, rows[0], f'{{"data":{rows[0].text}}}')
 
-    def select(self, call: Call, op: Select) -> Outcome:
+    def select(self, request: Request, op: Select, key: SqlValue) -> Outcome:
         """What a Select finds; a record that does not exist has no associated ones."""
         try:
-            return self.run(call.request, op)
+            return self.run(request, op, key)
         except ApiError as error:
             if error.code != "not_found":
                 raise
             return Outcome(total=0)
 
-    def scope(self) -> Scope:
+    def scope(self, today: str) -> Scope:
         """The records that a list means."""
-        return Scope("no", On(self.today()))
+        return Scope("no", On(today))
 
     def filter(self, call: Call) -> Filter | None:
         """The condition of `filter`, None when it sets none."""
@@ -12327,12 +12364,12 @@ class NocoBase(Dialect):
             return where
         return None if true_on_nulls(where) else FALSE  # without a path a filter is always true or always false
 
-    def chosen(self, call: Call) -> tuple[Filter | None, Scope]:
+    def chosen(self, call: Call, today: str) -> tuple[Filter | None, Scope]:
         """Which records an action means: those of the keys and of the filter; None for no condition at all."""
         where = self.filter(call)
         tk = None if call.link and not call.link.many else call.tk
         if tk is None:
-            return where, ANY_STATE if call.link and not call.link.many else self.scope()
+            return where, ANY_STATE if call.link and not call.link.many else self.scope(today)
         key = call.table.address
         values = tuple(_key_value(key, item) for item in (tk if isinstance(tk, list) else [tk]))
         keys = Compare(Path((), key), "in", tuple(value for value in values if value is not None))
@@ -12435,7 +12472,7 @@ class NocoBase(Dialect):
 
     # -- writing --
 
-    def values(self, call: Call, body: Json) -> Values:
+    def values(self, request: Request, call: Call, body: Json) -> Values:
         """What a body sets, after whitelist and blacklist."""
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="values are an object")
@@ -12448,7 +12485,7 @@ class NocoBase(Dialect):
         updating = call.given.get("updateAssociationValues", [])
         names = call.words("updateAssociationValues") if isinstance(updating, list) else [str(updating)]
         reader = _LinkValues(self, frozenset(names or []), "")
-        return read_values(call.names, kept, reader.read, text=call.request.is_form)
+        return read_values(call.names, kept, reader.read, text=request.is_form)
 
     def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
         """All columns, and the associations that the body named."""
@@ -12467,19 +12504,19 @@ class NocoBase(Dialect):
             raise fail("bad_body", reason=f"{through.name} is an object")
         return read_values(self.names(through), given, _no_links).check().fields
 
-    def create(self, call: Call) -> Reply:
+    def create(self, request: Request, call: Call) -> Reply:
         """One record of the body, or one for each item of a list, in one transaction."""
-        body = self.body(call.request)
+        body = self.body(request)
         bodies = body if isinstance(body, list) else [body]
-        operations = tuple(self.create_operation(call, item) for item in bodies)
-        outcome = self.run(call.request, Batch(operations))
+        operations = tuple(self.create_operation(request, call, item) for item in bodies)
+        outcome = self.run(request, Batch(operations))
         texts = [part.rows[0].text for part in outcome.parts]
         return json_reply(f'{{"data":[{",".join(texts)}]}}' if isinstance(body, list) else f'{{"data":{texts[0]}}}')
 
-    def create_operation(self, call: Call, body: Json) -> Create:
+    def create_operation(self, request: Request, call: Call, body: Json) -> Create:
         """One new record."""
         key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
-        values = self.values(call, body)
+        values = self.values(request, call, body)
         faults = tuple(values.faults)
         is_id = isinstance(key, int) and not isinstance(key, bool) and key != 0 and key in call.table.ids
         if key is not None and not is_id:
@@ -12502,12 +12539,12 @@ class NocoBase(Dialect):
             return {}
         return request.read_body() if request.is_form else request.read_json()
 
-    def update(self, call: Call) -> Reply:
+    def update(self, request: Request, call: Call) -> Reply:
         """The changed records in a list; of an association to one record that record."""
-        where, scope = self.chosen(call)
+        where, scope = self.chosen(call, self.today())
         self.need_condition(call, where)
-        body = self.body(call.request)
-        values = self.values(call, body)
+        body = self.body(request)
+        values = self.values(request, call, body)
         op = Update(
             call.table,
             where or TRUE,
@@ -12517,21 +12554,21 @@ class NocoBase(Dialect):
             ANY_STATE if call.parent else scope,
             call.parent,
             self.row_values(call, body),
-            call.request.expected_version,
+            request.expected_version,
             tuple(values.faults),
         )
-        rows = self.run(call.request, op).rows
+        rows = self.run(request, op).rows
         if call.link and not call.link.many:
             return json_reply(f'{{"data":{rows[0].text if rows else "null"}}}')
         return json_reply(f'{{"data":[{",".join(row.text for row in rows)}]}}')
 
-    def destroy(self, call: Call) -> Reply:
+    def destroy(self, request: Request, call: Call) -> Reply:
         """The number of records that are gone; `true` for an association."""
-        where, scope = self.chosen(call)
+        where, scope = self.chosen(call, self.today())
         self.need_condition(call, where)
         scope = ANY_STATE if call.parent else scope
-        op = Delete(call.table, where or TRUE, scope, call.parent, call.request.expected_version)
-        changed = self.run(call.request, op).changed
+        op = Delete(call.table, where or TRUE, scope, call.parent, request.expected_version)
+        changed = self.run(request, op).changed
         return json_reply('{"data":true}' if call.parent else f'{{"data":{changed}}}')
 
     def need_condition(self, call: Call, where: Filter | None) -> None:
@@ -12540,10 +12577,11 @@ class NocoBase(Dialect):
         if where is None and said_nothing and not call.flag("forceUpdate"):
             raise fail("no_condition")
 
-    def change_links(self, call: Call, parent: Parent, action: str) -> Reply:
+    def change_links(self, request: Request, call: Call, action: str) -> Reply:
         """set, add, remove and toggle: the ids come from the body, the query or the path."""
-        link = parent.link
-        items = self.link_items(call, link)
+        assert call.parent
+        link = call.parent.link
+        items = self.link_items(request, call, link)
         done = json_reply('{"data":"ok"}' if action == "toggle" else "{}")
         idle = (not link.many and action in ("add", "toggle")) or (action == "toggle" and not link.through)
         if idle:  # sic: the original says that it did it
@@ -12553,14 +12591,14 @@ class NocoBase(Dialect):
         else:
             change = Change(LINK_ACTIONS[action], items, "move")
         try:
-            self.run(call.request, Relink(parent, change, Const(None)))
+            self.run(request, Relink(call.parent, change, Const(None)))
         except ApiError as error:
             raise error.below(link.name) from None
         return done
 
-    def link_items(self, call: Call, link: Link) -> tuple[Item, ...]:
+    def link_items(self, request: Request, call: Call, link: Link) -> tuple[Item, ...]:
         """The records that an association action names: `[1, 2]`, or pairs with the values of the link's row."""
-        body = self.body(call.request)
+        body = self.body(request)
         if not isinstance(body, list | Mapping):
             raise fail("bad_body", reason="write a list of ids")
         ids = body if isinstance(body, list) else []  # sic: an object has no effect
@@ -12578,14 +12616,14 @@ class NocoBase(Dialect):
 
     # -- the manual order --
 
-    def move(self, call: Call) -> Reply:
+    def move(self, request: Request, call: Call) -> Reply:
         """Give `sourceId` the place of `targetId`, the one behind it, or one of a scope's ends."""
         if call.table.sort is None:
             raise fail("not_sortable", table=call.table.name)
         if call.given.get("sortField", call.table.sort.field.name) != call.table.sort.field.name:
             raise fail("not_sortable", table=f"{call.table.name}.{call.given['sortField']}")
         if "sourceId" in call.given:
-            self.run(call.request, self.move_operation(call))
+            self.run(request, self.move_operation(call))
         return json_reply('{"data":"ok"}')
 
     def move_operation(self, call: Call) -> Move:
@@ -12625,34 +12663,34 @@ class NocoBase(Dialect):
 
     # -- find or make --
 
-    def first_or_create(self, call: Call) -> Reply:
+    def first_or_create(self, request: Request, call: Call) -> Reply:
         """The record with the values of `filterKeys`, or a new one."""
-        create, where = self.upsert_parts(call)
+        create, where = self.upsert_parts(request, call)
         found = Select(call.table, self.answer_shape(call, ()), where, parent=call.parent, single=True)
-        row = self.run(call.request, Upsert(where, create, found)).rows[0]
+        row = self.run(request, Upsert(where, create, found)).rows[0]
         return json_reply(f'{{"data":{row.text}}}')
 
-    def update_or_create(self, call: Call) -> Reply:
+    def update_or_create(self, request: Request, call: Call) -> Reply:
         """The record with the values of `filterKeys`, changed, in a list; or a new one, as an object."""
-        create, where = self.upsert_parts(call)
+        create, where = self.upsert_parts(request, call)
         update = Update(
             call.table, where, create.values, create.links, create.shape, parent=call.parent, faults=create.faults
         )
-        outcome = self.run(call.request, Upsert(where, create, update))
+        outcome = self.run(request, Upsert(where, create, update))
         text = outcome.rows[0].text
         return json_reply(f'{{"data":{text}}}' if outcome.made else f'{{"data":[{text}]}}')
 
-    def upsert_parts(self, call: Call) -> tuple[Create, Filter]:
+    def upsert_parts(self, request: Request, call: Call) -> tuple[Create, Filter]:
         """The new record, and the condition that finds the old one."""
         keys = call.words("filterKeys")
         if not keys:
             raise fail("bad_parameter", name="filterKeys", value="", reason="name the fields that tell records apart")
-        body = self.body(call.request)
+        body = self.body(request)
         for key in keys:
             if call.names.path(key.split(".")).field is None:
                 call.names.refuse(key)
         wanted = {key: _nested_value(body, key.split(".")) for key in keys}
-        return self.create_operation(call, body), filter_from_json(call.names, wanted)
+        return self.create_operation(request, call, body), filter_from_json(call.names, wanted)
 
     # -- signing in --
 
@@ -12780,6 +12818,16 @@ def _as_text(value: Json) -> str:
 
 def _no_links(link: Link, value: Json) -> Change:
     raise fail("read_only", [link.name])
+
+
+def cut_key(text: str, index: str | None) -> tuple[str, str | None]:
+    """A query without the key at its beginning, and that key; else the key in the path.
+
+    >>> cut_key("filterByTk=7&appends=posts", None), cut_key("appends=posts", "7")
+    (('appends=posts', '7'), ('appends=posts', '7'))
+    """
+    match = KEY_FIRST.fullmatch(text)
+    return (match[2], match[1]) if match and "filterByTk" not in match[2] else (text, index)
 
 
 def _method(request: Request) -> str:
