@@ -7270,7 +7270,7 @@ class Store:
                     return read(connection, op, sight, key)
                 assert isinstance(op, Batch)
                 selects = (part for part in op.operations if isinstance(part, Select))
-                return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
+                return Outcome(parts=tuple(read(connection, part, sight, key) for part in selects))
             finally:
                 connection.execute("commit")
 
@@ -12489,8 +12489,12 @@ class NocoBase(Dialect):
 
     def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
         """All columns, and the associations that the body named."""
-        wanted = Wanted(links={link: Wanted() for link in links})
-        return self.record(wanted, call.names)
+        return self.whole_shape(call.table, call.link, tuple(links))
+
+    @remembered
+    def whole_shape(self, table: Table, link: Link | None, links: tuple[Link, ...]) -> Shape:
+        """All columns of a record that `link` led to, and some associations."""
+        return self.record(Wanted(links={link: Wanted() for link in links}), self.names(table, link))
 
     def row_values(self, call: Call, body: Json) -> dict[Field, SqlValue]:
         """The values for the link's own row, under the name of its table."""
@@ -13113,9 +13117,8 @@ class CoreData(Dialect):
             case "PATCH":
                 return self.change_list(request, table)
             case _:
-                query = _CoreDataQuery(self, request, self.names(table))
-                sort = query.sort or (Sort(Path((), table.id)),)
-                return self.show_list(request, query, self.address(table), sort)
+                query = self.read_query(table, None, request.query, self.today())
+                return self.show_list(request, query, self.address(table))
 
     def of_record(self, request: Request, table: Table, key: str) -> Reply:
         """One record, in any state."""
@@ -13136,8 +13139,7 @@ class CoreData(Dialect):
                     raise fail("not_found")
                 return Reply(204)
             case _:
-                shown = Select(table, self.shape(self.names(table)), _by_id(table, number), single=True)
-                return self.answer(request, table, self.run(request, shown).rows)
+                return self.answer(request, table, self.run(request, self.read_record(table), number).rows)
 
     def show_linked(self, request: Request, table: Table, key: str, link: str) -> Reply:
         """The records that a record is linked to, in the order of the link; of a unique link at most one."""
@@ -13145,15 +13147,16 @@ class CoreData(Dialect):
         if number is None or _coredata_family(member) != "link":
             raise fail("not_found")
         assert isinstance(member, Link)
-        query = _CoreDataQuery(self, request, self.names(member.target))
+        query = self.read_query(member.target, member, request.query, self.today())
         address = f"{self.record_address(table, number)}{quote(member.name, safe='')}/"
-        return self.show_list(request, query, address, query.sort, Parent(member, Key(table.id, number)))
+        return self.show_list(request, query, address, number)
 
     def check_parameters(self, request: Request) -> None:
         """The original ignores parameters where they mean nothing; a strict server does not."""
         if self.services.strict and request.parameters:
             raise fail("unknown_parameter", name=request.parameters[0].name)
 
+    @remembered
     def address(self, table: Table) -> str:
         """The address of a table."""
         return f"{self.prefix}{COREDATA_BASE}/{quote(table.name, safe='')}/"
@@ -13169,27 +13172,28 @@ class CoreData(Dialect):
 
     # -- reading --
 
+    @remembered
     def names(self, table: Table, row: Link | None = None) -> Names:
         """A table as clients see it. `id` is always the UUID, so that a field of that name is out of reach."""
         own = table.members.get("id")
         names = super().names(table, row)
         return dataclasses.replace(names, hidden=names.hidden | {own}) if own else names
 
-    def show_list(
-        self,
-        request: Request,
-        query: _CoreDataQuery,
-        address: str,
-        sort: tuple[Sort, ...],
-        parent: Parent | None = None,
-    ) -> Reply:
+    @remembered
+    def read_record(self, table: Table) -> Select:
+        """The record with `KEY`."""
+        return Select(table, self.shape(table), Compare(Path((), table.id), "eq", KEY), single=True)
+
+    @remembered
+    def read_query(self, table: Table, link: Link | None, text: str, today: str) -> _CoreDataQuery:
+        """What the parameters choose of a table, or of the records that the link of one record leads to."""
+        parent = named_parent(link, link.source.id) if link else None
+        return _CoreDataQuery(self, self.names(table), parse_query(text), today, parent)
+
+    def show_list(self, request: Request, query: _CoreDataQuery, address: str, number: int | None = None) -> Reply:
         """`meta` and the `objects` that the parameters choose."""
-        page = Page(query.limit, query.offset)
-        scope = Scope("no", On(self.today()))
-        shape = self.shape(query.names)
-        op = Select(query.names.table, shape, query.where, scope, sort, page, total=True, parent=parent)
-        outcome = self.run(request, op)
-        meta, rows = query.meta(address, outcome.total or 0), ",".join(row.text for row in outcome.rows)
+        outcome = self.run(request, query.select, number)
+        meta, rows = query.meta(address, outcome.total or 0), ",".join([row.text for row in outcome.rows])
         return coredata_reply(f'{{"meta":{dump_json(meta)},"objects":[{rows}]}}', headers=self.headers(request))
 
     def show_set(self, request: Request, table: Table, ids: str) -> Reply:
@@ -13200,7 +13204,7 @@ class CoreData(Dialect):
             raise fail("not_found")
         keys = {text: self.key(table, text) for text in texts}
         where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
-        rows = self.run(request, Select(table, self.shape(self.names(table)), where, single=True)).rows
+        rows = self.run(request, Select(table, self.shape(table), where, single=True)).rows
         found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
         objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
@@ -13219,7 +13223,7 @@ class CoreData(Dialect):
         location = (("Location", self.record_address(table, rows[0].key)),) if status == 201 else ()
         headers = (*self.headers(request), *location)
         reply = record_reply(request, rows[0], sorted_json(rows[0].text), status, headers)
-        return dataclasses.replace(reply, content_type=COREDATA_MEDIA_TYPE)
+        return Reply(reply.status, reply.body, reply.headers, COREDATA_MEDIA_TYPE)
 
     # -- shapes --
 
@@ -13229,10 +13233,11 @@ class CoreData(Dialect):
         found = {word: member for word in words if (member := names.find(word))}
         return dict(sorted({**dict.fromkeys(COREDATA_DERIVED), **found, "id": names.table.id}.items()))
 
-    def shape(self, names: Names) -> Shape:
+    @remembered
+    def shape(self, table: Table) -> Shape:
         """A record."""
-        members = self.members(names)
-        return Obj(tuple((word, self.value(names.table, word, member)) for word, member in members.items()))
+        members = self.members(self.names(table))
+        return Obj(tuple((word, self.value(table, word, member)) for word, member in members.items()))
 
     def value(self, table: Table, word: str, member: Field | Link | None) -> Shape:
         """One value of a record: of a link the addresses, of a file its name."""
@@ -13315,13 +13320,13 @@ class CoreData(Dialect):
     def create_operation(self, table: Table, body: Mapping[str, Json]) -> Create:
         """A new record."""
         names = self.names(table)
-        values, shape = self.values(names, body), self.shape(names)
+        values, shape = self.values(names, body), self.shape(table)
         return Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
 
     def update_operation(self, table: Table, number: int, body: Mapping[str, Json], expect: int | None) -> Update:
         """The change of one record."""
         names, where = self.names(table), _by_id(table, number)
-        values, shape = self.values(names, body), self.shape(names)
+        values, shape = self.values(names, body), self.shape(table)
         faults = tuple(values.faults)
         return Update(table, where, values.fields, values.links, shape, expect=expect, faults=faults)
 
@@ -13481,17 +13486,24 @@ class Target(NamedTuple):
 class _CoreDataQuery:
     """The parameters of a list: what is selected, its order, its window, and the addresses of the windows beside it."""
 
-    def __init__(self, dialect: CoreData, request: Request, names: Names) -> None:
+    def __init__(
+        self, dialect: CoreData, names: Names, parameters: Sequence[Parameter], today: str, parent: Parent | None
+    ) -> None:
         self.dialect, self.names = dialect, names
         self.given: dict[str, list[str]] = {}
-        for parameter in request.parameters:
+        for parameter in parameters:
             self.given.setdefault(parameter.name, []).append(parameter.value)
-        self.others = [(p.name, p.value) for p in request.parameters if p.name not in ("limit", "offset")]
+        others = [(p.name, p.value) for p in parameters if p.name not in ("limit", "offset")]
         wanted = self.number("limit", COREDATA_LIMIT, "a positive integer")
         self.limit = min(wanted or COREDATA_MAX_LIMIT, COREDATA_MAX_LIMIT)
         self.offset = self.number("offset", 0, "an integer")
-        self.sort = tuple(dict.fromkeys(self.term(text) for text in self.given.get("order_by", ())))
-        self.where = self.read_filters()
+        self.others = urlencode([*others, ("limit", self.limit)])
+        sort = tuple(dict.fromkeys(self.term(text) for text in self.given.get("order_by", ())))
+        if not sort and not parent:
+            sort = (Sort(Path((), names.table.id)),)
+        where, shape, scope = self.read_filters(), dialect.shape(names.table), Scope("no", On(today))
+        page = Page(self.limit, self.offset)
+        self.select = Select(names.table, shape, where, scope, sort, page, total=True, parent=parent)
 
     # -- the window --
 
@@ -13526,7 +13538,7 @@ class _CoreDataQuery:
 
     def beside(self, address: str, offset: int) -> str:
         """The address of another window of the same list."""
-        return f"{address}?{urlencode([*self.others, ('limit', self.limit), ('offset', offset)])}"
+        return f"{address}?{self.others}&offset={offset}"
 
     # -- names --
 
@@ -13858,7 +13870,7 @@ class Platform(Dialect):
         names = self.names(self.find_table(store))
         match request.method:
             case "GET" | "HEAD":
-                return self.show_list(request, names)
+                return self.show_list(request, self.read_query(names.table, None, request.query, self.today()))
             case "POST":
                 return self.create(request, names)
             case _:
@@ -13884,10 +13896,10 @@ class Platform(Dialect):
         member = names.find(link)
         if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
-        parent = Parent(member, Key(names.table.id, self.number(names.table, key)))
+        number = self.number(names.table, key)
         if request.method not in ("GET", "HEAD"):
             raise not_allowed(request, "GET, HEAD")
-        return self.show_list(request, self.names(member.target, member), parent)
+        return self.show_list(request, self.read_query(member.target, member, request.query, self.today()), number)
 
     def elsewhere(self, request: Request, rest: str) -> Reply:
         """Below `/api/v1` there is nothing else, in any other dialect either."""
@@ -13905,10 +13917,10 @@ class Platform(Dialect):
         if self.services.strict:
             raise fail("bad_parameter", name=name, value=value[:100], reason=reason)
 
-    def parameters(self, request: Request, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
-        """The parameters of a request that are allowed; of a repeated one the last."""
+    def parameters(self, text: str, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
+        """The parameters of a query that are allowed; of a repeated one the last."""
         found: dict[str, str] = {}
-        for parameter in request.parameters:
+        for parameter in parse_query(text):
             name = parameter.name
             if ("where.<path>" if name.startswith("where.") else name) not in allowed:
                 raise fail("unknown_parameter", name=name[:100], hint=did_you_mean(name, allowed))
@@ -13919,6 +13931,7 @@ class Platform(Dialect):
 
     # -- what an entity looks like --
 
+    @remembered
     def entity_shape(self, table: Table, only: frozenset[str] | None = None) -> Obj:
         """An entity: its id, what the schema file gives it, whose it is and when it was made; or `only` some of it."""
         names = self.names(table)
@@ -13962,35 +13975,47 @@ class Platform(Dialect):
 
     # -- reading --
 
-    def show_list(self, request: Request, names: Names, parent: Parent | None = None) -> Reply:
-        """A bare array, framed as the vendor's client reads it: one entity a line, a comma on a line of its own."""
-        given = self.parameters(request, PLATFORM_PARAMETERS)
-        query = _PlatformQuery(self, names, given)
-        scope = Scope("no", On(self.today()))
-        op = Select(
-            names.table, self.shape(names, given), query.where(), scope, query.sort(), query.page(), parent=parent
-        )
-        query.flag("streamed")  # every list can be read as a stream
-        if query.flag("meta"):
-            return self.show_meta(request, op, given)
-        rows = "\n,\n".join(row.text for row in self.run(request, op).rows)
-        return json_reply(f"[\n{rows}\n]" if rows else "[\n]")
+    @remembered
+    def read_query(self, table: Table, link: Link | None, text: str, today: str) -> Select | Batch:
+        """The entities that the parameters choose, of a store or behind the link of the one with `KEY`; or their ends.
 
-    def show_meta(self, request: Request, op: Select, given: Mapping[str, str]) -> Reply:
-        """The number of entities, the first and the last one, in one snapshot."""
+        The ends are the number of entities and the first one, and the last one.
+        """
+        names, given = self.names(table, link), self.parameters(text, PLATFORM_PARAMETERS)
+        query, scope = _PlatformQuery(self, names, given), Scope("no", On(today))
+        parent = named_parent(link, link.source.id) if link else None
+        op = Select(table, self.shape(names, given), query.where(), scope, query.sort(), query.page(), parent=parent)
+        query.flag("streamed")  # every list can be read as a stream
+        if not query.flag("meta"):
+            return op
         for name in ("offset", "limit", "sortBy"):
             if name in given:
                 raise fail("bad_parameter", name=name, value=given[name][:100], reason="it does not go with meta")
-        last = dataclasses.replace(op, page=Page(1), sort=(Sort(Path((), op.table.id), down=True),))
-        ends = self.run(request, Batch((dataclasses.replace(op, page=Page(1), total=True), last))).parts
+        last = dataclasses.replace(op, page=Page(1), sort=(Sort(Path((), table.id), down=True),))
+        return Batch((dataclasses.replace(op, page=Page(1), total=True), last))
+
+    def show_list(self, request: Request, op: Select | Batch, number: int | None = None) -> Reply:
+        """A bare array, framed as the vendor's client reads it: one entity a line, a comma on a line of its own."""
+        outcome = self.run(request, op, number)
+        if isinstance(op, Batch):
+            return self.show_meta(outcome.parts)
+        rows = "\n,\n".join([row.text for row in outcome.rows])
+        return json_reply(f"[\n{rows}\n]" if rows else "[\n]")
+
+    def show_meta(self, ends: Sequence[Outcome]) -> Reply:
+        """The number of entities, the first and the last one, in one snapshot."""
         texts = [end.rows[0].text if end.rows else "null" for end in ends]
         return json_reply(f'{{"total":{ends[0].total},"first":{texts[0]},"last":{texts[1]},"success":true}}')
 
+    @remembered
+    def read_entity(self, table: Table, text: str) -> Select:
+        """The entity with `KEY`; of the parameters there is only `only`."""
+        shape = self.shape(self.names(table), self.parameters(text, frozenset({"only"})))
+        return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
+
     def get(self, request: Request, names: Names, number: int) -> Reply:
-        """One entity; of the parameters there is only `only`."""
-        shape = self.shape(names, self.parameters(request, frozenset({"only"})))
-        where = Compare(Path((), names.table.id), "eq", number)
-        rows = self.run(request, Select(names.table, shape, where, single=True)).rows
+        """One entity, in any state."""
+        rows = self.run(request, self.read_entity(names.table, request.query), number).rows
         return self.answer(request, names, rows)
 
     def answer(self, request: Request, names: Names, rows: Sequence[Row]) -> Reply:
@@ -14003,7 +14028,7 @@ class Platform(Dialect):
 
     def create(self, request: Request, names: Names) -> Reply:
         """Make an entity; its `access` and `branch` can be set now, and only now."""
-        self.parameters(request)
+        self.parameters(request.query)
         body, system = self.body(request), names.table.system
         lists = [word for word in ("access", "branch") if word in body and names.find(word) is system[f"_{word}"]]
         values = self.values(names, {name: value for name, value in body.items() if name not in lists})
@@ -14015,7 +14040,7 @@ class Platform(Dialect):
 
     def update(self, request: Request, names: Names, number: int) -> Reply:
         """Change what the body names; what cannot be changed is dropped, so that a whole entity can be sent back."""
-        self.parameters(request)
+        self.parameters(request.query)
         values = self.values(names, self.body(request))
         op = Update(
             names.table,
@@ -14030,7 +14055,7 @@ class Platform(Dialect):
 
     def delete(self, request: Request, names: Names, number: int) -> Reply:
         """Delete an entity, and show it once more."""
-        self.parameters(request)
+        self.parameters(request.query)
         where = Compare(Path((), names.table.id), "eq", number)
         found = Select(names.table, self.entity_shape(names.table), where, single=True)
         gone = Delete(names.table, where, expect=request.expected_version)
@@ -14108,7 +14133,7 @@ class Platform(Dialect):
 
     def sign_out(self, request: Request) -> Reply:
         """The end of the cookie's session, if it still has one."""
-        self.parameters(request)
+        self.parameters(request.query)
         self.services.may_write(request)
         self.services.accounts.end_session_of(request)
         return json_reply(dump_json(dict(SIGNED_IN)), headers=(session_cookie(request, "", EPOCH),))
@@ -14127,7 +14152,7 @@ class Platform(Dialect):
 
     def account(self, request: Request) -> Account:
         """The account that `login` and `password` of the body prove. ApiError `sign_in`."""
-        self.parameters(request)
+        self.parameters(request.query)
         self.services.may_write(request)
         body, faults = self.body(request), list[Violation]()
         for name in body:
@@ -19012,7 +19037,7 @@ class CoreDataAuthor(Author):
 
     def record_of(self, table: Table) -> dict[str, Json]:
         """A reference to a record."""
-        return self.component("record", table, lambda: self.shown(self.dialect.shape(self.dialect.names(table))))
+        return self.component("record", table, lambda: self.shown(self.dialect.shape(table)))
 
     def page(self, table: Table) -> dict[str, Json]:
         """A window of a list."""
