@@ -5373,7 +5373,7 @@ class Pass:
     def keep(self) -> bool:
         """The request is answered; True when its answer has to wait for the commit."""
         self.leave()
-        if self.has_written:
+        if self.has_written and not self.is_lost:
             self.database.writer.execute("release request")
         return self.is_open and (self.has_written or self.database.is_single)
 
@@ -5442,6 +5442,8 @@ class Pass:
     def open(self) -> None:
         """Begin the transaction, if this is the first write of the pass. `Slow` where somebody else writes."""
         self.take_lock()
+        if self.is_lost:  # a savepoint would begin another one, and end it alone
+            raise Slow
         if not self.is_open:
             writer = self.database.writer
             writer.execute("pragma busy_timeout=0")
