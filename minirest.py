@@ -9971,6 +9971,7 @@ class Accounts:
             account = None
         stored = (account and account.password) or self.decoy
         if not self.remembered(self.proof(name, stored, password)):
+            leave_loop()  # others may be before us in the queue for that
             keys = failure_keys(name, address)
             with self.failures.turn(keys):
                 right = self.is_right(password, stored)
@@ -9988,6 +9989,7 @@ class Accounts:
 
     def is_right(self, password: str, stored: str) -> bool:
         """Whether a password gave a hash. What is too long to be a password is not hashed."""
+        leave_loop()
         if len(password_bytes(password)) > MAX_PASSWORD_BYTES:
             return False
         with self.hashing:
