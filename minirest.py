@@ -5272,9 +5272,8 @@ class Database:
 
     def write_if_free(self, statement: str, values: tuple[SqlValue, ...]) -> None:
         """A write that may as well be left out: it never waits for another one."""
-        if HERE.turn:
-            with contextlib.suppress(Slow), self.writing() as connection:
-                connection.execute(statement, values)
+        if HERE.turn and self.shares_commits:
+            HERE.turn.note(statement, values)
         elif self.write_lock.acquire(blocking=False):
             try:
                 with contextlib.suppress(sqlite3.OperationalError):
@@ -5438,6 +5437,13 @@ class Pass:
                 check_slow(error)
                 raise database.what_failed(error) from error
             raise
+
+    def note(self, statement: str, values: tuple[SqlValue, ...]) -> None:
+        """Write what may as well be left out. Nobody waits for it, and it stays whatever becomes of the request."""
+        with contextlib.suppress(Slow, sqlite3.OperationalError):
+            self.open()
+            self.let_write()
+            self.database.writer.execute(statement, values)
 
     def open(self) -> None:
         """Begin the transaction, if this is the first write of the pass. `Slow` where somebody else writes."""
