@@ -6525,6 +6525,7 @@ class Writer(Transaction):
 
     def shift(self, table: Table, scope: SqlValue, step: int, between: tuple[int, int]) -> None:
         """Move the places between two limits, both included, by a step."""
+        leave_loop()  # it may be all records, in one statement
         assert table.sort
         column, where = quoted(table.sort.field.column), self.in_scope(table, scope)
         limits = (bind(between[0]), bind(between[1]))
