@@ -21480,9 +21480,9 @@ class Loop:
             found = self.app.respond(channel.environment(request))
             if not found.reply or found.reply.stream:
                 raise Slow
-        except Slow as slow:
+        except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
             self.turn.undo()
-            if slow.is_usual:
+            if isinstance(error, Slow) and error.is_usual:
                 self.note_slow(request)
             self.hand_over(channel)
         except BaseException:
