@@ -21770,7 +21770,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
     server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
-    if isinstance(app, Application) and os.environ.get("MINIREST_INLINE") != "0":
+    is_wanted = os.environ.get("MINIREST_INLINE") != "0"
+    if is_wanted and isinstance(app, Application) and not app.accounts.chance.is_seeded:  # beginning twice draws twice
         dispatcher.loop = Loop(app, super(type(dispatcher), dispatcher).add_task)
     return server
 
