@@ -10924,13 +10924,17 @@ def remembered(method: Method) -> Method:
 
 
 class Dialect:
-    """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`."""
+    """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`.
+
+    `is_quick` says that a server's loop may answer for it.
+    """
 
     name: ClassVar[str]
     bases: ClassVar[tuple[str, ...]]
     manner: ClassVar[Manner]
     words: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str]
+    is_quick: ClassVar[bool] = True
     rights: Rights = ALL_RIGHTS
     prefix: str = ""
     heard: list[Operation] | None = None
@@ -11042,9 +11046,11 @@ class Dialect:
 
 def as_seen(handler: Callable[..., Reply], request: Request) -> Callable[..., Reply]:
     """A handler of a dialect as a handler of that dialect for who asks; any other as it is."""
-    owner = getattr(handler, "__self__", None)
-    if not isinstance(owner, Dialect):
+    bound = handler.func if isinstance(handler, functools.partial) else handler
+    owner = getattr(bound, "__self__", None)
+    if not (isinstance(owner, Dialect) and owner.is_quick):
         leave_loop()  # pages, files, and functions of the embedding program
+    if not isinstance(owner, Dialect) or bound is not handler:  # what is partial comes here again, once it knows who
         return handler
     found: Callable[..., Reply] = getattr(owner.seen_by(request.actor, request.prefix), handler.__name__)
     return found
@@ -16837,6 +16843,7 @@ class Pages(Dialect):
     """
 
     name = "pages"
+    is_quick = False
     bases: ClassVar[tuple[str, ...]] = ()
     takes_files: ClassVar[bool] = False
     connects: ClassVar[bool] = False
