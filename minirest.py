@@ -5272,9 +5272,8 @@ class Database:
 
     def write_if_free(self, statement: str, values: tuple[SqlValue, ...]) -> None:
         """A write that may as well be left out: it never waits for another one."""
-        if HERE.turn:
-            with contextlib.suppress(Slow), self.writing() as connection:
-                connection.execute(statement, values)
+        if HERE.turn and self.shares_commits:
+            HERE.turn.note(statement, values)
         elif self.write_lock.acquire(blocking=False):
             try:
                 with contextlib.suppress(sqlite3.OperationalError):
@@ -5373,7 +5372,7 @@ class Pass:
     def keep(self) -> bool:
         """The request is answered; True when its answer has to wait for the commit."""
         self.leave()
-        if self.has_written:
+        if self.has_written and not self.is_lost:
             self.database.writer.execute("release request")
         return self.is_open and (self.has_written or self.database.is_single)
 
@@ -5439,9 +5438,18 @@ class Pass:
                 raise database.what_failed(error) from error
             raise
 
+    def note(self, statement: str, values: tuple[SqlValue, ...]) -> None:
+        """Write what may as well be left out. Nobody waits for it, and it stays whatever becomes of the request."""
+        with contextlib.suppress(Slow, sqlite3.OperationalError):
+            self.open()
+            self.let_write()
+            self.database.writer.execute(statement, values)
+
     def open(self) -> None:
         """Begin the transaction, if this is the first write of the pass. `Slow` where somebody else writes."""
         self.take_lock()
+        if self.is_lost:  # a savepoint would begin another one, and end it alone
+            raise Slow
         if not self.is_open:
             writer = self.database.writer
             writer.execute("pragma busy_timeout=0")
@@ -6517,6 +6525,7 @@ class Writer(Transaction):
 
     def shift(self, table: Table, scope: SqlValue, step: int, between: tuple[int, int]) -> None:
         """Move the places between two limits, both included, by a step."""
+        leave_loop()  # it may be all records, in one statement
         assert table.sort
         column, where = quoted(table.sort.field.column), self.in_scope(table, scope)
         limits = (bind(between[0]), bind(between[1]))
@@ -9969,6 +9978,7 @@ class Accounts:
             account = None
         stored = (account and account.password) or self.decoy
         if not self.remembered(self.proof(name, stored, password)):
+            leave_loop()  # others may be before us in the queue for that
             keys = failure_keys(name, address)
             with self.failures.turn(keys):
                 right = self.is_right(password, stored)
@@ -9986,6 +9996,7 @@ class Accounts:
 
     def is_right(self, password: str, stored: str) -> bool:
         """Whether a password gave a hash. What is too long to be a password is not hashed."""
+        leave_loop()
         if len(password_bytes(password)) > MAX_PASSWORD_BYTES:
             return False
         with self.hashing:
@@ -10913,13 +10924,17 @@ def remembered(method: Method) -> Method:
 
 
 class Dialect:
-    """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`."""
+    """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`.
+
+    `is_quick` says that a server's loop may answer for it.
+    """
 
     name: ClassVar[str]
     bases: ClassVar[tuple[str, ...]]
     manner: ClassVar[Manner]
     words: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str]
+    is_quick: ClassVar[bool] = True
     rights: Rights = ALL_RIGHTS
     prefix: str = ""
     heard: list[Operation] | None = None
@@ -11031,9 +11046,11 @@ class Dialect:
 
 def as_seen(handler: Callable[..., Reply], request: Request) -> Callable[..., Reply]:
     """A handler of a dialect as a handler of that dialect for who asks; any other as it is."""
-    owner = getattr(handler, "__self__", None)
-    if not isinstance(owner, Dialect):
+    bound = handler.func if isinstance(handler, functools.partial) else handler
+    owner = getattr(bound, "__self__", None)
+    if not (isinstance(owner, Dialect) and owner.is_quick):
         leave_loop()  # pages, files, and functions of the embedding program
+    if not isinstance(owner, Dialect) or bound is not handler:  # what is partial comes here again, once it knows who
         return handler
     found: Callable[..., Reply] = getattr(owner.seen_by(request.actor, request.prefix), handler.__name__)
     return found
@@ -16826,6 +16843,7 @@ class Pages(Dialect):
     """
 
     name = "pages"
+    is_quick = False
     bases: ClassVar[tuple[str, ...]] = ()
     takes_files: ClassVar[bool] = False
     connects: ClassVar[bool] = False
@@ -21469,9 +21487,9 @@ class Loop:
             found = self.app.respond(channel.environment(request))
             if not found.reply or found.reply.stream:
                 raise Slow
-        except Slow as slow:
+        except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
             self.turn.undo()
-            if slow.is_usual:
+            if isinstance(error, Slow) and error.is_usual:
                 self.note_slow(request)
             self.hand_over(channel)
         except BaseException:
@@ -21759,7 +21777,8 @@ def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> An
         clear_untrusted_proxy_headers=not (ours and ours.policy.proxies),
     )
     server.ours, server.let_go = ours, getattr(app, "let_go", lambda: None)
-    if isinstance(app, Application) and os.environ.get("MINIREST_INLINE") != "0":
+    is_wanted = os.environ.get("MINIREST_INLINE") != "0"
+    if is_wanted and isinstance(app, Application) and not app.accounts.chance.is_seeded:  # beginning twice draws twice
         dispatcher.loop = Loop(app, super(type(dispatcher), dispatcher).add_task)
     return server
 
