@@ -217,6 +217,8 @@ GUARD_SECONDS = 0.010
 GUARD_STEPS = 20_000
 """How many steps SQLite takes before it asks whether its time is over: a fraction of a millisecond."""
 SLOW_FOR_SECONDS = 60.0
+PATIENCE_SECONDS = 0.1
+RETRY_SECONDS = 0.002
 MAX_SLOW_FORMS = 256
 REQUEST_TIMEOUT_SECONDS = 60.0
 MINIMUM_BYTES_PER_SECOND = 16 * 1024
@@ -437,12 +439,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Slow(BaseException):
     """A request is nothing for a server's loop, which others wait for: a worker answers it, from its start.
 
-    `is_usual` says that requests like it will be too, for some time. It is no Exception, so that nobody answers it.
+    `is_usual` says that requests like it will be too, for some time; `is_early` that somebody else is writing, who may
+    be done at once. It is no Exception, so that nobody answers it.
     """
 
-    def __init__(self, is_usual: bool = False) -> None:
+    def __init__(self, is_usual: bool = False, is_early: bool = False) -> None:
         super().__init__()
-        self.is_usual = is_usual
+        self.is_usual, self.is_early = is_usual, is_early
 
 
 class Here(threading.local):
@@ -5336,7 +5339,8 @@ def check_slow(error: sqlite3.Error) -> None:
     """Raise `Slow` for a statement that was stopped in a server's loop, or would have to wait."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_INTERRUPT", "SQLITE_BUSY", "SQLITE_LOCKED")):
-        raise Slow(is_usual=name.startswith("SQLITE_INTERRUPT")) from error
+        is_usual = name.startswith("SQLITE_INTERRUPT")
+        raise Slow(is_usual, is_early=not is_usual) from error
 
 
 class Pass:
@@ -5463,7 +5467,7 @@ class Pass:
         """Have the connection that writes, until the end of the pass. `Slow` where somebody else has it."""
         if not self.holds_lock:
             if not self.database.write_lock.acquire(blocking=False):
-                raise Slow
+                raise Slow(is_early=True)
             self.holds_lock = True
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
@@ -21444,8 +21448,10 @@ class Loop:
     """Answers requests in the thread of a server's loop, which takes less time than to hand them to a worker.
 
     What is ready in a pass is answered in `run`; all that it writes has one commit, and whoever waits for that is
-    answered behind it. Whatever takes more than `GUARD_SECONDS`, or has to wait for somebody, goes to a worker; what is
-    like it goes there straight away, for `SLOW_FOR_SECONDS`.
+    answered behind it. Whatever takes more than `GUARD_SECONDS` goes to a worker, and what is like it goes there
+    straight away, for `SLOW_FOR_SECONDS`. While somebody else writes, the passes go on without those who would write
+    too; only who has waited for `PATIENCE_SECONDS` goes to a worker, else the workers would take the lock from us for
+    good, and each commit would be for one.
     """
 
     def __init__(self, app: Application, to_worker: Callable[[Any], None]) -> None:
@@ -21453,6 +21459,7 @@ class Loop:
         self.turn = Pass(app.store.database)
         self.ready: list[Any] = []
         self.held: list[tuple[Any, Answered]] = []
+        self.waiting: dict[Any, float] = {}
         self.slow: dict[tuple[str, ...], float] = {}
 
     def takes(self, request: Any) -> bool:
@@ -21465,9 +21472,14 @@ class Loop:
             and not (self.slow and self.slow.get(likeness(request), 0.0) > time.monotonic())
         )
 
+    @property
+    def pause(self) -> float:
+        """How many seconds may go by before the next pass, if nothing happens."""
+        return 0.0 if self.ready else RETRY_SECONDS if self.waiting else math.inf
+
     def run(self) -> None:
         """Answer what is ready; a next request on the same connection waits for the next pass."""
-        ready, self.ready = self.ready, []
+        ready, self.ready = [*self.waiting, *self.ready], []
         for channel in ready:
             self.answer(channel)
         is_lost = self.turn.is_lost
@@ -21489,20 +21501,30 @@ class Loop:
                 raise Slow
         except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
             self.turn.undo()
-            if isinstance(error, Slow) and error.is_usual:
-                self.note_slow(request)
-            self.hand_over(channel)
+            self.put_off(channel, error if isinstance(error, Slow) else Slow())
         except BaseException:
             self.turn.undo()
             raise
         else:
+            self.waiting.pop(channel, None)
             if self.turn.keep():
                 self.held.append((channel, found))
             else:
                 self.send(channel, found)
 
+    def put_off(self, channel: Any, slow: Slow) -> None:
+        """Answer a request a little later, or let a worker do it."""
+        now = time.monotonic()
+        if slow.is_early and now < self.waiting.setdefault(channel, now + PATIENCE_SECONDS):
+            channel.requests[0].get_body_stream().seek(0)
+            return
+        if slow.is_usual:
+            self.note_slow(channel.requests[0])
+        self.hand_over(channel)
+
     def hand_over(self, channel: Any) -> None:
         """Let a worker answer, from the start."""
+        self.waiting.pop(channel, None)
         channel.requests[0].get_body_stream().seek(0)
         self.to_worker(channel)
 
@@ -21673,7 +21695,7 @@ def turn(server: Any, seconds: float) -> bool:
     True when all connections were asked what they wait for; else only some were.
     """
     loop, asks_all = server.task_dispatcher.loop, True
-    wait = 0.0 if loop and loop.ready else seconds
+    wait = min(seconds, loop.pause) if loop else seconds
     if server.watch:
         asks_all = server.watch.wait(wait)
     else:
