@@ -1246,7 +1246,7 @@ class Table:
     `path` is the JSON path of its schema, which `allOf` has been merged into. `id_name` is the name under which the id
     is shown where the table `shows_id`. `system` holds the columns that every
     tracked table has beside the user's, `system_links` the links made of them. Junctions of plain many links are tables
-    too, without system columns. `expressions` remembers compiled shapes.
+    too, without system columns. `expressions` remembers compiled shapes, `statements` what is asked of it by key.
     """
 
     name: str
@@ -1271,6 +1271,7 @@ class Table:
     validation: dict[str, Json] = field(default_factory=dict)
     incoming: list[Link] = field(default_factory=list)
     expressions: dict[Any, Any] = field(default_factory=dict)
+    statements: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def id(self) -> Field:
@@ -1323,9 +1324,57 @@ class Table:
         return tuple(link.key for link in self.links.values() if link.key)
 
     @functools.cached_property
+    def own_links(self) -> Mapping[Field, Link]:
+        """The own links by their columns."""
+        return {link.key: link for link in self.links.values() if link.key}
+
+    @functools.cached_property
+    def pure_links(self) -> frozenset[Field]:
+        """The columns of own links that lead to records of their own, which files are not."""
+        return frozenset(column for column, link in self.own_links.items() if not link.is_file)
+
+    @functools.cached_property
+    def junctions(self) -> tuple[Link, ...]:
+        """The links that were declared here and are kept in a table of their own."""
+        return tuple(link for link in self.links.values() if link.through and link.forward)
+
+    @functools.cached_property
     def files(self) -> tuple[Link, ...]:
         """The file fields."""
         return tuple(link for link in self.links.values() if link.is_file)
+
+    @functools.cached_property
+    def defaults(self) -> Mapping[Field, SqlValue]:
+        """The values of fields that have a default."""
+        fields = (column for column in self.fields.values() if "default" in column.schema)
+        return {column: column.parse_json(column.schema["default"]) for column in fields}
+
+    @functools.cached_property
+    def passwords(self) -> tuple[Field, ...]:
+        """The fields that are stored as hashes."""
+        return tuple(column for column in self.fields.values() if column.kind.name == "password")
+
+    @functools.cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the fields that are never shown."""
+        return tuple(name for name, column in self.fields.items() if column.write_only)
+
+    @functools.cached_property
+    def readers(self) -> tuple[tuple[str, Field, Callable[[SqlValue], Json] | None], ...]:
+        """The fields, each with the function that makes JSON of what is stored; None where it stays as it is."""
+        return tuple(
+            (name, column, column.to_json if self.adopted or column.kind.to_json is not Kind.to_json else None)
+            for name, column in self.fields.items()
+        )
+
+    def shown(self, stored: Mapping[Field, SqlValue]) -> dict[str, Json]:
+        """The fields of a record as JSON, by name, without those that are null."""
+        found: dict[str, Json] = {}
+        for name, column, read in self.readers:
+            value = stored.get(column)
+            if value is not None:
+                found[name] = read(value) if read else value
+        return found
 
     @functools.cached_property
     def columns(self) -> tuple[Field, ...]:
@@ -3155,6 +3204,15 @@ def by_key(table: Table, where: Filter) -> bool:
     parts = where.parts if isinstance(where, And) else (where,)
     keys = (Path((), table.id), Path((), table.address))
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
+
+
+def key_of(op: Select) -> int | None:
+    """The id of the one record that a Select names by it, in any state; None for what asks for anything else."""
+    match op:
+        case Select(table, where=Compare(Path((), column, ()), "eq", int(key)), parent=None):
+            return key if column is table.id and op.scope == ANY_STATE else None
+        case _:
+            return None
 
 
 class _JsonFilter:
@@ -5230,8 +5288,100 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
 # 10  Transactions
 #
 # What whoever writes has of an open transaction: a look at the records and their links, and what it leaves behind for
-# others, which is versions, history and events.
+# others, which is versions, history and events. Statements that name one record by a key are made once for each sight.
 # ======================================================================================================================
+
+
+class _Open(int):
+    """Stands in a statement for the value that is bound each time."""
+
+
+OPEN = _Open()
+Remembered = TypeVar("Remembered")
+
+
+class Prepared(NamedTuple):
+    """A statement in which one value is open, with the values before and behind it."""
+
+    text: str
+    before: tuple[SqlValue, ...]
+    behind: tuple[SqlValue, ...]
+
+    @classmethod
+    def of(cls, statement: Sql) -> Prepared:
+        """A statement that has bound `OPEN` in one place."""
+        place = next(number for number, value in enumerate(statement.values) if value is OPEN)
+        return cls(statement.text, statement.values[:place], statement.values[place + 1 :])
+
+    def bind(self, value: SqlValue) -> Sql:
+        """The statement with this value."""
+        return Sql(self.text, (*self.before, value, *self.behind))
+
+
+def remembered(table: Table, form: tuple[Any, ...], make: Callable[[], Remembered]) -> Remembered:
+    """What was made for a form of statement on a table, or is made now."""
+    found: Remembered | None = table.statements.get(form)
+    if found is None:
+        found = bounded(table.statements)[form] = make()
+    return found
+
+
+def one_record(table: Table, shape: Shape = Const(None)) -> Select:
+    """The Select of the record whose id is open."""
+    return Select(table, shape, Compare(Path((), table.id), "eq", OPEN), single=True)
+
+
+def seen_record(table: Table, sight: Sight) -> Prepared:
+    """The statement for all columns of the record with an id, where it is seen."""
+
+    def make() -> Prepared:
+        frame, tables, where = Compiler(sight).base(one_record(table))
+        columns = join(",", (frame.stored(column) for column in table.columns))
+        return Prepared.of(sql("select {} from {} where {}", columns, tables, where))
+
+    return remembered(table, ("stored", sight), make)
+
+
+def record_in_shape(table: Table, shape: Shape, sight: Sight) -> Prepared:
+    """The statement for the record with an id in a shape, where it is seen."""
+
+    def make() -> tuple[Shape, Prepared]:
+        return shape, Prepared.of(Compiler(sight).select(one_record(table, shape)))
+
+    return remembered(table, ("shape", id(shape), sight), make)[1]  # the shape is kept, so that its identity is its own
+
+
+class Permission(NamedTuple):
+    """What asks whether a verb may be done to the record with an id; `seen` says that to see the record is enough."""
+
+    seen: bool
+    statement: Prepared
+
+
+def permission(table: Table, verb: Verb, origin: Origin) -> Permission:
+    """The right to a verb in a table, whose rule is bound to the actor."""
+
+    def make() -> Permission:
+        rule = bind_variables(origin.rights.rule(table, verb), origin.actor, origin.moment)
+        single = origin.sight.single.get(table)
+        wanted = And((Compare(Path((), table.id), "eq", OPEN), rule))
+        statement = Prepared.of(Compiler().keys(Select(table, Const(None), wanted)))
+        return Permission(rule == single or (isinstance(single, And) and rule in single.parts), statement)
+
+    return remembered(table, (verb, origin.rights, origin.sight), make)
+
+
+NEW_HISTORY = (
+    "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Looks(NamedTuple):
+    """What was read since something has changed: records, and those of them that the actor has been shown."""
+
+    records: dict[tuple[Table, int], Stored]
+    shown: set[tuple[Table, int]]
 
 
 class Transaction:
@@ -5242,6 +5392,7 @@ class Transaction:
         self.changes: dict[tuple[Action, Table, int], int] = {}
         self.touched: set[tuple[Table, int]] = set()
         self.removed: dict[tuple[Table, int], Stored] = {}
+        self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.lock, self.has_ended = threading.Lock(), False
 
@@ -5263,9 +5414,21 @@ class Transaction:
         """The first column of a statement's rows."""
         return [row[0] for row in self.execute(statement)]
 
+    @property
+    def looks(self) -> Looks:
+        """What was read since anything in the database has changed."""
+        changes = self.connection.total_changes
+        if self.looked_at[0] != changes:
+            self.looked_at = changes, Looks({}, set())
+        return self.looked_at[1]
+
     def find(self, table: Table, key: Key) -> int | None:
         """The id of the record with that key, where the actor sees it."""
-        return next(iter(self.ids(Compiler(self.origin.sight).find(table, key))), None)
+        sight, column = self.origin.sight, key.field
+        statement = remembered(
+            table, ("find", column, sight), lambda: Prepared.of(Compiler(sight).find(table, Key(column, OPEN)))
+        )
+        return next(iter(self.ids(statement.bind(key.value))), None)
 
     def key_id(self, table: Table, key: Key) -> int:
         """The id of the record with that key. ApiError `not_found`."""
@@ -5280,11 +5443,22 @@ class Transaction:
 
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
-        columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
-        if row is None:
+        found = self.look(table, key, FULL_SIGHT)
+        if found is None:
             raise fail("not_found")
-        return dict(zip(table.columns, row, strict=True))
+        return found
+
+    def look(self, table: Table, key: int, sight: Sight) -> Stored | None:
+        """All columns of one record, where it is seen. It is not read twice before anything changes."""
+        looks, place = self.looks, (table, key)
+        if place not in looks.records or not (sight is FULL_SIGHT or place in looks.shown):
+            row = self.execute(seen_record(table, sight).bind(key)).fetchone()
+            if row is None:
+                return None
+            looks.records[place] = dict(zip(table.columns, row, strict=True))
+            if sight is self.origin.sight:
+                looks.shown.add(place)
+        return dict(looks.records[place])
 
     # -- keys: the ids of records, and what columns hold for them --
 
@@ -5333,33 +5507,33 @@ class Transaction:
 
     # -- versions, history, events --
 
-    def touch(self, table: Table, key: int) -> int:
-        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
+    def touch(self, table: Table, key: int) -> None:
+        """Raise a record's version, once in a transaction."""
+        if table.tracked and (table, key) not in self.touched:
+            self.touched.add((table, key))
+            self.execute(sql("update {} set _version=_version+1 where {}", quoted(table.name), _of(table, key)))
+
+    def version(self, table: Table, key: int) -> int:
+        """The version that a record has, 0 where there are none."""
         if not table.tracked:
             return 0
-        name = quoted(table.name)
-        if (table, key) not in self.touched:
-            self.touched.add((table, key))
-            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
-        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
+        return next(iter(self.ids(sql("select _version from {} where {}", quoted(table.name), _of(table, key)))), 0)
 
     def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
         """Raise the versions of the records that own links lead to, or led to before the changes."""
-        for link in table.links.values():
-            if link.key and link.target.tracked and (changes is None or link.key in changes):
-                for target in (record.get(link.key), changes.get(link.key) if changes else None):
-                    if isinstance(target, int) and (link.target, target) not in self.touched:
+        for key, link in table.own_links.items():
+            if changes is None or key in changes:
+                for target in (record.get(key), changes.get(key) if changes else None):
+                    if isinstance(target, int):
                         self.touch(link.target, target)
 
-    def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
+    def note_changes(self, spot: Spot, version: int, before: Stored, changes: Stored, action: Action) -> None:
         """One row of history for each changed column."""
         if not spot.table.tracked:
             self.note(spot, 0, Note(action))
             return
-        version = self.touch(spot.table, spot.key)
-        links = {link.key: link for link in spot.table.links.values()}
         for column, value in changes.items():
-            link = links.get(column)
+            link = spot.table.own_links.get(column)
             old, new = (self.noted(link, column, it) for it in (before[column], value))
             self.note(spot, version, Note(action, (link or column).name, old, new))
 
@@ -5371,12 +5545,8 @@ class Transaction:
             return
         texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
         actor, dialect, moment = self.origin[:3]
-        statement = Sql(
-            "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
-        )
-        cursor = self.execute(statement)
+        values = (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment)
+        cursor = self.execute(Sql(NEW_HISTORY, values))
         self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
 
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
@@ -5401,18 +5571,12 @@ class Transaction:
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
-        shown = {
-            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
-        }
-        lists = {
-            link.name: self.linked(link, int(stored[table.id] or 0))
-            for link in table.links.values()
-            if link.through and link.forward
-        }
-        values = {
-            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
-        }
-        return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
+        found = table.shown(stored)
+        for name in table.secrets:
+            found.pop(name, None)
+        found |= {link.name: self.noted(link, key, stored.get(key)) for key, link in table.own_links.items()}
+        found |= {link.name: self.linked(link, int(stored[table.id] or 0)) for link in table.junctions}
+        return {name: value for name, value in found.items() if value not in (None, [])}
 
 
 def _of(table: Table, key: int) -> Sql:
@@ -5452,6 +5616,35 @@ class Watcher(Protocol):
 
     def follow(self, writer: Writer, deed: Deed) -> Stored:
         """Take note of a deed; gives the changes as it wants them. What it raises undoes the transaction."""
+
+
+STAMPS = ("_created", "_modified", "_created_by", "_modified_by", "_owner", "_group")
+
+
+class UpdateForm(NamedTuple):
+    """What an update of one record sets: columns, who modified it and when, its version; `expects` asks for that."""
+
+    columns: tuple[Field, ...]
+    modifies: bool
+    rises: bool
+    expects: bool
+
+
+def update_text(table: Table, form: UpdateForm) -> str:
+    """The statement that changes one record; the values are those of the columns, the stamps, the id, the version."""
+    parts = [sql("{}=?", quoted(column.column)).text for column in form.columns]
+    parts += ["_modified=?", "_modified_by=?"] if form.modifies else []
+    parts += ["_version=_version+1"] if form.rises else []
+    where = sql("{}=?", quoted(table.id.column)).text + (" and _version=?" if form.expects else "")
+    return f"update {quoted(table.name).text} set {', '.join(parts)} where {where}"
+
+
+def insert_text(table: Table, columns: Sequence[Field]) -> str:
+    """The statement that inserts one row."""
+    if not columns:
+        return f"insert into {quoted(table.name).text} default values"
+    names = join(", ", (quoted(column.column) for column in columns))
+    return f"insert into {quoted(table.name).text} ({names.text}) values ({', '.join('?' * len(columns))})"
 
 
 class Writer(Transaction):
@@ -5529,15 +5722,16 @@ class Writer(Transaction):
             return
         if later:
             self.owed.add((verb, table, key))
-        rule = bind_variables(self.origin.rights.rule(table, verb), self.origin.actor, self.origin.moment)
-        wanted = And((Compare(Path((), table.id), "eq", key), rule))
-        if not self.ids(Compiler().keys(Select(table, Const(None), wanted))):
+        wanted = permission(table, verb, self.origin)
+        is_shown = wanted.seen and (table, key) in self.looks.shown
+        if not is_shown and not self.ids(wanted.statement.bind(key)):
             raise refusal(self.origin.actor)
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
         """What the rights lock, or hide, cannot be set."""
         kept = self.origin.rights.kept
-        self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
+        if kept:
+            self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
 
     def is_locked(self, link: Link) -> bool:
         """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
@@ -5659,6 +5853,9 @@ class Writer(Transaction):
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
+        key = key_of(op)
+        if key is not None:
+            return [key] if self.look(op.table, key, self.origin.sight) else []
         sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
         keys = self.ids(Compiler(sight).keys(dataclasses.replace(op, single=True)))
         if not keys and op.parent:
@@ -5669,6 +5866,11 @@ class Writer(Transaction):
         """The records with these ids, in this order."""
         if parent and not parent.link.through:
             parent = None
+        if len(keys) == 1 and not parent:
+            row = self.execute(record_in_shape(table, shape, self.origin.sight).bind(keys[0])).fetchone()
+            if row is not None:
+                self.looks.shown.add((table, keys[0]))
+                return Outcome([Row._make(row)], changed=1)
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
         found = read(self.connection, op, self.origin.sight)
@@ -5693,7 +5895,7 @@ class Writer(Transaction):
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
         self.permit_values((*values, *links), trail)
-        stored = self.defaults(table) | dict(values)
+        stored = {**table.defaults, **values}
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
@@ -5704,7 +5906,7 @@ class Writer(Transaction):
         if version > 1:
             stored[table.system["_version"]] = version
         given = values if table.adopted else EMPTY  # there null and nothing may differ: SQLite puts defaults in
-        plain = self.hashed({column: it for column, it in stored.items() if it is not None or column in given})
+        plain = self.hashed(table, {column: it for column, it in stored.items() if it is not None or column in given})
         number = spot.key or self.next_id(table)
         number = self.insert_row(table, plain | ({table.id: number} if number else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
@@ -5732,18 +5934,13 @@ class Writer(Transaction):
         tag, key = bind(spot.table.tag), bind(spot.key)
         return self.ids(sql("select coalesce(max(version),0)+1 from _history where tag={} and record={}", tag, key))[0]
 
-    def defaults(self, table: Table) -> Stored:
-        """The values of fields that have a default."""
-        fields = (column for column in table.fields.values() if "default" in column.schema)
-        return {column: column.parse_json(column.schema["default"]) for column in fields}
-
     def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
-        for link in spot.table.links.values():
-            value = values.get(link.key) if link.key else None
-            if self.trusting or not link.key or not value:
+        for key, link in spot.table.own_links.items():
+            value = values.get(key)
+            if self.trusting or not value:
                 continue
-            if before and before[link.key] == value and link.target not in self.origin.sight.single:
+            if before and before[key] == value and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
             target = self.find(link.target, Key(link.aim, value))
@@ -5754,11 +5951,10 @@ class Writer(Transaction):
 
     def insert_row(self, table: Table, values: Stored, trail: Trail) -> int:
         """Insert one row; a broken unique rule goes to `faults`, and the id is 0."""
-        names = join(", ", (quoted(column.column) for column in values))
-        marks = join(", ", (bind(value) for value in values.values()))
-        statement = sql("insert into {} ({}) values ({})", quoted(table.name), names, marks)
+        columns = tuple(values)
+        text = remembered(table, ("insert", columns), lambda: insert_text(table, columns))
         try:
-            cursor = self.execute(statement if values else sql("insert into {} default values", quoted(table.name)))
+            cursor = self.execute(Sql(text, tuple(values.values())))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, trail))
             return 0
@@ -5778,27 +5974,19 @@ class Writer(Transaction):
                 self.last_place(table, stored.get(table.sort.scope) if table.sort.scope else None) + 1
             )
         if table.tracked:
-            actor, moment = self.origin.actor.id, self.origin.moment
-            given = {
-                "_created": moment,
-                "_modified": moment,
-                "_created_by": actor,
-                "_modified_by": actor,
-                "_owner": actor,
-            }
-            group = self.origin.actor.groups[0] if self.origin.actor.groups else None
-            for name, value in {**given, "_group": group}.items():
-                values.setdefault(table.system[name], stored.get(table.system[name], value))
+            actor, moment = self.origin.actor, self.origin.moment
+            group = actor.groups[0] if actor.groups else None
+            usual = (moment, moment, actor.id, actor.id, actor.id, group)
+            for name, value in zip(STAMPS, usual, strict=True):
+                column = table.system[name]
+                values[column] = stored.get(column, value)
         return values
 
-    def hashed(self, values: Stored) -> Stored:
+    def hashed(self, table: Table, values: Stored) -> Stored:
         """The values with hashes in place of the texts of passwords."""
-        return {
-            column: hash_password(value, self.password_cost)
-            if column.kind.name == "password" and isinstance(value, str)
-            else value
-            for column, value in values.items()
-        }
+        texts = {column: text for column in table.passwords if isinstance(text := values.get(column), str)}
+        hashes: Stored = {column: hash_password(text, self.password_cost) for column, text in texts.items()}
+        return values | hashes if hashes else values
 
     def change(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
         """Change a record and its links; 1 when anything is different now."""
@@ -5813,7 +6001,7 @@ class Writer(Transaction):
                 target = self.only_target(link, change, (*spot.trail, link.name), before)
                 wanted[link.key] = self.key_value(link.key, target)
         changes = {column: value for column, value in wanted.items() if before[column] != value}
-        if changes.keys() & set(spot.table.keys):
+        if not changes.keys().isdisjoint(spot.table.keys):
             self.permit("link", spot.table, spot.key, later=True)
         made = self.set(spot, before, changes)
         moved = sum(
@@ -5832,7 +6020,7 @@ class Writer(Transaction):
         if changes:
             check_writable(spot.table)
             changes = self.follow(Deed("before", verb, spot, before, changes))
-        if changes and self.write_columns(spot, before, self.hashed(changes), action):
+        if changes and self.write_columns(spot, before, self.hashed(spot.table, changes), action):
             self.follow(Deed("after", verb, spot, before, changes))
         return changes
 
@@ -5843,18 +6031,15 @@ class Writer(Transaction):
 
         False when a rule of the table forbids it; that goes to `faults`.
         """
-        table, key = spot.table, spot.key
-        parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
-        version = Sql("")
-        links = set(table.keys) - {link.key for link in table.files}
-        if table.tracked and action != "moved" and not set(changes) <= links:
-            parts.append(sql("_modified={}, _modified_by={}", bind(self.origin.moment), bind(self.origin.actor.id)))
-        if table.tracked and (table, key) not in self.touched:
-            parts.append(Sql("_version=_version+1"))
-            version = sql(" and _version={}", bind(spot.expect)) if spot.expect is not None else version
-        statement = sql("update {} set {} where {}{}", quoted(table.name), join(", ", parts), _of(table, key), version)
+        table, key, columns = spot.table, spot.key, tuple(changes)
+        modifies = table.tracked and action != "moved" and not changes.keys() <= table.pure_links
+        rises = table.tracked and (table, key) not in self.touched
+        expects = rises and spot.expect is not None
+        stamps = (self.origin.moment, self.origin.actor.id) if modifies else ()
+        form = UpdateForm(columns, modifies, rises, expects)
+        values = (*changes.values(), *stamps, key, *((spot.expect,) if expects else ()))
         try:
-            cursor = self.execute(statement)
+            cursor = self.execute(Sql(remembered(table, form, lambda: update_text(table, form)), values))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, spot.trail))
             return False
@@ -5868,9 +6053,10 @@ class Writer(Transaction):
             reason = "it gives the record another id"
             self.faults.append(Violation(spot.trail, "constraint", {"table": table.name, "reason": reason}))
             return False
+        version = int(before[table.system["_version"]] or 0) + 1 if rises else self.version(table, key)
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
-        self.note_changes(spot, before, changes, action)
+        self.note_changes(spot, version, before, changes, action)
         self.drop_files(table, before, changes)
         return True
 
@@ -5945,7 +6131,8 @@ class Writer(Transaction):
         for it in new:
             self.connect(link, source, it, change.taken)
         if tells:
-            self.note(spot, self.touch(link.source, source), Note("updated", link.name, current, after))
+            self.touch(link.source, source)
+            self.note(spot, self.version(link.source, source), Note("updated", link.name, current, after))
             self.follow(Deed("after", "link", spot, {}, {}, {link: after}))
         return len(new) + len(dropped)
 
@@ -5972,8 +6159,8 @@ class Writer(Transaction):
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
-        links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        links = table.own_links
+        cleared = [column for column, link in links.items() if before[column] and values.get(column, 0) is None]
         unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
         return {column: value for column, value in values.items() if column not in unseen}
 
@@ -6134,12 +6321,14 @@ class Writer(Transaction):
         table, key = spot.table, stored.get(spot.table.id)
         if not (table.tracked or table.adopted) or self.trusting:
             return
-        record = {name: column.to_json(stored.get(column)) for name, column in table.fields.items()}
-        record |= {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        record = table.shown(stored)
+        record |= {
+            link.name: value for column, link in table.own_links.items() if (value := stored.get(column)) is not None
+        }
         for link in table.restrained_links:
             found = self.linked(link, int(key)) if key else lists.get(link.name, [])
-            record[link.name] = (found if link.many else found[0]) if found else None
-        record = {name: value for name, value in record.items() if value is not None}
+            if found:
+                record[link.name] = found if link.many else found[0]
         if not table.validator.is_valid(record):
             kept = {column.name for column in table.fields.values() if before and before[column] == stored.get(column)}
             kept = {name for name in kept if table.adopted or table.fields[name].kind.name == "password"}
@@ -7422,7 +7611,7 @@ class Bulk(Writer):
     def new_columns(self, table: Table, lines: Mapping[int, Draft]) -> Columns:
         """What new records hold, column by column: what the lines give, what is usual, and what the server puts in."""
         size, drafts = len(lines), list(lines.values())
-        base = self.defaults(table) | self.system_values(table, {})
+        base = {**table.defaults, **self.system_values(table, {})}
         columns: Columns = {it: [value] * size for it, value in base.items() if value is not None}
         members: Iterable[Any] = dict.fromkeys(itertools.chain.from_iterable(drafts))
         for it in members:
