@@ -565,6 +565,8 @@ def _read_boolean(value: Json) -> int:
 
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
+"""A moment as it is stored."""
 
 
 def _read_date(value: Json) -> str:
@@ -578,9 +580,14 @@ def _read_date(value: Json) -> str:
 
 def _read_moment(value: Json) -> str:
     text = _read_text(value)
-    with contextlib.suppress(ValueError):
+    try:
+        if MOMENT.fullmatch(text):
+            datetime.fromisoformat(text)
+            return text
         if len(text) >= 10 and text[4:5] == "-" and text[7:8] == "-":
             return parse_span(text).start
+    except ValueError:
+        pass
     raise BadValue("a date and time as YYYY-MM-DDTHH:MM:SSZ")
 
 
@@ -701,7 +708,10 @@ def read_json(text: str | bytes) -> Json:
         raise fail("bad_json", reason=f"{error.msg} at character {error.pos}") from None
     except ValueError as error:
         raise fail("bad_body", reason=str(error)) from None
-    _check_json(value, MAX_JSON_DEPTH)
+    may_have_halves = isinstance(text, str) and not text.isascii()  # of surrogate pairs, which UTF-8 has none of
+    may_be_deep = decoded.count("[") + decoded.count("{") > MAX_JSON_DEPTH
+    if may_have_halves or may_be_deep or "\\u" in decoded:
+        _check_json(value, MAX_JSON_DEPTH)
     return value
 
 
@@ -1123,7 +1133,8 @@ class Field:
             return None
         if self.items and isinstance(value, list):
             value = [self.items.to_json(self.items.parse_json(item)) if item is not None else None for item in value]
-        return self.stored(self.kind.parse_json(value))
+        found = self.kind.parse_json(value)
+        return self.form.store(found) if self.form else found
 
     def parse_text(self, text: str) -> SqlValue:
         """What is stored for a text of a form. `BadValue` when the kind cannot read it."""
@@ -3501,23 +3512,29 @@ class Values:
 LinkReader: TypeAlias = Callable[[Link, Json], Change]
 
 
-def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, text: bool = False) -> Values:
+def read_values(
+    names: Names,
+    body: Mapping[str, Json],
+    read_link: LinkReader,
+    text: bool = False,
+    adapt: Callable[[Field, Json], Json] | None = None,
+) -> Values:
     """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
 
-    A file field takes an `Upload`; what else it takes is up to `read_link`, as with any link.
+    `adapt` makes the values of fields what their kinds read, where a dialect takes more than that. A file field takes
+    an `Upload`; what else it takes is up to `read_link`, as with any link.
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
-    result, known = Values(), names.known()
+    result, known = Values(), list[str]()
     for name, value in body.items():
         member = names.find(name, writing=True)
         if len(result.faults) >= MAX_VIOLATIONS:
             break
         if member is None:
             if names.manner.unknown_key == "refuse":
-                hint = did_you_mean(name, known)
-                result.faults.append(
-                    Violation((name,), "unknown_field", {"name": name, "table": names.table.name, "hint": hint})
-                )
+                known = known or names.known()
+                params = {"name": name, "table": names.table.name, "hint": did_you_mean(name, known)}
+                result.faults.append(Violation((name,), "unknown_field", params))
         elif not names.may_set(member):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
@@ -3528,7 +3545,7 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
-            _read_field(result, member, value, text)
+            _read_field(result, member, adapt(member, value) if adapt else value, text)
     return result
 
 
@@ -4765,7 +4782,8 @@ def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation
         case Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
         case Create() | Relink():
-            return dataclasses.replace(op, shape=rights.shown(op.shape))
+            shape = rights.shown(op.shape)
+            return op if shape is op.shape else dataclasses.replace(op, shape=shape)
         case Upsert(where, create, update):
             made, found = (bound(part, actor, moment, rights) for part in (create, update))  # the Writer checks one
             assert isinstance(made, Create) and isinstance(found, Update | Select)
@@ -8752,6 +8770,13 @@ class BodyLimits(NamedTuple):
 BODY_LIMITS = BodyLimits()
 
 
+@functools.lru_cache(maxsize=256)
+def environ_key(header: str) -> str:
+    """The key of a header in a WSGI environment."""
+    key = header.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
 class Request:
     """One request. `path` is decoded; `method` is in capitals, `query` as it came. Every reader is strict: ApiError.
 
@@ -8773,8 +8798,7 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
-        key = name.upper().replace("-", "_")
-        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+        value = self.environ.get(environ_key(name))
         return value if isinstance(value, str) else None
 
     def cookie(self, name: str) -> str | None:
@@ -8822,7 +8846,7 @@ class Request:
             raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
         return length
 
-    @property
+    @functools.cached_property
     def media_type(self) -> str:
         """The content type without parameters, in lower case."""
         return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
@@ -11651,26 +11675,8 @@ class Limbas(Dialect):
             data = {}
         if not isinstance(data, Mapping):
             raise LimbasError('Key "data" must be an object of attributes!')
-        names = self.names(table)
-        coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
-        return read_values(names, coerced, self.read_link, text=request.brings_texts)
-
-    def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
-        """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
-        if not isinstance(member, Field):
-            return value
-        if member.kind.name == "choices":
-            parts = value.split(";") if request.brings_texts and isinstance(value, str) and value else value
-            return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
-        if isinstance(value, str) and value and member.kind.is_date:
-            with contextlib.suppress(ValueError):
-                return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
-        if request.brings_texts and isinstance(value, str):
-            if member.kind.name == "number":
-                return value.replace(",", ".")
-            if member.kind.name == "boolean":
-                return {"on": "true", "off": "false"}.get(value.lower(), value)
-        return value
+        adapt = _limbas_text if request.brings_texts else _limbas_value
+        return read_values(self.names(table), data, self.read_link, request.brings_texts, adapt)
 
     def data(self, body: Mapping[str, Json], missing: str) -> Json:
         """The value under `data` in a body; `missing` ends the message when there is none."""
@@ -11744,6 +11750,28 @@ class Limbas(Dialect):
         if not items:
             raise LimbasError('Key "data" is missing!')
         return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
+
+
+def _limbas_value(member: Field, value: Json) -> Json:
+    """A value as Limbas takes it beside the plain form: its dates, and ids of choices."""
+    if member.kind.name == "choices":
+        return [_choice(member, part) for part in value] if isinstance(value, list) else value
+    if member.kind.is_date and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
+    return value
+
+
+def _limbas_text(member: Field, value: Json) -> Json:
+    """A value as Limbas takes it in a form: also choices with semicolons between them, and `12,50`."""
+    if isinstance(value, str):
+        if member.kind.name == "choices" and value:
+            value = value.split(";")
+        elif member.kind.name == "number":
+            return value.replace(",", ".")
+        elif member.kind.name == "boolean":
+            return {"on": "true", "off": "false"}.get(value.lower(), value)
+    return _limbas_value(member, value)
 
 
 def _choice(member: Field, value: Json) -> Json:
