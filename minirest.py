@@ -197,6 +197,7 @@ MAX_STATEMENT_BYTES = 1024 * 1024
 MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
+MAX_REMEMBERED_LENGTH = 512
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
@@ -2521,10 +2522,14 @@ Case = Literal["exact", "ascii", "fold"]
 class Variable:
     """A value that is known when the operation runs: the actor's id, its groups, the moment, the day (UTC).
 
-    `day` is the whole day as a Span, for comparisons with its ends.
+    `day` is the whole day as a Span, for comparisons with its ends. `key` names the record that is asked for; it stays
+    in the statement, which so is the same one for each record.
     """
 
-    name: Literal["me", "groups", "now", "today", "day"]
+    name: Literal["me", "groups", "now", "today", "day", "key"]
+
+
+KEY = Variable("key")
 
 
 Operand: TypeAlias = SqlValue | Span | Variable | tuple[SqlValue, ...]
@@ -2711,9 +2716,16 @@ class First:
 
 @dataclass(frozen=True, slots=True)
 class Obj:
-    """A JSON object, keys in this order."""
+    """A JSON object, keys in this order. Shapes are looked up by their hash, which is deep, so it is kept."""
 
     pairs: tuple[tuple[str, Shape], ...]
+    hashed: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hashed", hash(self.pairs))
+
+    def __hash__(self) -> int:
+        return self.hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -2778,6 +2790,11 @@ class Parent(NamedTuple):
     key: Key
 
 
+def named_parent(link: Link, field: Field) -> Parent:
+    """The record that `KEY` names, by its id or a unique field, and whose linked records are meant."""
+    return Parent(link, Key(field, KEY))  # type: ignore[arg-type] # for a Select, whose statement takes any key
+
+
 ANY_MEDIA_TYPE = "application/octet-stream"
 """Of a file: bytes of whatever kind. Of a field: files of any type."""
 
@@ -2835,7 +2852,8 @@ class Change:
 class Select:
     """Read records: those of `table`, or with `parent` those linked to it, whose existence is then required.
 
-    `single` says that `where` names one record by its key, which other rights may hold for than for lists.
+    `single` says that `where` names one record by its key, which other rights may hold for than for lists. One that is
+    run again has been compiled for those who see the same.
     """
 
     table: Table
@@ -2848,6 +2866,7 @@ class Select:
     parent: Parent | None = None
     mark: Path | None = None
     single: bool = False
+    compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -3607,7 +3626,11 @@ class Sql(NamedTuple):
     """A piece of SQL and the values for its question marks."""
 
     text: str
-    values: tuple[SqlValue, ...] = ()
+    values: tuple[SqlValue | Variable, ...] = ()
+
+    def of(self, key: SqlValue) -> Sql:
+        """The statement about the record with a key."""
+        return Sql(self.text, tuple([key if value is KEY else value for value in self.values]))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -3627,7 +3650,7 @@ def sql(template: str, *parts: Sql) -> Sql:
     Sql(text='x between ? and ?', values=(5, 5))
     """
     texts: list[str] = []
-    values: list[SqlValue] = []
+    values: list[SqlValue | Variable] = []
     for text, hole in _pieces(template):
         texts.append(text)
         if hole is not None:
@@ -3636,6 +3659,7 @@ def sql(template: str, *parts: Sql) -> Sql:
     return Sql("".join(texts), tuple(values))
 
 
+@functools.lru_cache(maxsize=1024)
 def quoted(name: str) -> Sql:
     """An identifier.
 
@@ -3645,11 +3669,12 @@ def quoted(name: str) -> Sql:
     return Sql('"' + name.replace('"', '""') + '"')
 
 
-def bind(value: SqlValue) -> Sql:
+def bind(value: SqlValue | Variable) -> Sql:
     """A value as a bound parameter."""
     return Sql("?", (value,))
 
 
+@functools.lru_cache(maxsize=1024)
 def constant(text: str) -> Sql:
     """A text of the program or the registry as a constant, so that equal requests have equal statements."""
     return Sql("'" + text.replace("'", "''") + "'")
@@ -3712,8 +3737,8 @@ def _order(sign: str, sign_of_span: str, end: bool) -> Callable[[Comparison], Sq
     return compare
 
 
-def _plain_value(value: Operand) -> SqlValue:
-    assert not isinstance(value, Span | Variable | tuple), "guard binds variables, kinds read values"
+def _plain_value(value: Operand) -> SqlValue | Variable:
+    assert value is KEY or not isinstance(value, Span | Variable | tuple), "guard binds variables, kinds read values"
     return value
 
 
@@ -3945,7 +3970,7 @@ class Compiler:
         for part in parts:
             match part:
                 case Compare(Path(found, Field() as column, ()), op) if found == links and op in QUICK:
-                    if part.case != "fold" and column.has_index and not self.reads_null(column):
+                    if _has_index(part, column) and not self.reads_null(column):
                         (collecting if op == "in" else comparing).append(part)
                 case Some(inner) if _from_target(_first_links(inner), inner):
                     collecting.append(part)
@@ -4225,6 +4250,8 @@ class Compiler:
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
         _, tables, where = self.base(op)
+        if where == Sql("1"):
+            return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
@@ -4297,6 +4324,37 @@ class Compiler:
         elif not terms and op.table.sort and not op.parent:
             terms.append(sql("{} nulls last", frame.column(op.table.sort.field)))
         return sql(" order by {}", join(",", [*terms, frame.id]))
+
+
+def _has_index(where: Compare, column: Field) -> bool:
+    """Whether an index can answer a comparison with a column; without case only one that is made for it does."""
+    if where.op == "eq" and where.case == "fold" and isinstance(where.value, str):
+        return where.value.isascii() and not column.table.adopted and (column,) in column.table.indexes
+    return where.case != "fold" and column.has_index
+
+
+class Statements(NamedTuple):
+    """What is asked for a Select: its records, and their number where it is wanted."""
+
+    rows: Sql
+    total: Sql | None
+
+
+def statements_of(op: Select, sight: Sight) -> Statements:
+    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+
+    The texts are interned, so that SQLite's own memory of statements finds them by their place.
+    """
+    found: Statements | None = op.compiled.get(sight)
+    if found is None:
+        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
+        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+    return found
+
+
+def interned(statement: Sql) -> Sql:
+    """A statement whose text is shared by all that have the same."""
+    return Sql(sys.intern(statement.text), statement.values)
 
 
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
@@ -4559,6 +4617,7 @@ class Rights:
         found = self.shapes.get(shape)
         if found is None:
             found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
+            self.shapes[found] = found
         return found
 
 
@@ -4851,20 +4910,18 @@ def refusal(actor: Actor) -> ApiError:
 
 
 def bind_variables(where: Filter, actor: Actor, moment: str) -> Filter:
-    """A filter with the values of its variables."""
+    """A filter with the values of its variables; the same one where it has none."""
     match where:
-        case Compare(path, _, Variable(name)):
+        case Compare(path, _, Variable(name)) if where.value is not KEY:
             return dataclasses.replace(where, value=variable_value(name, path.field, actor, moment))
         case Compare():
             return where
-        case And(parts):
-            return And(tuple(bind_variables(part, actor, moment) for part in parts))
-        case Or(parts):
-            return Or(tuple(bind_variables(part, actor, moment) for part in parts))
-        case Not(part):
-            return Not(bind_variables(part, actor, moment))
-        case Some(part):
-            return Some(bind_variables(part, actor, moment))
+        case And(parts) | Or(parts):
+            bound_parts = tuple([bind_variables(part, actor, moment) for part in parts])
+            return where if all(map(operator.is_, parts, bound_parts)) else type(where)(bound_parts)
+        case Not(part) | Some(part):
+            bound_part = bind_variables(part, actor, moment)
+            return where if bound_part is part else type(where)(bound_part)
         case _:
             assert_never(where)
 
@@ -5291,15 +5348,20 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
-def read(connection: sqlite3.Connection, op: Select, sight: Sight) -> Outcome:
-    """Run a Select on an open connection. ApiError `not_found` when its parent is missing."""
-    rows = [Row._make(row) for row in connection.execute(*Compiler(sight).select(op))]
+def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
+    """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
+    statements = statements_of(op, sight)
+    rows = list(map(as_row, connection.execute(*statements.rows.of(key))))
     if not rows and op.parent:
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
-        if connection.execute(*found).fetchone() is None:
+        if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*Compiler(sight).total(op)).fetchone()[0] if op.total else None
+    total = connection.execute(*statements.total.of(key)).fetchone()[0] if statements.total else None
     return Outcome(rows, total)
+
+
+as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__, Row)
+"""A row of a Select's statement, which has just its four columns."""
 
 
 # ======================================================================================================================
@@ -7390,26 +7452,29 @@ class Store:
         writer.watcher = self.hooks
         return writer
 
-    def run_for(self, actor: Actor, op: Operation, dialect: str) -> Outcome:
-        """Run an operation as an actor may, now: the one way in for whatever comes from outside."""
-        origin = origin_of(self.schema, actor, dialect, self.moment())
-        return self.run(guard(op, actor, origin.moment, origin.rights), origin)
+    def run_for(self, actor: Actor, op: Operation, dialect: str, key: SqlValue = None) -> Outcome:
+        """Run an operation as an actor may, now: the one way in for whatever comes from outside.
 
-    def run(self, op: Operation, origin: Origin | None = None) -> Outcome:
+        `key` takes the place of `KEY` in a Select.
+        """
+        origin = origin_of(self.schema, actor, dialect, self.moment())
+        return self.run(guard(op, actor, origin.moment, origin.rights), origin, key)
+
+    def run(self, op: Operation, origin: Origin | None = None, key: SqlValue = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
         if not is_write(op):
-            return self.read(op, origin.sight if origin else FULL_SIGHT)
+            return self.read(op, origin.sight if origin else FULL_SIGHT, key)
         return self.write(lambda writer: writer.run(op), origin or Origin(NOBODY, "", self.moment()))
 
-    def read(self, op: Operation, sight: Sight) -> Outcome:
+    def read(self, op: Operation, sight: Sight, key: SqlValue = None) -> Outcome:
         """Run Selects in one snapshot."""
         with self.database.reading() as connection:
             if isinstance(op, Select) and not op.total and not op.parent:
-                return read(connection, op, sight)
+                return read(connection, op, sight, key)
             connection.execute("begin")
             try:
                 if isinstance(op, Select):
-                    return read(connection, op, sight)
+                    return read(connection, op, sight, key)
                 assert isinstance(op, Batch)
                 selects = (part for part in op.operations if isinstance(part, Select))
                 return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
@@ -7425,7 +7490,7 @@ class Store:
         found = [Compiler(origin.sight).select(part) for part in selects]
         found += [Compiler(origin.sight).total(part) for part in selects if part.total]
         with self.database.reading() as connection:
-            return [plan_of(connection, statement) for statement in found]
+            return [plan_of(connection, statement.of(None)) for statement in found]
 
     def look(self, event: Event, shape: Shape, actor: Actor) -> str | None:
         """A record as an event left it, or found it when it was deleted, in a shape; None when the actor may not."""
@@ -10737,6 +10802,28 @@ class Services:
     actions: dict[tuple[Table, str], ActionFunction] = field(default_factory=dict)
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def remembered(method: Method) -> Method:
+    """Let a dialect remember what a method of it gives, and give it again to who sees the same and says the same.
+
+    The method may look at nothing but its arguments and what no request changes. What it gives is never changed.
+    """
+
+    @functools.wraps(method)
+    def remembering(self: Dialect, *given: Any) -> Any:
+        place = (method, self, given)  # `self` is the dialect as some rights, below one prefix, let it be seen
+        found = self.readings.get(place)
+        if found is None:
+            found = method(self, *given)
+            if len(repr(given)) <= MAX_REMEMBERED_LENGTH:
+                bounded(self.readings)[place] = found
+        return found
+
+    return remembering  # type: ignore[return-value]
+
+
 class Dialect:
     """One API. Subclasses set `name`, `bases`, `manner` and give `routes` and `error`."""
 
@@ -10754,6 +10841,7 @@ class Dialect:
         self.services = services
         self.schema = services.schema
         self.views: dict[tuple[Rights, str], Self] = {}
+        self.readings: dict[Any, Any] = {}
         self.names_manner = self.manner
         if services.strict:
             self.names_manner = dataclasses.replace(self.manner, unknown_key="refuse", read_only_key="refuse")
@@ -10784,10 +10872,12 @@ class Dialect:
             found.rights, found.prefix = rights, prefix
         return found
 
+    @remembered
     def names(self, table: Table, row: Link | None = None) -> Names:
         """A table as the actor sees it."""
         return Names(table, self.names_manner, self.rights.hidden, row, self.rights.locked)
 
+    @remembered
     def find_table(self, name: str) -> Table:
         """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
         tables = self.schema.tables.values()
@@ -10804,13 +10894,13 @@ class Dialect:
         """The tables whose records the actor may list."""
         return [table for table in self.schema.tables.values() if self.rights.allows(table, "list")]
 
-    def run(self, request: Request, op: Operation) -> Outcome:
-        """Run an operation for the request's actor."""
+    def run(self, request: Request, op: Operation, key: SqlValue = None) -> Outcome:
+        """Run an operation for the request's actor; `key` takes the place of `KEY` in a Select."""
         if is_write(op):
             self.services.may_write(request)
         if self.heard is not None:
             self.heard.append(op)
-        return self.services.store.run_for(request.actor, op, self.name)
+        return self.services.store.run_for(request.actor, op, self.name, key)
 
     def history_of(self, request: Request, table: Table, number: int) -> Filter:
         """The history of a record since it was made: what had its id before, and is deleted, had rights of its own."""
@@ -11499,7 +11589,7 @@ class Limbas(Dialect):
         found = self.find_table(table)
         match request.method:
             case "GET" | "HEAD":
-                return self.show_list(request, _LimbasQuery(self, request, self.names(found)))
+                return self.show_list(request, self.read_query(found, None, request.query, self.today()))
             case "POST":
                 self.check_parameters(request)
                 return self.create(request, found)
@@ -11533,11 +11623,10 @@ class Limbas(Dialect):
             self.names(source).refuse(link)
         if not isinstance(member, Link) or member.target.name.startswith("_"):
             raise fail("unknown_link", name=link, table=source.name)
-        parent = Parent(member, Key(source.id, number))
         if request.method not in ("GET", "HEAD"):
             self.check_parameters(request)
-            return self.change_link(request, parent)
-        return self.show_list(request, _LimbasQuery(self, request, self.names(member.target, member), parent))
+            return self.change_link(request, member, number)
+        return self.show_list(request, self.read_query(member.target, member, request.query, self.today()), number)
 
     def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
@@ -11547,44 +11636,45 @@ class Limbas(Dialect):
 
     # -- reading --
 
-    def show_list(self, request: Request, query: _LimbasQuery, *before: Operation) -> Reply:
-        """The records that the parameters choose, after what is done `before` in the same transaction."""
-        names, parent = query.names, query.parent
-        shape = self.record_shape(names.table, query.members)
-        op = Select(
-            names.table, shape, query.where, query.scope, query.sort, query.page, query.page.limit is not None, parent
-        )
-        outcome = self.run(request, Batch((*before, op))).parts[-1] if before else self.run(request, op)
-        path = f"/{_segment(names.table)}"
-        if parent:
-            path = f"/{_segment(parent.link.source)}/{parent.key.value!s}/{_segment(parent.link)}"
-        rows = ",".join(row.text for row in outcome.rows)
-        return json_reply(f'{{"links":{dump_json(query.links(path, outcome.total))},"data":[{rows}]}}')
+    @remembered
+    def read_query(self, table: Table, link: Link | None, text: str, today: str) -> _LimbasQuery:
+        """What the parameters choose of a table, or of the records that the link of one record leads to."""
+        parent = named_parent(link, link.source.id) if link else None
+        return _LimbasQuery(self, self.names(table, link), parse_query(text), today, parent)
+
+    def show_list(self, request: Request, query: _LimbasQuery, number: int | None = None) -> Reply:
+        """The records that the parameters choose; those that a link leads to belong to the record with that number."""
+        outcome = self.run(request, query.select, number)
+        return self.envelope(query, number, outcome)
+
+    def envelope(self, query: _LimbasQuery, number: int | None, outcome: Outcome) -> Reply:
+        """The envelope of a list."""
+        rows = ",".join([row.text for row in outcome.rows])
+        return json_reply(f'{{"links":{dump_json(query.links(number, outcome.total))},"data":[{rows}]}}')
 
     def get(self, request: Request, table: Table, number: int) -> Reply:
-        """One record; of the parameters only `$fields` is read."""
-        given = [parameter for parameter in request.parameters if parameter.keys[0].lower() == "$fields"]
-        others = [parameter for parameter in request.parameters if parameter.keys[0].lower() != "$fields"]
-        if others and self.services.strict:
-            raise fail("unknown_parameter", name=others[0].name)
-        members = _LimbasFields(self.names(table)).read(given)
-        return self.answer(request, self.one(request, table, number, members), table)
-
-    def one(self, request: Request, table: Table, number: int, members: Sequence[tuple[str, Field | Link]]) -> Row:
         """One record in any state. ApiError `not_found`."""
-        where = Compare(Path((), table.id), "eq", number)
-        rows = self.run(request, Select(table, self.record_shape(table, members), where, single=True)).rows
+        rows = self.run(request, self.read_fields(table, request.query), number).rows
         if not rows:
             raise fail("not_found")
-        return rows[0]
+        return self.answer(request, rows[0], table)
+
+    @remembered
+    def read_fields(self, table: Table, text: str) -> Select:
+        """One record; of the parameters only `$fields` is read."""
+        parameters = parse_query(text)
+        given = [parameter for parameter in parameters if parameter.keys[0].lower() == "$fields"]
+        others = [parameter for parameter in parameters if parameter.keys[0].lower() != "$fields"]
+        if others and self.services.strict:
+            raise fail("unknown_parameter", name=others[0].name)
+        shape = self.record_shape(table, _LimbasFields(self.names(table)).read(given))
+        return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
 
     def answer(self, request: Request, row: Row, table: Table, status: int = 200) -> Reply:
         """The envelope of one record; for a new one with its address."""
         link = f"/{_segment(table)}/{row.key}"
         headers = (("Location", link),) if status == 201 else ()
-        return record_reply(
-            request, row, f'{{"links":{{"self":{dump_json(link)}}},"data":{row.text}}}', status, headers
-        )
+        return record_reply(request, row, f'{{"links":{{"self":"{link}"}},"data":{row.text}}}', status, headers)
 
     def record_shape(self, table: Table, members: Sequence[tuple[str, Field | Link]]) -> Shape:
         """A record with its attributes."""
@@ -11605,6 +11695,7 @@ class Limbas(Dialect):
         ids = Sub(member, Obj((("id", Col(Path((), member.target.id), LIMBAS)),)), many=True)
         return Obj((("links", links), ("data", ids)))
 
+    @remembered
     def whole_shape(self, table: Table) -> Shape:
         """A record with every attribute, in the order of the schema."""
         return self.record_shape(table, _LimbasFields(self.names(table)).all())
@@ -11718,15 +11809,16 @@ class Limbas(Dialect):
         text = str(key) if isinstance(key, str | int) and not isinstance(key, bool) else ""
         return Item(Key(link.target.id, self.record_id(text or dump_json(key), link.target)))
 
-    def change_link(self, request: Request, parent: Parent) -> Reply:
+    def change_link(self, request: Request, link: Link, number: int) -> Reply:
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
-        link = parent.link
+        parent = Parent(link, Key(link.source.id, number))
         change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
         relink = Relink(parent, change, Const(None), request.expected_version)
         try:
             if request.method != "DELETE":
-                query = _LimbasQuery(self, request, self.names(link.target, link), parent, bare=True)
-                return self.show_list(request, query, relink)
+                query = _LimbasQuery(self, self.names(link.target, link), (), self.today(), parent)
+                outcome = self.run(request, Batch((relink, query.select))).parts[-1]
+                return self.envelope(query, number, outcome)
             outcome = self.run(request, relink)
         except ApiError as error:
             faults = (_named(fault, link) for fault in error.violations)
@@ -11796,7 +11888,12 @@ class LimbasError(ApiError):
 
 
 def _segment(named: Table | Link | Field) -> str:
-    return quote(folded(named.name), safe="")
+    return _segment_of(named.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _segment_of(name: str) -> str:
+    return quote(folded(name), safe="")
 
 
 class _LimbasFields:
@@ -11845,16 +11942,21 @@ class _LimbasQuery:
     """The parameters of a list: what is selected, and the links that lead from page to page."""
 
     def __init__(
-        self, dialect: Limbas, request: Request, names: Names, parent: Parent | None = None, bare: bool = False
+        self, dialect: Limbas, names: Names, parameters: Sequence[Parameter], today: str, parent: Parent | None
     ) -> None:
-        self.dialect, self.names, self.parent = dialect, names, parent
-        self.parameters = [] if bare else request.parameters
+        self.dialect, self.names, self.parameters, self.today, self.parent = dialect, names, parameters, today, parent
         self.given = {name: self.take(name) for name in LIMBAS_PARAMETERS}
         self.page = self.read_page()
-        self.sort = self.read_sort()
-        self.scope = Scope(self.read_archived(), self.read_validity())
-        self.members = _LimbasFields(names).read(self.given["$fields"])
-        self.where = self.read_filters()
+        sort, scope = self.read_sort(), Scope(self.read_archived(), self.read_validity())
+        shape, where = self.read_shape(), self.read_filters()
+        paged = self.page.limit is not None
+        self.select = Select(names.table, shape, where, scope, sort, self.page, total=paged, parent=parent)
+
+    def read_shape(self) -> Shape:
+        if not self.given["$fields"]:
+            return self.dialect.whole_shape(self.names.table)
+        members = _LimbasFields(self.names).read(self.given["$fields"])
+        return self.dialect.record_shape(self.names.table, members)
 
     def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
         """What the original ignores is an error for a strict server."""
@@ -11921,7 +12023,7 @@ class _LimbasQuery:
         return LIMBAS_ARCHIVED[text.lower()]
 
     def read_validity(self) -> Validity:
-        text, today = self.single("$validity"), self.dialect.today()
+        text, today = self.single("$validity"), self.today
         ranges: dict[str | None, Validity] = {
             None: On(today),
             "all": Everything(),
@@ -12067,33 +12169,54 @@ class _LimbasQuery:
 
     # -- links --
 
-    def links(self, path: str, total: int | None) -> dict[str, str]:
-        """The address of this list, and with pages those of the first, previous, next and last one."""
-        result = {"self": self.address(path)}
+    def links(self, key: int | None, total: int | None) -> dict[str, str]:
+        """The address of this list, and with pages those of the first, previous, next and last one.
+
+        `key` is the record whose linked records are shown.
+        """
+        path = f"/{_segment(self.names.table)}"
+        if self.parent:
+            path = f"/{_segment(self.parent.link.source)}/{key}/{_segment(self.parent.link)}"
+        result = {"self": path + self.whole}
         if total is None or self.page.limit is None:
             return result
+        before, behind = self.around
         number, last = self.page.offset // self.page.limit + 1, max(1, -(-total // self.page.limit))
-        result["first"] = self.address(path, 1)
+        result["first"] = f"{path}{before}1{behind}"
         if number > 1:
-            result["prev"] = self.address(path, number - 1)
+            result["prev"] = f"{path}{before}{number - 1}{behind}"
         if number < last:
-            result["next"] = self.address(path, number + 1)
-        result["last"] = self.address(path, last)
+            result["next"] = f"{path}{before}{number + 1}{behind}"
+        result["last"] = f"{path}{before}{last}{behind}"
         return result
 
-    def address(self, path: str, number: int | None = None) -> str:
-        """The list's address with the parameters of the request, `$` ones first, at another page."""
-        special = [p for p in self.parameters if p.keys[0].startswith("$")]
-        filters = [p for p in self.parameters if not p.keys[0].startswith("$")]
-        if number is not None:
-            wanted = Parameter(("$page", "number"), str(number))
-            places = [place for place, p in enumerate(special) if p.keys[0].lower() == "$page"]
-            place = next((place for place in places if _is_page_number(special[place])), places[-1] + 1)
-            before, after = special[:place], special[place:]
-            special = [*before, wanted, *(p for p in after if not _is_page_number(p))]
-        pairs = [(p.name, p.value) for p in (*special, *filters)]
-        query = "&".join(f"{quote(name, safe='$[],:')}={quote(value, safe='$[],:*')}" for name, value in pairs)
-        return f"{path}?{query}" if query else path
+    @functools.cached_property
+    def whole(self) -> str:
+        """The query of the request, `$` parameters first."""
+        return _query((*self.of_the_list(), *self.of_fields()))
+
+    @functools.cached_property
+    def around(self) -> tuple[str, str]:
+        """What stands before and behind the number of a page, in the query of that page."""
+        special, number = self.of_the_list(), Parameter(("$page", "number"), "")
+        pages = [place for place, it in enumerate(special) if it.keys[0].lower() == "$page"]
+        place = next((place for place in pages if _is_page_number(special[place])), pages[-1] + 1)
+        after = [it for it in special[place:] if not _is_page_number(it)]
+        behind = _query((*after, *self.of_fields()))
+        return _query((*special[:place], number)), behind and f"&{behind[1:]}"
+
+    def of_the_list(self) -> list[Parameter]:
+        return [parameter for parameter in self.parameters if parameter.keys[0].startswith("$")]
+
+    def of_fields(self) -> list[Parameter]:
+        return [parameter for parameter in self.parameters if not parameter.keys[0].startswith("$")]
+
+
+def _query(parameters: Iterable[Parameter]) -> str:
+    """Parameters at the end of an address."""
+    pairs = (f"{quote(it.name, safe='$[],:')}={quote(it.value, safe='$[],:*')}" for it in parameters)
+    text = "&".join(pairs)
+    return f"?{text}" if text else ""
 
 
 def _is_page_number(parameter: Parameter) -> bool:
@@ -12125,6 +12248,7 @@ NOCOBASE_PARAMETERS = frozenset(
     "updateAssociationValues forceUpdate filterKeys sourceId targetId sortField targetScope sticky method".split()
 )
 NOCOBASE_PAGE_SIZE = 20
+KEY_FIRST = re.compile(r"filterByTk=([^&%+]+)&?([^%]*)")
 NOCOBASE_REFUSALS = {
     "empty": ("EMPTY_TOKEN", "Unauthenticated. Please sign in to continue."),
     "wrong": ("INVALID_TOKEN", "Your session has expired. Please sign in again."),
@@ -12192,7 +12316,6 @@ def association_type(link: Link) -> str:
 class Call:
     """One action on a collection, or on an association of one record (`parent`)."""
 
-    request: Request
     names: Names
     given: Mapping[str, Json]
     index: str | None
@@ -12301,7 +12424,13 @@ class NocoBase(Dialect):
         action = action or COLLECTION_ACTIONS.get((_method(request), index is not None), "")
         if action in ("add", "toggle"):
             return json_reply("{}")
-        return self.act(action, Call(request, self.names(table), self.read_query(request), index))
+        if action == "list":
+            return self.show_list(request, self.read_list(table, None, request.query, self.today()))
+        if action == "get":
+            text, index = cut_key(request.query, index)
+            key = None if index is None else _key_value(table.address, index)
+            return self.get(request, self.read_get(table, index is not None, text, self.today()), key)
+        return self.act(request, action, Call(self.names(table), self.read_query(request.query), index))
 
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
         """`/api/<collection>/<index>/<association>:<action>/<index>`."""
@@ -12313,18 +12442,19 @@ class NocoBase(Dialect):
         link = self.names(table).find(address["association"])
         if not isinstance(link, Link):
             raise fail("unknown_link", name=address["association"], table=table.name)
-        default = ASSOCIATION_ACTIONS[association_type(link)].get((_method(request), index is not None), "")
+        action = action or ASSOCIATION_ACTIONS[association_type(link)].get((_method(request), index is not None), "")
         key = table.address
-        parent = Parent(link, Key(key, _key_value(key, address["source"])))
-        return self.act(
-            action or default, Call(request, self.names(link.target, link), self.read_query(request), index, parent)
-        )
+        source = _key_value(key, address["source"])
+        if action == "list":
+            return self.show_list(request, self.read_list(link.target, link, request.query, self.today()), source)
+        if action == "get":
+            return self.get(request, self.read_linked(link, index, request.query, self.today()), source)
+        names, parent = self.names(link.target, link), Parent(link, Key(key, source))
+        return self.act(request, action, Call(names, self.read_query(request.query), index, parent))
 
-    def act(self, action: str, call: Call) -> Reply:
-        """Run one action."""
-        actions: dict[str, Callable[[Call], Reply]] = {
-            "list": self.show_list,
-            "get": self.get,
+    def act(self, request: Request, action: str, call: Call) -> Reply:
+        """Run one action that may write."""
+        actions: dict[str, Callable[[Request, Call], Reply]] = {
             "create": self.create,
             "update": self.update,
             "destroy": self.destroy,
@@ -12333,10 +12463,10 @@ class NocoBase(Dialect):
             "updateOrCreate": self.update_or_create,
         }
         if call.parent and action in LINK_ACTIONS:
-            return self.change_links(call, call.parent, action)
+            return self.change_links(request, call, action)
         if action not in actions:
             raise fail("not_found")
-        return actions[action](call)
+        return actions[action](request, call)
 
     def in_role(self, request: Request) -> NocoBase:
         """This dialect for the one role that `X-Role` names; every user is a `member`, which is no role of its own.
@@ -12351,10 +12481,10 @@ class NocoBase(Dialect):
         request.actor = dataclasses.replace(actor, roles=(role,) if role in actor.roles else ())
         return self.seen_by(request.actor, request.prefix)
 
-    def read_query(self, request: Request) -> dict[str, Json]:
+    def read_query(self, text: str) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
         parts: dict[str, list[tuple[tuple[str, ...], Json]]] = {}
-        for parameter in request.parameters:
+        for parameter in parse_query(text):
             name = parameter.keys[0]
             if name not in NOCOBASE_PARAMETERS:
                 hint = did_you_mean(name, NOCOBASE_PARAMETERS)
@@ -12364,44 +12494,74 @@ class NocoBase(Dialect):
 
     # -- reading --
 
-    def show_list(self, call: Call) -> Reply:
-        """Records with `meta`; without it when `paginate=false`."""
-        if call.link and not call.link.many:
-            raise fail("refused", text=f"{call.link.name} is one record: use get")
+    @remembered
+    def read_list(self, table: Table, link: Link | None, text: str, today: str) -> Select:
+        """The records that the parameters choose of a collection, or of an association of the record with `KEY`."""
+        call = self.read_call(table, link, text)
+        if link and not link.many:
+            raise fail("refused", text=f"{link.name} is one record: use get")
         paged = call.given.get("paginate") != "false"
         number, size = call.number("page", 1), call.number("pageSize", NOCOBASE_PAGE_SIZE)
         page = Page(size, size * (number - 1)) if paged else Page(None)
         where = self.filter(call) or TRUE
-        op = Select(call.table, self.shape(call), where, self.scope(), self.sort(call), page, paged, call.parent)
-        outcome = self.select(call, op)
-        rows, total = ",".join(row.text for row in outcome.rows), outcome.total or 0
-        meta = {"count": total, "page": number, "pageSize": size, "totalPage": -(-total // size)}
-        return json_reply(f'{{"data":[{rows}]' + (f',"meta":{dump_json(meta)}' if paged else "") + "}")
+        return Select(table, self.shape(call), where, self.scope(today), self.sort(call), page, paged, call.parent)
 
-    def get(self, call: Call) -> Reply:
-        """The first record that is meant, or null."""
-        where, scope = self.chosen(call)
-        shape, sort = self.shape(call), self.sort(call)
-        where = where or TRUE
+    def read_call(self, table: Table, link: Link | None, text: str, index: str | None = None) -> Call:
+        """What the parameters say, of a collection or of an association of the record with `KEY`."""
+        parent = named_parent(link, link.source.address) if link else None
+        return Call(self.names(table, link), self.read_query(text), index, parent)
+
+    def show_list(self, request: Request, op: Select, key: SqlValue = None) -> Reply:
+        """Records with `meta`; without it when `paginate=false`."""
+        outcome = self.select(request, op, key)
+        rows, total, size = ",".join([row.text for row in outcome.rows]), outcome.total or 0, op.page.limit
+        if size is None:
+            return json_reply(f'{{"data":[{rows}]}}')
+        window = f'"page":{op.page.offset // size + 1},"pageSize":{size},"totalPage":{-(-total // size)}'
+        return json_reply(f'{{"data":[{rows}],"meta":{{"count":{total},{window}}}}}')
+
+    @remembered
+    def read_get(self, table: Table, by_its_key: bool, text: str, today: str) -> Select:
+        """The record with `KEY`, or the first one that the parameters choose."""
+        call = self.read_call(table, None, text)
+        keys = Compare(Path((), table.address), "eq", KEY) if by_its_key and call.tk is None else None
+        return self.read_first(call, today, keys)
+
+    @remembered
+    def read_linked(self, link: Link, index: str | None, text: str, today: str) -> Select:
+        """One record of an association of the record with `KEY`."""
+        return self.read_first(self.read_call(link.target, link, text, index), today)
+
+    def read_first(self, call: Call, today: str, key: Filter | None = None) -> Select:
+        """The first record that is meant."""
+        chosen, scope = self.chosen(call, today)
+        if key:
+            chosen, scope = And((key, chosen)) if chosen else key, ANY_STATE
+        where = chosen or TRUE
         single = by_key(call.table, where)
-        op = Select(call.table, shape, where, scope, sort, Page(1), parent=call.parent, single=single)
-        rows = self.select(call, op).rows
+        return Select(
+            call.table, self.shape(call), where, scope, self.sort(call), Page(1), parent=call.parent, single=single
+        )
+
+    def get(self, request: Request, op: Select, key: SqlValue) -> Reply:
+        """One record, or null."""
+        rows = self.select(request, op, key).rows
         if not rows:
             return json_reply('{"data":null}')
-        return record_reply(call.request, rows[0], f'{{"data":{rows[0].text}}}')
+        return record_reply(request, rows[0], f'{{"data":{rows[0].text}}}')
 
-    def select(self, call: Call, op: Select) -> Outcome:
+    def select(self, request: Request, op: Select, key: SqlValue) -> Outcome:
         """What a Select finds; a record that does not exist has no associated ones."""
         try:
-            return self.run(call.request, op)
+            return self.run(request, op, key)
         except ApiError as error:
             if error.code != "not_found":
                 raise
             return Outcome(total=0)
 
-    def scope(self) -> Scope:
+    def scope(self, today: str) -> Scope:
         """The records that a list means."""
-        return Scope("no", On(self.today()))
+        return Scope("no", On(today))
 
     def filter(self, call: Call) -> Filter | None:
         """The condition of `filter`, None when it sets none."""
@@ -12421,12 +12581,12 @@ class NocoBase(Dialect):
             return where
         return None if true_on_nulls(where) else FALSE  # without a path a filter is always true or always false
 
-    def chosen(self, call: Call) -> tuple[Filter | None, Scope]:
+    def chosen(self, call: Call, today: str) -> tuple[Filter | None, Scope]:
         """Which records an action means: those of the keys and of the filter; None for no condition at all."""
         where = self.filter(call)
         tk = None if call.link and not call.link.many else call.tk
         if tk is None:
-            return where, ANY_STATE if call.link and not call.link.many else self.scope()
+            return where, ANY_STATE if call.link and not call.link.many else self.scope(today)
         key = call.table.address
         values = tuple(_key_value(key, item) for item in (tk if isinstance(tk, list) else [tk]))
         keys = Compare(Path((), key), "in", tuple(value for value in values if value is not None))
@@ -12529,7 +12689,7 @@ class NocoBase(Dialect):
 
     # -- writing --
 
-    def values(self, call: Call, body: Json) -> Values:
+    def values(self, request: Request, call: Call, body: Json) -> Values:
         """What a body sets, after whitelist and blacklist."""
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="values are an object")
@@ -12542,7 +12702,7 @@ class NocoBase(Dialect):
         updating = call.given.get("updateAssociationValues", [])
         names = call.words("updateAssociationValues") if isinstance(updating, list) else [str(updating)]
         reader = _LinkValues(self, frozenset(names or []), "")
-        return read_values(call.names, kept, reader.read, text=call.request.is_form)
+        return read_values(call.names, kept, reader.read, text=request.is_form)
 
     def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
         """All columns, and the associations that the body named."""
@@ -12561,19 +12721,19 @@ class NocoBase(Dialect):
             raise fail("bad_body", reason=f"{through.name} is an object")
         return read_values(self.names(through), given, _no_links).check().fields
 
-    def create(self, call: Call) -> Reply:
+    def create(self, request: Request, call: Call) -> Reply:
         """One record of the body, or one for each item of a list, in one transaction."""
-        body = self.body(call.request)
+        body = self.body(request)
         bodies = body if isinstance(body, list) else [body]
-        operations = tuple(self.create_operation(call, item) for item in bodies)
-        outcome = self.run(call.request, Batch(operations))
+        operations = tuple(self.create_operation(request, call, item) for item in bodies)
+        outcome = self.run(request, Batch(operations))
         texts = [part.rows[0].text for part in outcome.parts]
         return json_reply(f'{{"data":[{",".join(texts)}]}}' if isinstance(body, list) else f'{{"data":{texts[0]}}}')
 
-    def create_operation(self, call: Call, body: Json) -> Create:
+    def create_operation(self, request: Request, call: Call, body: Json) -> Create:
         """One new record."""
         key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
-        values = self.values(call, body)
+        values = self.values(request, call, body)
         faults = tuple(values.faults)
         is_id = isinstance(key, int) and not isinstance(key, bool) and key != 0 and key in call.table.ids
         if key is not None and not is_id:
@@ -12596,12 +12756,12 @@ class NocoBase(Dialect):
             return {}
         return request.read_body() if request.is_form else request.read_json()
 
-    def update(self, call: Call) -> Reply:
+    def update(self, request: Request, call: Call) -> Reply:
         """The changed records in a list; of an association to one record that record."""
-        where, scope = self.chosen(call)
+        where, scope = self.chosen(call, self.today())
         self.need_condition(call, where)
-        body = self.body(call.request)
-        values = self.values(call, body)
+        body = self.body(request)
+        values = self.values(request, call, body)
         op = Update(
             call.table,
             where or TRUE,
@@ -12611,21 +12771,21 @@ class NocoBase(Dialect):
             ANY_STATE if call.parent else scope,
             call.parent,
             self.row_values(call, body),
-            call.request.expected_version,
+            request.expected_version,
             tuple(values.faults),
         )
-        rows = self.run(call.request, op).rows
+        rows = self.run(request, op).rows
         if call.link and not call.link.many:
             return json_reply(f'{{"data":{rows[0].text if rows else "null"}}}')
         return json_reply(f'{{"data":[{",".join(row.text for row in rows)}]}}')
 
-    def destroy(self, call: Call) -> Reply:
+    def destroy(self, request: Request, call: Call) -> Reply:
         """The number of records that are gone; `true` for an association."""
-        where, scope = self.chosen(call)
+        where, scope = self.chosen(call, self.today())
         self.need_condition(call, where)
         scope = ANY_STATE if call.parent else scope
-        op = Delete(call.table, where or TRUE, scope, call.parent, call.request.expected_version)
-        changed = self.run(call.request, op).changed
+        op = Delete(call.table, where or TRUE, scope, call.parent, request.expected_version)
+        changed = self.run(request, op).changed
         return json_reply('{"data":true}' if call.parent else f'{{"data":{changed}}}')
 
     def need_condition(self, call: Call, where: Filter | None) -> None:
@@ -12634,10 +12794,11 @@ class NocoBase(Dialect):
         if where is None and said_nothing and not call.flag("forceUpdate"):
             raise fail("no_condition")
 
-    def change_links(self, call: Call, parent: Parent, action: str) -> Reply:
+    def change_links(self, request: Request, call: Call, action: str) -> Reply:
         """set, add, remove and toggle: the ids come from the body, the query or the path."""
-        link = parent.link
-        items = self.link_items(call, link)
+        assert call.parent
+        link = call.parent.link
+        items = self.link_items(request, call, link)
         done = json_reply('{"data":"ok"}' if action == "toggle" else "{}")
         idle = (not link.many and action in ("add", "toggle")) or (action == "toggle" and not link.through)
         if idle:  # sic: the original says that it did it
@@ -12647,14 +12808,14 @@ class NocoBase(Dialect):
         else:
             change = Change(LINK_ACTIONS[action], items, "move")
         try:
-            self.run(call.request, Relink(parent, change, Const(None)))
+            self.run(request, Relink(call.parent, change, Const(None)))
         except ApiError as error:
             raise error.below(link.name) from None
         return done
 
-    def link_items(self, call: Call, link: Link) -> tuple[Item, ...]:
+    def link_items(self, request: Request, call: Call, link: Link) -> tuple[Item, ...]:
         """The records that an association action names: `[1, 2]`, or pairs with the values of the link's row."""
-        body = self.body(call.request)
+        body = self.body(request)
         if not isinstance(body, list | Mapping):
             raise fail("bad_body", reason="write a list of ids")
         ids = body if isinstance(body, list) else []  # sic: an object has no effect
@@ -12672,14 +12833,14 @@ class NocoBase(Dialect):
 
     # -- the manual order --
 
-    def move(self, call: Call) -> Reply:
+    def move(self, request: Request, call: Call) -> Reply:
         """Give `sourceId` the place of `targetId`, the one behind it, or one of a scope's ends."""
         if call.table.sort is None:
             raise fail("not_sortable", table=call.table.name)
         if call.given.get("sortField", call.table.sort.field.name) != call.table.sort.field.name:
             raise fail("not_sortable", table=f"{call.table.name}.{call.given['sortField']}")
         if "sourceId" in call.given:
-            self.run(call.request, self.move_operation(call))
+            self.run(request, self.move_operation(call))
         return json_reply('{"data":"ok"}')
 
     def move_operation(self, call: Call) -> Move:
@@ -12719,34 +12880,34 @@ class NocoBase(Dialect):
 
     # -- find or make --
 
-    def first_or_create(self, call: Call) -> Reply:
+    def first_or_create(self, request: Request, call: Call) -> Reply:
         """The record with the values of `filterKeys`, or a new one."""
-        create, where = self.upsert_parts(call)
+        create, where = self.upsert_parts(request, call)
         found = Select(call.table, self.answer_shape(call, ()), where, parent=call.parent, single=True)
-        row = self.run(call.request, Upsert(where, create, found)).rows[0]
+        row = self.run(request, Upsert(where, create, found)).rows[0]
         return json_reply(f'{{"data":{row.text}}}')
 
-    def update_or_create(self, call: Call) -> Reply:
+    def update_or_create(self, request: Request, call: Call) -> Reply:
         """The record with the values of `filterKeys`, changed, in a list; or a new one, as an object."""
-        create, where = self.upsert_parts(call)
+        create, where = self.upsert_parts(request, call)
         update = Update(
             call.table, where, create.values, create.links, create.shape, parent=call.parent, faults=create.faults
         )
-        outcome = self.run(call.request, Upsert(where, create, update))
+        outcome = self.run(request, Upsert(where, create, update))
         text = outcome.rows[0].text
         return json_reply(f'{{"data":{text}}}' if outcome.made else f'{{"data":[{text}]}}')
 
-    def upsert_parts(self, call: Call) -> tuple[Create, Filter]:
+    def upsert_parts(self, request: Request, call: Call) -> tuple[Create, Filter]:
         """The new record, and the condition that finds the old one."""
         keys = call.words("filterKeys")
         if not keys:
             raise fail("bad_parameter", name="filterKeys", value="", reason="name the fields that tell records apart")
-        body = self.body(call.request)
+        body = self.body(request)
         for key in keys:
             if call.names.path(key.split(".")).field is None:
                 call.names.refuse(key)
         wanted = {key: _nested_value(body, key.split(".")) for key in keys}
-        return self.create_operation(call, body), filter_from_json(call.names, wanted)
+        return self.create_operation(request, call, body), filter_from_json(call.names, wanted)
 
     # -- signing in --
 
@@ -12874,6 +13035,16 @@ def _as_text(value: Json) -> str:
 
 def _no_links(link: Link, value: Json) -> Change:
     raise fail("read_only", [link.name])
+
+
+def cut_key(text: str, index: str | None) -> tuple[str, str | None]:
+    """A query without the key at its beginning, and that key; else the key in the path.
+
+    >>> cut_key("filterByTk=7&appends=posts", None), cut_key("appends=posts", "7")
+    (('appends=posts', '7'), ('appends=posts', '7'))
+    """
+    match = KEY_FIRST.fullmatch(text)
+    return (match[2], match[1]) if match and "filterByTk" not in match[2] else (text, index)
 
 
 def _method(request: Request) -> str:
