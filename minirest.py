@@ -2790,9 +2790,14 @@ class Parent(NamedTuple):
     key: Key
 
 
+def named_key(field: Field) -> Key:
+    """What `KEY` names, by its id or a unique field."""
+    return Key(field, KEY)  # type: ignore[arg-type] # for a statement that takes any key
+
+
 def named_parent(link: Link, field: Field) -> Parent:
     """The record that `KEY` names, by its id or a unique field, and whose linked records are meant."""
-    return Parent(link, Key(field, KEY))  # type: ignore[arg-type] # for a Select, whose statement takes any key
+    return Parent(link, named_key(field))
 
 
 ANY_MEDIA_TYPE = "application/octet-stream"
@@ -5372,70 +5377,42 @@ as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__,
 # ======================================================================================================================
 
 
-class _Open(int):
-    """Stands in a statement for the value that is bound each time."""
+Made = TypeVar("Made")
 
 
-OPEN = _Open()
-Remembered = TypeVar("Remembered")
-
-
-class Prepared(NamedTuple):
-    """A statement in which one value is open, with the values before and behind it."""
-
-    text: str
-    before: tuple[SqlValue, ...]
-    behind: tuple[SqlValue, ...]
-
-    @classmethod
-    def of(cls, statement: Sql) -> Prepared:
-        """A statement that has bound `OPEN` in one place."""
-        place = next(number for number, value in enumerate(statement.values) if value is OPEN)
-        return cls(statement.text, statement.values[:place], statement.values[place + 1 :])
-
-    def bind(self, value: SqlValue) -> Sql:
-        """The statement with this value."""
-        return Sql(self.text, (*self.before, value, *self.behind))
-
-
-def remembered(table: Table, form: tuple[Any, ...], make: Callable[[], Remembered]) -> Remembered:
+def prepared(table: Table, form: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     """What was made for a form of statement on a table, or is made now."""
-    found: Remembered | None = table.statements.get(form)
+    found: Made | None = table.statements.get(form)
     if found is None:
         found = bounded(table.statements)[form] = make()
     return found
 
 
-def one_record(table: Table, shape: Shape = Const(None)) -> Select:
-    """The Select of the record whose id is open."""
-    return Select(table, shape, Compare(Path((), table.id), "eq", OPEN), single=True)
+def one_record(table: Table, shape: Shape) -> Select:
+    """The Select of the record with the id `KEY` in a shape, which is known by its identity."""
+    place = ("shape", id(shape))
+    return prepared(table, place, lambda: Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True))
 
 
-def seen_record(table: Table, sight: Sight) -> Prepared:
-    """The statement for all columns of the record with an id, where it is seen."""
+NO_SHAPE = Const(None)
 
-    def make() -> Prepared:
-        frame, tables, where = Compiler(sight).base(one_record(table))
+
+def seen_record(table: Table, sight: Sight) -> Sql:
+    """The statement for all columns of the record with the id `KEY`, where it is seen."""
+
+    def make() -> Sql:
+        frame, tables, where = Compiler(sight).base(one_record(table, NO_SHAPE))
         columns = join(",", (frame.stored(column) for column in table.columns))
-        return Prepared.of(sql("select {} from {} where {}", columns, tables, where))
+        return sql("select {} from {} where {}", columns, tables, where)
 
-    return remembered(table, ("stored", sight), make)
-
-
-def record_in_shape(table: Table, shape: Shape, sight: Sight) -> Prepared:
-    """The statement for the record with an id in a shape, where it is seen."""
-
-    def make() -> tuple[Shape, Prepared]:
-        return shape, Prepared.of(Compiler(sight).select(one_record(table, shape)))
-
-    return remembered(table, ("shape", id(shape), sight), make)[1]  # the shape is kept, so that its identity is its own
+    return prepared(table, ("stored", sight), make)
 
 
 class Permission(NamedTuple):
-    """What asks whether a verb may be done to the record with an id; `seen` says that to see the record is enough."""
+    """What asks whether a verb may be done to the record `KEY`; `seen` says that to see the record is enough."""
 
     seen: bool
-    statement: Prepared
+    statement: Sql
 
 
 def permission(table: Table, verb: Verb, origin: Origin) -> Permission:
@@ -5444,11 +5421,11 @@ def permission(table: Table, verb: Verb, origin: Origin) -> Permission:
     def make() -> Permission:
         rule = bind_variables(origin.rights.rule(table, verb), origin.actor, origin.moment)
         single = origin.sight.single.get(table)
-        wanted = And((Compare(Path((), table.id), "eq", OPEN), rule))
-        statement = Prepared.of(Compiler().keys(Select(table, Const(None), wanted)))
+        wanted = And((Compare(Path((), table.id), "eq", KEY), rule))
+        statement = Compiler().keys(Select(table, NO_SHAPE, wanted))
         return Permission(rule == single or (isinstance(single, And) and rule in single.parts), statement)
 
-    return remembered(table, (verb, origin.rights, origin.sight), make)
+    return prepared(table, (verb, origin.rights, origin.sight), make)
 
 
 NEW_HISTORY = (
@@ -5505,10 +5482,8 @@ class Transaction:
     def find(self, table: Table, key: Key) -> int | None:
         """The id of the record with that key, where the actor sees it."""
         sight, column = self.origin.sight, key.field
-        statement = remembered(
-            table, ("find", column, sight), lambda: Prepared.of(Compiler(sight).find(table, Key(column, OPEN)))
-        )
-        return next(iter(self.ids(statement.bind(key.value))), None)
+        statement = prepared(table, ("find", column, sight), lambda: Compiler(sight).find(table, named_key(column)))
+        return next(iter(self.ids(statement.of(key.value))), None)
 
     def key_id(self, table: Table, key: Key) -> int:
         """The id of the record with that key. ApiError `not_found`."""
@@ -5532,7 +5507,7 @@ class Transaction:
         """All columns of one record, where it is seen. It is not read twice before anything changes."""
         looks, place = self.looks, (table, key)
         if place not in looks.records or not (sight is FULL_SIGHT or place in looks.shown):
-            row = self.execute(seen_record(table, sight).bind(key)).fetchone()
+            row = self.execute(seen_record(table, sight).of(key)).fetchone()
             if row is None:
                 return None
             looks.records[place] = dict(zip(table.columns, row, strict=True))
@@ -5804,7 +5779,7 @@ class Writer(Transaction):
             self.owed.add((verb, table, key))
         wanted = permission(table, verb, self.origin)
         is_shown = wanted.seen and (table, key) in self.looks.shown
-        if not is_shown and not self.ids(wanted.statement.bind(key)):
+        if not is_shown and not self.ids(wanted.statement.of(key)):
             raise refusal(self.origin.actor)
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
@@ -5947,10 +5922,10 @@ class Writer(Transaction):
         if parent and not parent.link.through:
             parent = None
         if len(keys) == 1 and not parent:
-            row = self.execute(record_in_shape(table, shape, self.origin.sight).bind(keys[0])).fetchone()
-            if row is not None:
+            found = read(self.connection, one_record(table, shape), self.origin.sight, keys[0])
+            if found.rows:
                 self.looks.shown.add((table, keys[0]))
-                return Outcome([Row._make(row)], changed=1)
+                return found._replace(changed=1)
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
         found = read(self.connection, op, self.origin.sight)
@@ -6032,7 +6007,7 @@ class Writer(Transaction):
     def insert_row(self, table: Table, values: Stored, trail: Trail) -> int:
         """Insert one row; a broken unique rule goes to `faults`, and the id is 0."""
         columns = tuple(values)
-        text = remembered(table, ("insert", columns), lambda: insert_text(table, columns))
+        text = prepared(table, ("insert", columns), lambda: insert_text(table, columns))
         try:
             cursor = self.execute(Sql(text, tuple(values.values())))
         except sqlite3.IntegrityError as error:
@@ -6119,7 +6094,7 @@ class Writer(Transaction):
         form = UpdateForm(columns, modifies, rises, expects)
         values = (*changes.values(), *stamps, key, *((spot.expect,) if expects else ()))
         try:
-            cursor = self.execute(Sql(remembered(table, form, lambda: update_text(table, form)), values))
+            cursor = self.execute(Sql(prepared(table, form, lambda: update_text(table, form)), values))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, spot.trail))
             return False
