@@ -464,6 +464,17 @@ SPAN = re.compile(
 )
 
 
+SPAN_WIDTHS = (
+    timedelta(milliseconds=1),
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(weeks=1),
+)
+"""How long a literal lasts that ends with a fraction, a second, a minute, an hour, a day, a week."""
+
+
 def parse_span(text: str) -> Span:
     """Read an ISO 8601 literal of any width; without a zone it is UTC. ValueError when it is none.
 
@@ -483,18 +494,17 @@ def parse_span(text: str) -> Span:
         start = datetime.fromisocalendar(int(year), int(week), 1)
     else:
         first = int(quarter) * 3 - 2 if quarter else int(month or 1)
-        micros = int((fraction or "")[:6].ljust(6, "0"))
-        start = datetime(int(year), first, int(day or 1))  # noqa: DTZ001 - its zone is subtracted below
-        start = start.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0), microsecond=micros)
+        clock = (int(hour or 0), int(minute or 0), int(second or 0))
+        micros = int(fraction[:3].ljust(3, "0")) * 1000 if fraction else 0
+        start = datetime(int(year), first, int(day or 1), *clock, micros)  # noqa: DTZ001 - its zone is subtracted below
     if zone and not day and ":" not in zone and zone not in "Zz":
         raise ValueError("digits that could be read in two ways")
     offset = _zone(zone)
-    widths = ((fraction, 0.001), (second, 1), (minute, 60), (hour, 3600), (day, 86400), (week, 7 * 86400))
-    seconds = next((width for part, width in widths if part), None)
-    if seconds is None:
+    parts = (fraction, second, minute, hour, day, week)
+    width = next((width for part, width in zip(parts, SPAN_WIDTHS, strict=True) if part), None)
+    if width is None:
         return _span(start, _months_later(start, 3 if quarter else 1 if month else 12), offset)
-    start = start.replace(microsecond=start.microsecond // 1000 * 1000)
-    return _span(start, _later(start, timedelta(seconds=seconds)), offset)
+    return _span(start, _later(start, width), offset)
 
 
 def _zone(text: str | None) -> timedelta:
@@ -518,6 +528,8 @@ def _span(start: datetime, end: datetime | None, offset: timedelta) -> Span:
 
 
 def _later(moment: datetime, delay: timedelta) -> datetime | None:
+    if not delay:
+        return moment
     try:
         return moment + delay
     except OverflowError:
@@ -3241,13 +3253,13 @@ def by_key(table: Table, where: Filter) -> bool:
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
 
 
-def key_of(op: Select) -> int | None:
+def id_of(op: Select) -> int | None:
     """The id of the one record that a Select names by it, in any state; None for what asks for anything else."""
-    match op:
-        case Select(table, where=Compare(Path((), column, ()), "eq", int(key)), parent=None):
-            return key if column is table.id and op.scope == ANY_STATE else None
-        case _:
-            return None
+    where = op.where
+    if op.parent or not isinstance(where, Compare) or where.op != "eq" or op.scope != ANY_STATE:
+        return None
+    by_id = where.path.field is op.table.id and not where.path.links
+    return where.value if by_id and isinstance(where.value, int) else None
 
 
 class _JsonFilter:
@@ -5598,10 +5610,11 @@ class Transaction:
             self.changes[note.action, spot.table, spot.key] = 0
         if not spot.table.tracked:
             return
-        texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
-        actor, dialect, moment = self.origin[:3]
-        values = (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment)
-        cursor = self.execute(Sql(NEW_HISTORY, values))
+        before = None if note.before is None else dump_json(note.before)
+        after = None if note.after is None else dump_json(note.after)
+        who, dialect, moment = self.origin.actor.id, self.origin.dialect, self.origin.moment
+        change = (version, note.action, note.field, before, after, who, dialect, moment)
+        cursor = self.execute(Sql(NEW_HISTORY, (spot.table.tag, spot.key, *change)))
         self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
 
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
@@ -5908,7 +5921,7 @@ class Writer(Transaction):
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
-        key = key_of(op)
+        key = id_of(op)
         if key is not None:
             return [key] if self.look(op.table, key, self.origin.sight) else []
         sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
@@ -5979,7 +5992,7 @@ class Writer(Transaction):
         self.validate(spot, stored)
         self.touch_targets(table, stored)
         self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
-        self.follow(Deed("after", "create", spot._replace(key=number), {}, stored))
+        self.follow(Deed("after", "create", Spot(table, number, trail), {}, stored))
         return number
 
     def first_version(self, spot: Spot) -> int:
@@ -6394,8 +6407,8 @@ class Writer(Transaction):
         """The last look before the commit: records at the other ends of links may have rules about them too."""
         self.refuse_faults()
         self.settle()
-        for table, key in self.touched - self.removed.keys():
-            if table.restrained_links:
+        for table, key in self.touched:
+            if table.restrained_links and (table, key) not in self.removed:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
         self.refuse_faults()
@@ -8877,7 +8890,7 @@ class Request:
         if self.header("Transfer-Encoding") and not self.header("Content-Length"):
             raise fail("length")  # ours has put the chunks together by now, another server has not
         text = self.environ.get("CONTENT_LENGTH") or "0"
-        if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise fail("bad_header", name="Content-Length", reason="write a number")
         length = int(text)
         if length > limit:
@@ -11481,7 +11494,7 @@ def parse_limbas_date(text: str) -> Span:
     day, _, clock = text.strip().partition(" ")
     if day.upper() in ("KW", "CW"):
         day, clock = text.strip(), ""
-    for pattern, form in GERMAN_DATES:
+    for pattern, form in GERMAN_DATES if "T" not in day else ():
         match = pattern.fullmatch(day)
         if match:
             day = form.format(*match.groups())
@@ -11711,10 +11724,11 @@ class Limbas(Dialect):
 
     def answer_update(self, request: Request, table: Table, steps: Sequence[Operation]) -> Reply:
         """Take the steps in one transaction; the last one has the record."""
-        rows = self.run(request, Batch(tuple(steps))).parts[-1].rows
-        if not rows:
+        *before, last = steps
+        outcome = self.run(request, Batch((*before, last))).parts[-1] if before else self.run(request, last)
+        if not outcome.rows:
             raise fail("not_found")
-        return self.answer(request, rows[0], table)
+        return self.answer(request, outcome.rows[0], table)
 
     def status(self, value: Json) -> Status:
         """The status that `$archived` in a body asks for."""
