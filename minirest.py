@@ -1485,9 +1485,12 @@ def object_id(tag: int, key: int) -> str:
     return f"{tag:08x}{key % 2**64:016x}"
 
 
+OBJECT_ID = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})")
+
+
 def parse_object_id(text: str, tag: int, ids: range = OUR_IDS) -> int | None:
     """The id in an ObjectId of the table with this tag, in any case; None for anything else."""
-    match = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{16})", text.lower())
+    match = OBJECT_ID.fullmatch(text.lower())
     return _signed_id(int(match[2], 16), ids) if match and int(match[1], 16) == tag else None
 
 
@@ -4258,30 +4261,6 @@ def _has_index(where: Compare, column: Field) -> bool:
     return where.case != "fold" and column.has_index
 
 
-class Statements(NamedTuple):
-    """What is asked for a Select: its records, and their number where it is wanted."""
-
-    rows: Sql
-    total: Sql | None
-
-
-def statements_of(op: Select, sight: Sight) -> Statements:
-    """The statements of a Select, kept with it: each is compiled once for those who see the same.
-
-    The texts are interned, so that SQLite's own memory of statements finds them by their place.
-    """
-    found: Statements | None = op.compiled.get(sight)
-    if found is None:
-        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
-        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
-    return found
-
-
-def interned(statement: Sql) -> Sql:
-    """A statement whose text is shared by all that have the same."""
-    return Sql(sys.intern(statement.text), statement.values)
-
-
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
     """A JSON object or array of its parts, put together from several where there are more than SQLite takes."""
     if len(parts) <= MAX_OBJECT_PAIRS:
@@ -5025,6 +5004,33 @@ def file_of(connection: sqlite3.Connection) -> str:
     return connection.execute("select file from pragma_database_list where name='main'").fetchone()[0] or ":memory:"
 
 
+class ReadingConnection(sqlite3.Connection):
+    """A connection that only reads tables of ours: `totals` are numbers that it has counted, each with the version.
+
+    In databases of others there may be views that show something else as time goes by.
+    """
+
+    def __init__(self, *given: Any, **words: Any) -> None:
+        super().__init__(*given, **words)
+        self.totals: dict[Sql, tuple[int, int]] = {}
+
+
+def count(connection: sqlite3.Connection, statement: Sql) -> int:
+    """What a statement counts in the snapshot that is open; it is not counted again until somebody commits something.
+
+    The version of the data is another one in each snapshot behind a commit of another connection, in whatever process.
+    """
+    if not isinstance(connection, ReadingConnection):
+        return int(connection.execute(*statement).fetchone()[0])
+    version: int = connection.execute("pragma data_version").fetchone()[0]
+    known = connection.totals.get(statement)
+    if known and known[0] == version:
+        return known[1]
+    found: int = connection.execute(*statement).fetchone()[0]
+    bounded(connection.totals)[statement] = version, found
+    return found
+
+
 class Allowance(threading.local):
     """The seconds of database time that the request of this thread has left."""
 
@@ -5089,6 +5095,7 @@ class Database:
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
+            factory=sqlite3.Connection if writing or self.lenient else ReadingConnection,
             cached_statements=512,
             uri=bool(self.beside),
         )
@@ -5272,6 +5279,30 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
+class Statements(NamedTuple):
+    """What is asked for a Select: its records, and their number where it is wanted."""
+
+    rows: Sql
+    total: Sql | None
+
+
+def statements_of(op: Select, sight: Sight) -> Statements:
+    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+
+    The texts are interned, so that SQLite's own memory of statements finds them by their place.
+    """
+    found: Statements | None = op.compiled.get(sight)
+    if found is None:
+        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
+        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+    return found
+
+
+def interned(statement: Sql) -> Sql:
+    """A statement whose text is shared by all that have the same."""
+    return Sql(sys.intern(statement.text), statement.values)
+
+
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
     """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
     statements = statements_of(op, sight)
@@ -5280,7 +5311,7 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
         if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*statements.total.of(key)).fetchone()[0] if statements.total else None
+    total = count(connection, statements.total.of(key)) if statements.total else None
     return Outcome(rows, total)
 
 
@@ -8649,19 +8680,22 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
-        key = name.upper().replace("-", "_")
-        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+        value = self.environ.get(variable_of(name))
         return value if isinstance(value, str) else None
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie; of several with the name the first, which is the one with the longest path."""
-        pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
+        header = self.header("Cookie")
+        if header is None:
+            return None
+        pairs = (part.partition("=") for part in header.split(";"))
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
 
     @property
     def prefix(self) -> str:
         """Where the application is mounted, as it stands in addresses: nothing, or `/` and a path."""
-        return quote(self.environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+        script = self.environ.get("SCRIPT_NAME")
+        return quote(script.rstrip("/"), encoding="latin-1") if script else ""
 
     @property
     def base(self) -> str:
@@ -8782,12 +8816,22 @@ class Request:
 
     def knows(self, tag: str) -> bool:
         """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
-        known = [part.strip().removeprefix("W/") for part in (self.header("If-None-Match") or "").split(",")]
+        header = self.header("If-None-Match")
+        if header is None:
+            return False
+        known = [part.strip().removeprefix("W/") for part in header.split(",")]
         return self.method in ("GET", "HEAD") and (tag in known or known == ["*"])
 
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def variable_of(header: str) -> str:
+    """The variable of the WSGI environment that has a header."""
+    name = header.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
 
 def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
@@ -9461,6 +9505,7 @@ class Account(NamedTuple):
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
+ACCOUNT_OF_NAME = f"{ACCOUNT} where u.name=?"
 
 
 UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
@@ -9562,6 +9607,7 @@ class Accounts:
         self.failures = Failures(store.clock, most_failures)
         self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
+        self.actors: dict[Account, Actor] = {}
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
@@ -9573,6 +9619,7 @@ class Accounts:
             self.failures.levels.clear()
         with self.lock:
             self.verified.clear()
+            self.actors.clear()
             self.used.clear()
 
     # -- who asks --
@@ -9591,7 +9638,10 @@ class Accounts:
             account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
-        return account.actor()
+        found = self.actors.get(account)  # what was read of the tables just now, of which an actor is made once
+        if found is None:
+            found = bounded(self.actors)[account] = account.actor()
+        return found
 
     def basic(self, credentials: str, address: str) -> Account | None:
         """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
@@ -9706,7 +9756,8 @@ class Accounts:
 
     def proof(self, name: str, stored: str, password: str) -> bytes:
         """What is remembered of right credentials: it tells nothing of them, and is another one after each change."""
-        return hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
+        text = "\0".join([name, stored, password]).encode("utf-8", "replace")
+        return hashlib.blake2b(text, key=self.key, digest_size=32).digest()
 
     def remembered(self, proof: bytes) -> bool:
         """Whether these credentials were found right some minutes ago."""
@@ -9728,7 +9779,7 @@ class Accounts:
 
     def account(self, name: str) -> Account | None:
         """The account of that name."""
-        row = self.fetch(ACCOUNT + "where u.name=?", (name,))
+        row = self.fetch(ACCOUNT_OF_NAME, (name,))
         return Account(*row) if row else None
 
     def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
@@ -11261,6 +11312,7 @@ LIMBAS_ARCHIVED: Mapping[str, Literal["no", "only", "trash", "all"]] = {
     "2": "trash",
     "all": "all",
 }
+ID_TEXT, ID_OF_OTHERS_TEXT = (re.compile(pattern, re.ASCII) for pattern in (r"\d+", r"-?\d+"))
 NUMBER_OPERATORS: tuple[str, ...] = ("eq", "neq", "lt", "gt", "lte", "gte")
 TEXT_OPERATORS: tuple[str, ...] = ("eq", "neq", "contains", "startswith", "endswith")
 LIMBAS_OPERATORS: Mapping[str, tuple[str, ...]] = {
@@ -11417,7 +11469,7 @@ class Limbas(Dialect):
 
     def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
-        if not re.fullmatch(r"-?\d+" if table.adopted else r"\d+", text, re.ASCII):
+        if not (ID_OF_OTHERS_TEXT if table.adopted else ID_TEXT).fullmatch(text):
             raise fail("bad_id", value=text)
         return int(text) if len(text) < 21 and int(text) in table.ids else 0
 
@@ -21480,11 +21532,6 @@ def headers_of_request(environ: Mapping[str, Any]) -> dict[str, str]:
     if environ.get("CONTENT_TYPE"):
         given["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
     return {name.replace("_", "-").title(): value for name, value in sorted(given.items())}
-
-
-def variable_of(header: str) -> str:
-    """The variable of the WSGI environment that has a header."""
-    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
