@@ -1557,9 +1557,12 @@ def object_id(tag: int, key: int) -> str:
     return f"{tag:08x}{key % 2**64:016x}"
 
 
+OBJECT_ID = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})")
+
+
 def parse_object_id(text: str, tag: int, ids: range = OUR_IDS) -> int | None:
     """The id in an ObjectId of the table with this tag, in any case; None for anything else."""
-    match = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{16})", text.lower())
+    match = OBJECT_ID.fullmatch(text.lower())
     return _signed_id(int(match[2], 16), ids) if match and int(match[1], 16) == tag else None
 
 
@@ -4350,30 +4353,6 @@ def _has_index(where: Compare, column: Field) -> bool:
     return where.case != "fold" and column.has_index
 
 
-class Statements(NamedTuple):
-    """What is asked for a Select: its records, and their number where it is wanted."""
-
-    rows: Sql
-    total: Sql | None
-
-
-def statements_of(op: Select, sight: Sight) -> Statements:
-    """The statements of a Select, kept with it: each is compiled once for those who see the same.
-
-    The texts are interned, so that SQLite's own memory of statements finds them by their place.
-    """
-    found: Statements | None = op.compiled.get(sight)
-    if found is None:
-        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
-        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
-    return found
-
-
-def interned(statement: Sql) -> Sql:
-    """A statement whose text is shared by all that have the same."""
-    return Sql(sys.intern(statement.text), statement.values)
-
-
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
     """A JSON object or array of its parts, put together from several where there are more than SQLite takes."""
     if len(parts) <= MAX_OBJECT_PAIRS:
@@ -5118,6 +5097,33 @@ def file_of(connection: sqlite3.Connection) -> str:
     return connection.execute("select file from pragma_database_list where name='main'").fetchone()[0] or ":memory:"
 
 
+class ReadingConnection(sqlite3.Connection):
+    """A connection that only reads tables of ours: `totals` are numbers that it has counted, each with the version.
+
+    In databases of others there may be views that show something else as time goes by.
+    """
+
+    def __init__(self, *given: Any, **words: Any) -> None:
+        super().__init__(*given, **words)
+        self.totals: dict[Sql, tuple[int, int]] = {}
+
+
+def count(connection: sqlite3.Connection, statement: Sql) -> int:
+    """What a statement counts in the snapshot that is open; it is not counted again until somebody commits something.
+
+    The version of the data is another one in each snapshot behind a commit of another connection, in whatever process.
+    """
+    if not isinstance(connection, ReadingConnection):
+        return int(connection.execute(*statement).fetchone()[0])
+    version: int = connection.execute("pragma data_version").fetchone()[0]
+    known = connection.totals.get(statement)
+    if known and known[0] == version:
+        return known[1]
+    found: int = connection.execute(*statement).fetchone()[0]
+    bounded(connection.totals)[statement] = version, found
+    return found
+
+
 class Allowance(threading.local):
     """The seconds of database time that the request of this thread has left."""
 
@@ -5182,6 +5188,7 @@ class Database:
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
+            factory=sqlite3.Connection if writing or self.lenient else ReadingConnection,
             cached_statements=512,
             uri=bool(self.beside),
         )
@@ -5365,6 +5372,30 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
+class Statements(NamedTuple):
+    """What is asked for a Select: its records, and their number where it is wanted."""
+
+    rows: Sql
+    total: Sql | None
+
+
+def statements_of(op: Select, sight: Sight) -> Statements:
+    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+
+    The texts are interned, so that SQLite's own memory of statements finds them by their place.
+    """
+    found: Statements | None = op.compiled.get(sight)
+    if found is None:
+        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
+        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+    return found
+
+
+def interned(statement: Sql) -> Sql:
+    """A statement whose text is shared by all that have the same."""
+    return Sql(sys.intern(statement.text), statement.values)
+
+
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
     """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
     statements = statements_of(op, sight)
@@ -5373,7 +5404,7 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
         if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*statements.total.of(key)).fetchone()[0] if statements.total else None
+    total = count(connection, statements.total.of(key)) if statements.total else None
     return Outcome(rows, total)
 
 
@@ -7465,7 +7496,7 @@ class Store:
                     return read(connection, op, sight, key)
                 assert isinstance(op, Batch)
                 selects = (part for part in op.operations if isinstance(part, Select))
-                return Outcome(parts=tuple(read(connection, part, sight) for part in selects))
+                return Outcome(parts=tuple(read(connection, part, sight, key) for part in selects))
             finally:
                 connection.execute("commit")
 
@@ -8823,13 +8854,6 @@ class BodyLimits(NamedTuple):
 BODY_LIMITS = BodyLimits()
 
 
-@functools.lru_cache(maxsize=256)
-def environ_key(header: str) -> str:
-    """The key of a header in a WSGI environment."""
-    key = header.upper().replace("-", "_")
-    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-
-
 class Request:
     """One request. `path` is decoded; `method` is in capitals, `query` as it came. Every reader is strict: ApiError.
 
@@ -8851,18 +8875,22 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
-        value = self.environ.get(environ_key(name))
+        value = self.environ.get(variable_of(name))
         return value if isinstance(value, str) else None
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie; of several with the name the first, which is the one with the longest path."""
-        pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
+        header = self.header("Cookie")
+        if header is None:
+            return None
+        pairs = (part.partition("=") for part in header.split(";"))
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
 
     @property
     def prefix(self) -> str:
         """Where the application is mounted, as it stands in addresses: nothing, or `/` and a path."""
-        return quote(self.environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+        script = self.environ.get("SCRIPT_NAME")
+        return quote(script.rstrip("/"), encoding="latin-1") if script else ""
 
     @property
     def base(self) -> str:
@@ -8983,12 +9011,22 @@ class Request:
 
     def knows(self, tag: str) -> bool:
         """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
-        known = [part.strip().removeprefix("W/") for part in (self.header("If-None-Match") or "").split(",")]
+        header = self.header("If-None-Match")
+        if header is None:
+            return False
+        known = [part.strip().removeprefix("W/") for part in header.split(",")]
         return self.method in ("GET", "HEAD") and (tag in known or known == ["*"])
 
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def variable_of(header: str) -> str:
+    """The variable of the WSGI environment that has a header."""
+    name = header.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
 
 def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
@@ -9662,6 +9700,7 @@ class Account(NamedTuple):
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
+ACCOUNT_OF_NAME = f"{ACCOUNT} where u.name=?"
 
 
 UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
@@ -9763,6 +9802,7 @@ class Accounts:
         self.failures = Failures(store.clock, most_failures)
         self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
+        self.actors: dict[Account, Actor] = {}
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
@@ -9774,6 +9814,7 @@ class Accounts:
             self.failures.levels.clear()
         with self.lock:
             self.verified.clear()
+            self.actors.clear()
             self.used.clear()
 
     # -- who asks --
@@ -9792,7 +9833,10 @@ class Accounts:
             account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
-        return account.actor()
+        found = self.actors.get(account)  # what was read of the tables just now, of which an actor is made once
+        if found is None:
+            found = bounded(self.actors)[account] = account.actor()
+        return found
 
     def basic(self, credentials: str, address: str) -> Account | None:
         """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
@@ -9907,7 +9951,8 @@ class Accounts:
 
     def proof(self, name: str, stored: str, password: str) -> bytes:
         """What is remembered of right credentials: it tells nothing of them, and is another one after each change."""
-        return hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
+        text = "\0".join([name, stored, password]).encode("utf-8", "replace")
+        return hashlib.blake2b(text, key=self.key, digest_size=32).digest()
 
     def remembered(self, proof: bytes) -> bool:
         """Whether these credentials were found right some minutes ago."""
@@ -9929,7 +9974,7 @@ class Accounts:
 
     def account(self, name: str) -> Account | None:
         """The account of that name."""
-        row = self.fetch(ACCOUNT + "where u.name=?", (name,))
+        row = self.fetch(ACCOUNT_OF_NAME, (name,))
         return Account(*row) if row else None
 
     def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
@@ -11462,6 +11507,7 @@ LIMBAS_ARCHIVED: Mapping[str, Literal["no", "only", "trash", "all"]] = {
     "2": "trash",
     "all": "all",
 }
+ID_TEXT, ID_OF_OTHERS_TEXT = (re.compile(pattern, re.ASCII) for pattern in (r"\d+", r"-?\d+"))
 NUMBER_OPERATORS: tuple[str, ...] = ("eq", "neq", "lt", "gt", "lte", "gte")
 TEXT_OPERATORS: tuple[str, ...] = ("eq", "neq", "contains", "startswith", "endswith")
 LIMBAS_OPERATORS: Mapping[str, tuple[str, ...]] = {
@@ -11618,7 +11664,7 @@ class Limbas(Dialect):
 
     def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
-        if not re.fullmatch(r"-?\d+" if table.adopted else r"\d+", text, re.ASCII):
+        if not (ID_OF_OTHERS_TEXT if table.adopted else ID_TEXT).fullmatch(text):
             raise fail("bad_id", value=text)
         return int(text) if len(text) < 21 and int(text) in table.ids else 0
 
@@ -12695,8 +12741,12 @@ class NocoBase(Dialect):
 
     def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
         """All columns, and the associations that the body named."""
-        wanted = Wanted(links={link: Wanted() for link in links})
-        return self.record(wanted, call.names)
+        return self.whole_shape(call.table, call.link, tuple(links))
+
+    @remembered
+    def whole_shape(self, table: Table, link: Link | None, links: tuple[Link, ...]) -> Shape:
+        """All columns of a record that `link` led to, and some associations."""
+        return self.record(Wanted(links={link: Wanted() for link in links}), self.names(table, link))
 
     def row_values(self, call: Call, body: Json) -> dict[Field, SqlValue]:
         """The values for the link's own row, under the name of its table."""
@@ -13319,9 +13369,8 @@ class CoreData(Dialect):
             case "PATCH":
                 return self.change_list(request, table)
             case _:
-                query = _CoreDataQuery(self, request, self.names(table))
-                sort = query.sort or (Sort(Path((), table.id)),)
-                return self.show_list(request, query, self.address(table), sort)
+                query = self.read_query(table, None, request.query, self.today())
+                return self.show_list(request, query, self.address(table))
 
     def of_record(self, request: Request, table: Table, key: str) -> Reply:
         """One record, in any state."""
@@ -13342,8 +13391,7 @@ class CoreData(Dialect):
                     raise fail("not_found")
                 return Reply(204)
             case _:
-                shown = Select(table, self.shape(self.names(table)), _by_id(table, number), single=True)
-                return self.answer(request, table, self.run(request, shown).rows)
+                return self.answer(request, table, self.run(request, self.read_record(table), number).rows)
 
     def show_linked(self, request: Request, table: Table, key: str, link: str) -> Reply:
         """The records that a record is linked to, in the order of the link; of a unique link at most one."""
@@ -13351,15 +13399,16 @@ class CoreData(Dialect):
         if number is None or _coredata_family(member) != "link":
             raise fail("not_found")
         assert isinstance(member, Link)
-        query = _CoreDataQuery(self, request, self.names(member.target))
+        query = self.read_query(member.target, member, request.query, self.today())
         address = f"{self.record_address(table, number)}{quote(member.name, safe='')}/"
-        return self.show_list(request, query, address, query.sort, Parent(member, Key(table.id, number)))
+        return self.show_list(request, query, address, number)
 
     def check_parameters(self, request: Request) -> None:
         """The original ignores parameters where they mean nothing; a strict server does not."""
         if self.services.strict and request.parameters:
             raise fail("unknown_parameter", name=request.parameters[0].name)
 
+    @remembered
     def address(self, table: Table) -> str:
         """The address of a table."""
         return f"{self.prefix}{COREDATA_BASE}/{quote(table.name, safe='')}/"
@@ -13375,27 +13424,28 @@ class CoreData(Dialect):
 
     # -- reading --
 
+    @remembered
     def names(self, table: Table, row: Link | None = None) -> Names:
         """A table as clients see it. `id` is always the UUID, so that a field of that name is out of reach."""
         own = table.members.get("id")
         names = super().names(table, row)
         return dataclasses.replace(names, hidden=names.hidden | {own}) if own else names
 
-    def show_list(
-        self,
-        request: Request,
-        query: _CoreDataQuery,
-        address: str,
-        sort: tuple[Sort, ...],
-        parent: Parent | None = None,
-    ) -> Reply:
+    @remembered
+    def read_record(self, table: Table) -> Select:
+        """The record with `KEY`."""
+        return Select(table, self.shape(table), Compare(Path((), table.id), "eq", KEY), single=True)
+
+    @remembered
+    def read_query(self, table: Table, link: Link | None, text: str, today: str) -> _CoreDataQuery:
+        """What the parameters choose of a table, or of the records that the link of one record leads to."""
+        parent = named_parent(link, link.source.id) if link else None
+        return _CoreDataQuery(self, self.names(table), parse_query(text), today, parent)
+
+    def show_list(self, request: Request, query: _CoreDataQuery, address: str, number: int | None = None) -> Reply:
         """`meta` and the `objects` that the parameters choose."""
-        page = Page(query.limit, query.offset)
-        scope = Scope("no", On(self.today()))
-        shape = self.shape(query.names)
-        op = Select(query.names.table, shape, query.where, scope, sort, page, total=True, parent=parent)
-        outcome = self.run(request, op)
-        meta, rows = query.meta(address, outcome.total or 0), ",".join(row.text for row in outcome.rows)
+        outcome = self.run(request, query.select, number)
+        meta, rows = query.meta(address, outcome.total or 0), ",".join([row.text for row in outcome.rows])
         return coredata_reply(f'{{"meta":{dump_json(meta)},"objects":[{rows}]}}', headers=self.headers(request))
 
     def show_set(self, request: Request, table: Table, ids: str) -> Reply:
@@ -13406,7 +13456,7 @@ class CoreData(Dialect):
             raise fail("not_found")
         keys = {text: self.key(table, text) for text in texts}
         where = Compare(Path((), table.id), "in", tuple(key for key in keys.values() if key is not None))
-        rows = self.run(request, Select(table, self.shape(self.names(table)), where, single=True)).rows
+        rows = self.run(request, Select(table, self.shape(table), where, single=True)).rows
         found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
         objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
@@ -13425,7 +13475,7 @@ class CoreData(Dialect):
         location = (("Location", self.record_address(table, rows[0].key)),) if status == 201 else ()
         headers = (*self.headers(request), *location)
         reply = record_reply(request, rows[0], sorted_json(rows[0].text), status, headers)
-        return dataclasses.replace(reply, content_type=COREDATA_MEDIA_TYPE)
+        return Reply(reply.status, reply.body, reply.headers, COREDATA_MEDIA_TYPE)
 
     # -- shapes --
 
@@ -13435,10 +13485,11 @@ class CoreData(Dialect):
         found = {word: member for word in words if (member := names.find(word))}
         return dict(sorted({**dict.fromkeys(COREDATA_DERIVED), **found, "id": names.table.id}.items()))
 
-    def shape(self, names: Names) -> Shape:
+    @remembered
+    def shape(self, table: Table) -> Shape:
         """A record."""
-        members = self.members(names)
-        return Obj(tuple((word, self.value(names.table, word, member)) for word, member in members.items()))
+        members = self.members(self.names(table))
+        return Obj(tuple((word, self.value(table, word, member)) for word, member in members.items()))
 
     def value(self, table: Table, word: str, member: Field | Link | None) -> Shape:
         """One value of a record: of a link the addresses, of a file its name."""
@@ -13521,13 +13572,13 @@ class CoreData(Dialect):
     def create_operation(self, table: Table, body: Mapping[str, Json]) -> Create:
         """A new record."""
         names = self.names(table)
-        values, shape = self.values(names, body), self.shape(names)
+        values, shape = self.values(names, body), self.shape(table)
         return Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
 
     def update_operation(self, table: Table, number: int, body: Mapping[str, Json], expect: int | None) -> Update:
         """The change of one record."""
         names, where = self.names(table), _by_id(table, number)
-        values, shape = self.values(names, body), self.shape(names)
+        values, shape = self.values(names, body), self.shape(table)
         faults = tuple(values.faults)
         return Update(table, where, values.fields, values.links, shape, expect=expect, faults=faults)
 
@@ -13687,17 +13738,24 @@ class Target(NamedTuple):
 class _CoreDataQuery:
     """The parameters of a list: what is selected, its order, its window, and the addresses of the windows beside it."""
 
-    def __init__(self, dialect: CoreData, request: Request, names: Names) -> None:
+    def __init__(
+        self, dialect: CoreData, names: Names, parameters: Sequence[Parameter], today: str, parent: Parent | None
+    ) -> None:
         self.dialect, self.names = dialect, names
         self.given: dict[str, list[str]] = {}
-        for parameter in request.parameters:
+        for parameter in parameters:
             self.given.setdefault(parameter.name, []).append(parameter.value)
-        self.others = [(p.name, p.value) for p in request.parameters if p.name not in ("limit", "offset")]
+        others = [(p.name, p.value) for p in parameters if p.name not in ("limit", "offset")]
         wanted = self.number("limit", COREDATA_LIMIT, "a positive integer")
         self.limit = min(wanted or COREDATA_MAX_LIMIT, COREDATA_MAX_LIMIT)
         self.offset = self.number("offset", 0, "an integer")
-        self.sort = tuple(dict.fromkeys(self.term(text) for text in self.given.get("order_by", ())))
-        self.where = self.read_filters()
+        self.others = urlencode([*others, ("limit", self.limit)])
+        sort = tuple(dict.fromkeys(self.term(text) for text in self.given.get("order_by", ())))
+        if not sort and not parent:
+            sort = (Sort(Path((), names.table.id)),)
+        where, shape, scope = self.read_filters(), dialect.shape(names.table), Scope("no", On(today))
+        page = Page(self.limit, self.offset)
+        self.select = Select(names.table, shape, where, scope, sort, page, total=True, parent=parent)
 
     # -- the window --
 
@@ -13732,7 +13790,7 @@ class _CoreDataQuery:
 
     def beside(self, address: str, offset: int) -> str:
         """The address of another window of the same list."""
-        return f"{address}?{urlencode([*self.others, ('limit', self.limit), ('offset', offset)])}"
+        return f"{address}?{self.others}&offset={offset}"
 
     # -- names --
 
@@ -14064,7 +14122,7 @@ class Platform(Dialect):
         names = self.names(self.find_table(store))
         match request.method:
             case "GET" | "HEAD":
-                return self.show_list(request, names)
+                return self.show_list(request, self.read_query(names.table, None, request.query, self.today()))
             case "POST":
                 return self.create(request, names)
             case _:
@@ -14090,10 +14148,10 @@ class Platform(Dialect):
         member = names.find(link)
         if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
-        parent = Parent(member, Key(names.table.id, self.number(names.table, key)))
+        number = self.number(names.table, key)
         if request.method not in ("GET", "HEAD"):
             raise not_allowed(request, "GET, HEAD")
-        return self.show_list(request, self.names(member.target, member), parent)
+        return self.show_list(request, self.read_query(member.target, member, request.query, self.today()), number)
 
     def elsewhere(self, request: Request, rest: str) -> Reply:
         """Below `/api/v1` there is nothing else, in any other dialect either."""
@@ -14111,10 +14169,10 @@ class Platform(Dialect):
         if self.services.strict:
             raise fail("bad_parameter", name=name, value=value[:100], reason=reason)
 
-    def parameters(self, request: Request, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
-        """The parameters of a request that are allowed; of a repeated one the last."""
+    def parameters(self, text: str, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
+        """The parameters of a query that are allowed; of a repeated one the last."""
         found: dict[str, str] = {}
-        for parameter in request.parameters:
+        for parameter in parse_query(text):
             name = parameter.name
             if ("where.<path>" if name.startswith("where.") else name) not in allowed:
                 raise fail("unknown_parameter", name=name[:100], hint=did_you_mean(name, allowed))
@@ -14125,6 +14183,7 @@ class Platform(Dialect):
 
     # -- what an entity looks like --
 
+    @remembered
     def entity_shape(self, table: Table, only: frozenset[str] | None = None) -> Obj:
         """An entity: its id, what the schema file gives it, whose it is and when it was made; or `only` some of it."""
         names = self.names(table)
@@ -14168,35 +14227,47 @@ class Platform(Dialect):
 
     # -- reading --
 
-    def show_list(self, request: Request, names: Names, parent: Parent | None = None) -> Reply:
-        """A bare array, framed as the vendor's client reads it: one entity a line, a comma on a line of its own."""
-        given = self.parameters(request, PLATFORM_PARAMETERS)
-        query = _PlatformQuery(self, names, given)
-        scope = Scope("no", On(self.today()))
-        op = Select(
-            names.table, self.shape(names, given), query.where(), scope, query.sort(), query.page(), parent=parent
-        )
-        query.flag("streamed")  # every list can be read as a stream
-        if query.flag("meta"):
-            return self.show_meta(request, op, given)
-        rows = "\n,\n".join(row.text for row in self.run(request, op).rows)
-        return json_reply(f"[\n{rows}\n]" if rows else "[\n]")
+    @remembered
+    def read_query(self, table: Table, link: Link | None, text: str, today: str) -> Select | Batch:
+        """The entities that the parameters choose, of a store or behind the link of the one with `KEY`; or their ends.
 
-    def show_meta(self, request: Request, op: Select, given: Mapping[str, str]) -> Reply:
-        """The number of entities, the first and the last one, in one snapshot."""
+        The ends are the number of entities and the first one, and the last one.
+        """
+        names, given = self.names(table, link), self.parameters(text, PLATFORM_PARAMETERS)
+        query, scope = _PlatformQuery(self, names, given), Scope("no", On(today))
+        parent = named_parent(link, link.source.id) if link else None
+        op = Select(table, self.shape(names, given), query.where(), scope, query.sort(), query.page(), parent=parent)
+        query.flag("streamed")  # every list can be read as a stream
+        if not query.flag("meta"):
+            return op
         for name in ("offset", "limit", "sortBy"):
             if name in given:
                 raise fail("bad_parameter", name=name, value=given[name][:100], reason="it does not go with meta")
-        last = dataclasses.replace(op, page=Page(1), sort=(Sort(Path((), op.table.id), down=True),))
-        ends = self.run(request, Batch((dataclasses.replace(op, page=Page(1), total=True), last))).parts
+        last = dataclasses.replace(op, page=Page(1), sort=(Sort(Path((), table.id), down=True),))
+        return Batch((dataclasses.replace(op, page=Page(1), total=True), last))
+
+    def show_list(self, request: Request, op: Select | Batch, number: int | None = None) -> Reply:
+        """A bare array, framed as the vendor's client reads it: one entity a line, a comma on a line of its own."""
+        outcome = self.run(request, op, number)
+        if isinstance(op, Batch):
+            return self.show_meta(outcome.parts)
+        rows = "\n,\n".join([row.text for row in outcome.rows])
+        return json_reply(f"[\n{rows}\n]" if rows else "[\n]")
+
+    def show_meta(self, ends: Sequence[Outcome]) -> Reply:
+        """The number of entities, the first and the last one, in one snapshot."""
         texts = [end.rows[0].text if end.rows else "null" for end in ends]
         return json_reply(f'{{"total":{ends[0].total},"first":{texts[0]},"last":{texts[1]},"success":true}}')
 
+    @remembered
+    def read_entity(self, table: Table, text: str) -> Select:
+        """The entity with `KEY`; of the parameters there is only `only`."""
+        shape = self.shape(self.names(table), self.parameters(text, frozenset({"only"})))
+        return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
+
     def get(self, request: Request, names: Names, number: int) -> Reply:
-        """One entity; of the parameters there is only `only`."""
-        shape = self.shape(names, self.parameters(request, frozenset({"only"})))
-        where = Compare(Path((), names.table.id), "eq", number)
-        rows = self.run(request, Select(names.table, shape, where, single=True)).rows
+        """One entity, in any state."""
+        rows = self.run(request, self.read_entity(names.table, request.query), number).rows
         return self.answer(request, names, rows)
 
     def answer(self, request: Request, names: Names, rows: Sequence[Row]) -> Reply:
@@ -14209,7 +14280,7 @@ class Platform(Dialect):
 
     def create(self, request: Request, names: Names) -> Reply:
         """Make an entity; its `access` and `branch` can be set now, and only now."""
-        self.parameters(request)
+        self.parameters(request.query)
         body, system = self.body(request), names.table.system
         lists = [word for word in ("access", "branch") if word in body and names.find(word) is system[f"_{word}"]]
         values = self.values(names, {name: value for name, value in body.items() if name not in lists})
@@ -14221,7 +14292,7 @@ class Platform(Dialect):
 
     def update(self, request: Request, names: Names, number: int) -> Reply:
         """Change what the body names; what cannot be changed is dropped, so that a whole entity can be sent back."""
-        self.parameters(request)
+        self.parameters(request.query)
         values = self.values(names, self.body(request))
         op = Update(
             names.table,
@@ -14236,7 +14307,7 @@ class Platform(Dialect):
 
     def delete(self, request: Request, names: Names, number: int) -> Reply:
         """Delete an entity, and show it once more."""
-        self.parameters(request)
+        self.parameters(request.query)
         where = Compare(Path((), names.table.id), "eq", number)
         found = Select(names.table, self.entity_shape(names.table), where, single=True)
         gone = Delete(names.table, where, expect=request.expected_version)
@@ -14314,7 +14385,7 @@ class Platform(Dialect):
 
     def sign_out(self, request: Request) -> Reply:
         """The end of the cookie's session, if it still has one."""
-        self.parameters(request)
+        self.parameters(request.query)
         self.services.may_write(request)
         self.services.accounts.end_session_of(request)
         return json_reply(dump_json(dict(SIGNED_IN)), headers=(session_cookie(request, "", EPOCH),))
@@ -14333,7 +14404,7 @@ class Platform(Dialect):
 
     def account(self, request: Request) -> Account:
         """The account that `login` and `password` of the body prove. ApiError `sign_in`."""
-        self.parameters(request)
+        self.parameters(request.query)
         self.services.may_write(request)
         body, faults = self.body(request), list[Violation]()
         for name in body:
@@ -19218,7 +19289,7 @@ class CoreDataAuthor(Author):
 
     def record_of(self, table: Table) -> dict[str, Json]:
         """A reference to a record."""
-        return self.component("record", table, lambda: self.shown(self.dialect.shape(self.dialect.names(table))))
+        return self.component("record", table, lambda: self.shown(self.dialect.shape(table)))
 
     def page(self, table: Table) -> dict[str, Json]:
         """A window of a list."""
@@ -21661,11 +21732,6 @@ def headers_of_request(environ: Mapping[str, Any]) -> dict[str, str]:
     if environ.get("CONTENT_TYPE"):
         given["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
     return {name.replace("_", "-").title(): value for name, value in sorted(given.items())}
-
-
-def variable_of(header: str) -> str:
-    """The variable of the WSGI environment that has a header."""
-    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
