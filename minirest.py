@@ -500,6 +500,17 @@ SPAN = re.compile(
 )
 
 
+SPAN_WIDTHS = (
+    timedelta(milliseconds=1),
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(weeks=1),
+)
+"""How long a literal lasts that ends with a fraction, a second, a minute, an hour, a day, a week."""
+
+
 def parse_span(text: str) -> Span:
     """Read an ISO 8601 literal of any width; without a zone it is UTC. ValueError when it is none.
 
@@ -519,18 +530,17 @@ def parse_span(text: str) -> Span:
         start = datetime.fromisocalendar(int(year), int(week), 1)
     else:
         first = int(quarter) * 3 - 2 if quarter else int(month or 1)
-        micros = int((fraction or "")[:6].ljust(6, "0"))
-        start = datetime(int(year), first, int(day or 1))  # noqa: DTZ001 - its zone is subtracted below
-        start = start.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0), microsecond=micros)
+        clock = (int(hour or 0), int(minute or 0), int(second or 0))
+        micros = int(fraction[:3].ljust(3, "0")) * 1000 if fraction else 0
+        start = datetime(int(year), first, int(day or 1), *clock, micros)  # noqa: DTZ001 - its zone is subtracted below
     if zone and not day and ":" not in zone and zone not in "Zz":
         raise ValueError("digits that could be read in two ways")
     offset = _zone(zone)
-    widths = ((fraction, 0.001), (second, 1), (minute, 60), (hour, 3600), (day, 86400), (week, 7 * 86400))
-    seconds = next((width for part, width in widths if part), None)
-    if seconds is None:
+    parts = (fraction, second, minute, hour, day, week)
+    width = next((width for part, width in zip(parts, SPAN_WIDTHS, strict=True) if part), None)
+    if width is None:
         return _span(start, _months_later(start, 3 if quarter else 1 if month else 12), offset)
-    start = start.replace(microsecond=start.microsecond // 1000 * 1000)
-    return _span(start, _later(start, timedelta(seconds=seconds)), offset)
+    return _span(start, _later(start, width), offset)
 
 
 def _zone(text: str | None) -> timedelta:
@@ -554,6 +564,8 @@ def _span(start: datetime, end: datetime | None, offset: timedelta) -> Span:
 
 
 def _later(moment: datetime, delay: timedelta) -> datetime | None:
+    if not delay:
+        return moment
     try:
         return moment + delay
     except OverflowError:
@@ -602,6 +614,8 @@ def _read_boolean(value: Json) -> int:
 
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
+"""A moment as it is stored."""
 
 
 def _read_date(value: Json) -> str:
@@ -615,9 +629,14 @@ def _read_date(value: Json) -> str:
 
 def _read_moment(value: Json) -> str:
     text = _read_text(value)
-    with contextlib.suppress(ValueError):
+    try:
+        if MOMENT.fullmatch(text):
+            datetime.fromisoformat(text)
+            return text
         if len(text) >= 10 and text[4:5] == "-" and text[7:8] == "-":
             return parse_span(text).start
+    except ValueError:
+        pass
     raise BadValue("a date and time as YYYY-MM-DDTHH:MM:SSZ")
 
 
@@ -738,7 +757,10 @@ def read_json(text: str | bytes) -> Json:
         raise fail("bad_json", reason=f"{error.msg} at character {error.pos}") from None
     except ValueError as error:
         raise fail("bad_body", reason=str(error)) from None
-    _check_json(value, MAX_JSON_DEPTH)
+    may_have_halves = isinstance(text, str) and not text.isascii()  # of surrogate pairs, which UTF-8 has none of
+    may_be_deep = decoded.count("[") + decoded.count("{") > MAX_JSON_DEPTH
+    if may_have_halves or may_be_deep or "\\u" in decoded:
+        _check_json(value, MAX_JSON_DEPTH)
     return value
 
 
@@ -1165,7 +1187,8 @@ class Field:
             return None
         if self.items and isinstance(value, list):
             value = [self.items.to_json(self.items.parse_json(item)) if item is not None else None for item in value]
-        return self.stored(self.kind.parse_json(value))
+        found = self.kind.parse_json(value)
+        return self.form.store(found) if self.form else found
 
     def parse_text(self, text: str) -> SqlValue:
         """What is stored for a text of a form. `BadValue` when the kind cannot read it."""
@@ -1288,7 +1311,7 @@ class Table:
     `path` is the JSON path of its schema, which `allOf` has been merged into. `id_name` is the name under which the id
     is shown where the table `shows_id`. `system` holds the columns that every
     tracked table has beside the user's, `system_links` the links made of them. Junctions of plain many links are tables
-    too, without system columns. `expressions` remembers compiled shapes.
+    too, without system columns. `expressions` remembers compiled shapes, `statements` what is asked of it by key.
     """
 
     name: str
@@ -1313,6 +1336,7 @@ class Table:
     validation: dict[str, Json] = field(default_factory=dict)
     incoming: list[Link] = field(default_factory=list)
     expressions: dict[Any, Any] = field(default_factory=dict)
+    statements: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def id(self) -> Field:
@@ -1365,9 +1389,57 @@ class Table:
         return tuple(link.key for link in self.links.values() if link.key)
 
     @functools.cached_property
+    def own_links(self) -> Mapping[Field, Link]:
+        """The own links by their columns."""
+        return {link.key: link for link in self.links.values() if link.key}
+
+    @functools.cached_property
+    def pure_links(self) -> frozenset[Field]:
+        """The columns of own links that lead to records of their own, which files are not."""
+        return frozenset(column for column, link in self.own_links.items() if not link.is_file)
+
+    @functools.cached_property
+    def junctions(self) -> tuple[Link, ...]:
+        """The links that were declared here and are kept in a table of their own."""
+        return tuple(link for link in self.links.values() if link.through and link.forward)
+
+    @functools.cached_property
     def files(self) -> tuple[Link, ...]:
         """The file fields."""
         return tuple(link for link in self.links.values() if link.is_file)
+
+    @functools.cached_property
+    def defaults(self) -> Mapping[Field, SqlValue]:
+        """The values of fields that have a default."""
+        fields = (column for column in self.fields.values() if "default" in column.schema)
+        return {column: column.parse_json(column.schema["default"]) for column in fields}
+
+    @functools.cached_property
+    def passwords(self) -> tuple[Field, ...]:
+        """The fields that are stored as hashes."""
+        return tuple(column for column in self.fields.values() if column.kind.name == "password")
+
+    @functools.cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the fields that are never shown."""
+        return tuple(name for name, column in self.fields.items() if column.write_only)
+
+    @functools.cached_property
+    def readers(self) -> tuple[tuple[str, Field, Callable[[SqlValue], Json] | None], ...]:
+        """The fields, each with the function that makes JSON of what is stored; None where it stays as it is."""
+        return tuple(
+            (name, column, column.to_json if self.adopted or column.kind.to_json is not Kind.to_json else None)
+            for name, column in self.fields.items()
+        )
+
+    def shown(self, stored: Mapping[Field, SqlValue]) -> dict[str, Json]:
+        """The fields of a record as JSON, by name, without those that are null."""
+        found: dict[str, Json] = {}
+        for name, column, read in self.readers:
+            value = stored.get(column)
+            if value is not None:
+                found[name] = read(value) if read else value
+        return found
 
     @functools.cached_property
     def columns(self) -> tuple[Field, ...]:
@@ -1526,9 +1598,12 @@ def object_id(tag: int, key: int) -> str:
     return f"{tag:08x}{key % 2**64:016x}"
 
 
+OBJECT_ID = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})")
+
+
 def parse_object_id(text: str, tag: int, ids: range = OUR_IDS) -> int | None:
     """The id in an ObjectId of the table with this tag, in any case; None for anything else."""
-    match = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{16})", text.lower())
+    match = OBJECT_ID.fullmatch(text.lower())
     return _signed_id(int(match[2], 16), ids) if match and int(match[1], 16) == tag else None
 
 
@@ -2771,9 +2846,14 @@ class Parent(NamedTuple):
     key: Key
 
 
+def named_key(field: Field) -> Key:
+    """What `KEY` names, by its id or a unique field."""
+    return Key(field, KEY)  # type: ignore[arg-type] # for a statement that takes any key
+
+
 def named_parent(link: Link, field: Field) -> Parent:
     """The record that `KEY` names, by its id or a unique field, and whose linked records are meant."""
-    return Parent(link, Key(field, KEY))  # type: ignore[arg-type] # for a Select, whose statement takes any key
+    return Parent(link, named_key(field))
 
 
 ANY_MEDIA_TYPE = "application/octet-stream"
@@ -3217,6 +3297,15 @@ def by_key(table: Table, where: Filter) -> bool:
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
 
 
+def id_of(op: Select) -> int | None:
+    """The id of the one record that a Select names by it, in any state; None for what asks for anything else."""
+    where = op.where
+    if op.parent or not isinstance(where, Compare) or where.op != "eq" or op.scope != ANY_STATE:
+        return None
+    by_id = where.path.field is op.table.id and not where.path.links
+    return where.value if by_id and isinstance(where.value, int) else None
+
+
 class _JsonFilter:
     """Reads one filter; counts its terms."""
 
@@ -3503,23 +3592,29 @@ class Values:
 LinkReader: TypeAlias = Callable[[Link, Json], Change]
 
 
-def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, text: bool = False) -> Values:
+def read_values(
+    names: Names,
+    body: Mapping[str, Json],
+    read_link: LinkReader,
+    text: bool = False,
+    adapt: Callable[[Field, Json], Json] | None = None,
+) -> Values:
     """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
 
-    A file field takes an `Upload`; what else it takes is up to `read_link`, as with any link.
+    `adapt` makes the values of fields what their kinds read, where a dialect takes more than that. A file field takes
+    an `Upload`; what else it takes is up to `read_link`, as with any link.
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
-    result, known = Values(), names.known()
+    result, known = Values(), list[str]()
     for name, value in body.items():
         member = names.find(name, writing=True)
         if len(result.faults) >= MAX_VIOLATIONS:
             break
         if member is None:
             if names.manner.unknown_key == "refuse":
-                hint = did_you_mean(name, known)
-                result.faults.append(
-                    Violation((name,), "unknown_field", {"name": name, "table": names.table.name, "hint": hint})
-                )
+                known = known or names.known()
+                params = {"name": name, "table": names.table.name, "hint": did_you_mean(name, known)}
+                result.faults.append(Violation((name,), "unknown_field", params))
         elif not names.may_set(member):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
@@ -3530,7 +3625,7 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
-            _read_field(result, member, value, text)
+            _read_field(result, member, adapt(member, value) if adapt else value, text)
     return result
 
 
@@ -4299,30 +4394,6 @@ def _has_index(where: Compare, column: Field) -> bool:
     return where.case != "fold" and column.has_index
 
 
-class Statements(NamedTuple):
-    """What is asked for a Select: its records, and their number where it is wanted."""
-
-    rows: Sql
-    total: Sql | None
-
-
-def statements_of(op: Select, sight: Sight) -> Statements:
-    """The statements of a Select, kept with it: each is compiled once for those who see the same.
-
-    The texts are interned, so that SQLite's own memory of statements finds them by their place.
-    """
-    found: Statements | None = op.compiled.get(sight)
-    if found is None:
-        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
-        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
-    return found
-
-
-def interned(statement: Sql) -> Sql:
-    """A statement whose text is shared by all that have the same."""
-    return Sql(sys.intern(statement.text), statement.values)
-
-
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
     """A JSON object or array of its parts, put together from several where there are more than SQLite takes."""
     if len(parts) <= MAX_OBJECT_PAIRS:
@@ -4807,7 +4878,8 @@ def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation
         case Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
         case Create() | Relink():
-            return dataclasses.replace(op, shape=rights.shown(op.shape))
+            shape = rights.shown(op.shape)
+            return op if shape is op.shape else dataclasses.replace(op, shape=shape)
         case Upsert(where, create, update):
             made, found = (bound(part, actor, moment, rights) for part in (create, update))  # the Writer checks one
             assert isinstance(made, Create) and isinstance(found, Update | Select)
@@ -5067,6 +5139,33 @@ def file_of(connection: sqlite3.Connection) -> str:
     return connection.execute("select file from pragma_database_list where name='main'").fetchone()[0] or ":memory:"
 
 
+class ReadingConnection(sqlite3.Connection):
+    """A connection that only reads tables of ours: `totals` are numbers that it has counted, each with the version.
+
+    In databases of others there may be views that show something else as time goes by.
+    """
+
+    def __init__(self, *given: Any, **words: Any) -> None:
+        super().__init__(*given, **words)
+        self.totals: dict[Sql, tuple[int, int]] = {}
+
+
+def count(connection: sqlite3.Connection, statement: Sql) -> int:
+    """What a statement counts in the snapshot that is open; it is not counted again until somebody commits something.
+
+    The version of the data is another one in each snapshot behind a commit of another connection, in whatever process.
+    """
+    if not isinstance(connection, ReadingConnection):
+        return int(connection.execute(*statement).fetchone()[0])
+    version: int = connection.execute("pragma data_version").fetchone()[0]
+    known = connection.totals.get(statement)
+    if known and known[0] == version:
+        return known[1]
+    found: int = connection.execute(*statement).fetchone()[0]
+    bounded(connection.totals)[statement] = version, found
+    return found
+
+
 class Allowance(threading.local):
     """The seconds of database time that the request of this thread has left."""
 
@@ -5143,6 +5242,7 @@ class Database:
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
+            factory=sqlite3.Connection if writing or self.lenient else ReadingConnection,
             cached_statements=512,
             uri=bool(self.beside),
         )
@@ -5544,6 +5644,30 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
+class Statements(NamedTuple):
+    """What is asked for a Select: its records, and their number where it is wanted."""
+
+    rows: Sql
+    total: Sql | None
+
+
+def statements_of(op: Select, sight: Sight) -> Statements:
+    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+
+    The texts are interned, so that SQLite's own memory of statements finds them by their place.
+    """
+    found: Statements | None = op.compiled.get(sight)
+    if found is None:
+        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
+        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+    return found
+
+
+def interned(statement: Sql) -> Sql:
+    """A statement whose text is shared by all that have the same."""
+    return Sql(sys.intern(statement.text), statement.values)
+
+
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
     """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
     statements = statements_of(op, sight)
@@ -5552,7 +5676,7 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
         if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*statements.total.of(key)).fetchone()[0] if statements.total else None
+    total = count(connection, statements.total.of(key)) if statements.total else None
     return Outcome(rows, total)
 
 
@@ -5564,8 +5688,72 @@ as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__,
 # 10  Transactions
 #
 # What whoever writes has of an open transaction: a look at the records and their links, and what it leaves behind for
-# others, which is versions, history and events.
+# others, which is versions, history and events. Statements that name one record by a key are made once for each sight.
 # ======================================================================================================================
+
+
+Made = TypeVar("Made")
+
+
+def prepared(table: Table, form: tuple[Any, ...], make: Callable[[], Made]) -> Made:
+    """What was made for a form of statement on a table, or is made now."""
+    found: Made | None = table.statements.get(form)
+    if found is None:
+        found = bounded(table.statements)[form] = make()
+    return found
+
+
+def one_record(table: Table, shape: Shape) -> Select:
+    """The Select of the record with the id `KEY` in a shape, which is known by its identity."""
+    place = ("shape", id(shape))
+    return prepared(table, place, lambda: Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True))
+
+
+NO_SHAPE = Const(None)
+
+
+def seen_record(table: Table, sight: Sight) -> Sql:
+    """The statement for all columns of the record with the id `KEY`, where it is seen."""
+
+    def make() -> Sql:
+        frame, tables, where = Compiler(sight).base(one_record(table, NO_SHAPE))
+        columns = join(",", (frame.stored(column) for column in table.columns))
+        return sql("select {} from {} where {}", columns, tables, where)
+
+    return prepared(table, ("stored", sight), make)
+
+
+class Permission(NamedTuple):
+    """What asks whether a verb may be done to the record `KEY`; `seen` says that to see the record is enough."""
+
+    seen: bool
+    statement: Sql
+
+
+def permission(table: Table, verb: Verb, origin: Origin) -> Permission:
+    """The right to a verb in a table, whose rule is bound to the actor."""
+
+    def make() -> Permission:
+        rule = bind_variables(origin.rights.rule(table, verb), origin.actor, origin.moment)
+        single = origin.sight.single.get(table)
+        wanted = And((Compare(Path((), table.id), "eq", KEY), rule))
+        statement = Compiler().keys(Select(table, NO_SHAPE, wanted))
+        return Permission(rule == single or (isinstance(single, And) and rule in single.parts), statement)
+
+    return prepared(table, (verb, origin.rights, origin.sight), make)
+
+
+NEW_HISTORY = (
+    "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Looks(NamedTuple):
+    """What was read since something has changed: records, and those of them that the actor has been shown."""
+
+    records: dict[tuple[Table, int], Stored]
+    shown: set[tuple[Table, int]]
 
 
 class Transaction:
@@ -5576,6 +5764,7 @@ class Transaction:
         self.changes: dict[tuple[Action, Table, int], int] = {}
         self.touched: set[tuple[Table, int]] = set()
         self.removed: dict[tuple[Table, int], Stored] = {}
+        self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.lock, self.has_ended = threading.Lock(), False
 
@@ -5599,9 +5788,19 @@ class Transaction:
         """The first column of a statement's rows."""
         return [row[0] for row in self.execute(statement)]
 
+    @property
+    def looks(self) -> Looks:
+        """What was read since anything in the database has changed."""
+        changes = self.connection.total_changes
+        if self.looked_at[0] != changes:
+            self.looked_at = changes, Looks({}, set())
+        return self.looked_at[1]
+
     def find(self, table: Table, key: Key) -> int | None:
         """The id of the record with that key, where the actor sees it."""
-        return next(iter(self.ids(Compiler(self.origin.sight).find(table, key))), None)
+        sight, column = self.origin.sight, key.field
+        statement = prepared(table, ("find", column, sight), lambda: Compiler(sight).find(table, named_key(column)))
+        return next(iter(self.ids(statement.of(key.value))), None)
 
     def key_id(self, table: Table, key: Key) -> int:
         """The id of the record with that key. ApiError `not_found`."""
@@ -5616,11 +5815,22 @@ class Transaction:
 
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
-        columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
-        if row is None:
+        found = self.look(table, key, FULL_SIGHT)
+        if found is None:
             raise fail("not_found")
-        return dict(zip(table.columns, row, strict=True))
+        return found
+
+    def look(self, table: Table, key: int, sight: Sight) -> Stored | None:
+        """All columns of one record, where it is seen. It is not read twice before anything changes."""
+        looks, place = self.looks, (table, key)
+        if place not in looks.records or not (sight is FULL_SIGHT or place in looks.shown):
+            row = self.execute(seen_record(table, sight).of(key)).fetchone()
+            if row is None:
+                return None
+            looks.records[place] = dict(zip(table.columns, row, strict=True))
+            if sight is self.origin.sight:
+                looks.shown.add(place)
+        return dict(looks.records[place])
 
     # -- keys: the ids of records, and what columns hold for them --
 
@@ -5669,33 +5879,33 @@ class Transaction:
 
     # -- versions, history, events --
 
-    def touch(self, table: Table, key: int) -> int:
-        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
+    def touch(self, table: Table, key: int) -> None:
+        """Raise a record's version, once in a transaction."""
+        if table.tracked and (table, key) not in self.touched:
+            self.touched.add((table, key))
+            self.execute(sql("update {} set _version=_version+1 where {}", quoted(table.name), _of(table, key)))
+
+    def version(self, table: Table, key: int) -> int:
+        """The version that a record has, 0 where there are none."""
         if not table.tracked:
             return 0
-        name = quoted(table.name)
-        if (table, key) not in self.touched:
-            self.touched.add((table, key))
-            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
-        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
+        return next(iter(self.ids(sql("select _version from {} where {}", quoted(table.name), _of(table, key)))), 0)
 
     def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
         """Raise the versions of the records that own links lead to, or led to before the changes."""
-        for link in table.links.values():
-            if link.key and link.target.tracked and (changes is None or link.key in changes):
-                for target in (record.get(link.key), changes.get(link.key) if changes else None):
-                    if isinstance(target, int) and (link.target, target) not in self.touched:
+        for key, link in table.own_links.items():
+            if changes is None or key in changes:
+                for target in (record.get(key), changes.get(key) if changes else None):
+                    if isinstance(target, int):
                         self.touch(link.target, target)
 
-    def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
+    def note_changes(self, spot: Spot, version: int, before: Stored, changes: Stored, action: Action) -> None:
         """One row of history for each changed column."""
         if not spot.table.tracked:
             self.note(spot, 0, Note(action))
             return
-        version = self.touch(spot.table, spot.key)
-        links = {link.key: link for link in spot.table.links.values()}
         for column, value in changes.items():
-            link = links.get(column)
+            link = spot.table.own_links.get(column)
             old, new = (self.noted(link, column, it) for it in (before[column], value))
             self.note(spot, version, Note(action, (link or column).name, old, new))
 
@@ -5705,14 +5915,11 @@ class Transaction:
             self.changes[note.action, spot.table, spot.key] = 0
         if not spot.table.tracked:
             return
-        texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
-        actor, dialect, moment = self.origin[:3]
-        statement = Sql(
-            "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
-        )
-        cursor = self.execute(statement)
+        before = None if note.before is None else dump_json(note.before)
+        after = None if note.after is None else dump_json(note.after)
+        who, dialect, moment = self.origin.actor.id, self.origin.dialect, self.origin.moment
+        change = (version, note.action, note.field, before, after, who, dialect, moment)
+        cursor = self.execute(Sql(NEW_HISTORY, (spot.table.tag, spot.key, *change)))
         self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
 
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
@@ -5737,18 +5944,12 @@ class Transaction:
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
-        shown = {
-            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
-        }
-        lists = {
-            link.name: self.linked(link, int(stored[table.id] or 0))
-            for link in table.links.values()
-            if link.through and link.forward
-        }
-        values = {
-            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
-        }
-        return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
+        found = table.shown(stored)
+        for name in table.secrets:
+            found.pop(name, None)
+        found |= {link.name: self.noted(link, key, stored.get(key)) for key, link in table.own_links.items()}
+        found |= {link.name: self.linked(link, int(stored[table.id] or 0)) for link in table.junctions}
+        return {name: value for name, value in found.items() if value not in (None, [])}
 
 
 def _of(table: Table, key: int) -> Sql:
@@ -5788,6 +5989,35 @@ class Watcher(Protocol):
 
     def follow(self, writer: Writer, deed: Deed) -> Stored:
         """Take note of a deed; gives the changes as it wants them. What it raises undoes the transaction."""
+
+
+STAMPS = ("_created", "_modified", "_created_by", "_modified_by", "_owner", "_group")
+
+
+class UpdateForm(NamedTuple):
+    """What an update of one record sets: columns, who modified it and when, its version; `expects` asks for that."""
+
+    columns: tuple[Field, ...]
+    modifies: bool
+    rises: bool
+    expects: bool
+
+
+def update_text(table: Table, form: UpdateForm) -> str:
+    """The statement that changes one record; the values are those of the columns, the stamps, the id, the version."""
+    parts = [sql("{}=?", quoted(column.column)).text for column in form.columns]
+    parts += ["_modified=?", "_modified_by=?"] if form.modifies else []
+    parts += ["_version=_version+1"] if form.rises else []
+    where = sql("{}=?", quoted(table.id.column)).text + (" and _version=?" if form.expects else "")
+    return f"update {quoted(table.name).text} set {', '.join(parts)} where {where}"
+
+
+def insert_text(table: Table, columns: Sequence[Field]) -> str:
+    """The statement that inserts one row."""
+    if not columns:
+        return f"insert into {quoted(table.name).text} default values"
+    names = join(", ", (quoted(column.column) for column in columns))
+    return f"insert into {quoted(table.name).text} ({names.text}) values ({', '.join('?' * len(columns))})"
 
 
 class Writer(Transaction):
@@ -5865,15 +6095,16 @@ class Writer(Transaction):
             return
         if later:
             self.owed.add((verb, table, key))
-        rule = bind_variables(self.origin.rights.rule(table, verb), self.origin.actor, self.origin.moment)
-        wanted = And((Compare(Path((), table.id), "eq", key), rule))
-        if not self.ids(Compiler().keys(Select(table, Const(None), wanted))):
+        wanted = permission(table, verb, self.origin)
+        is_shown = wanted.seen and (table, key) in self.looks.shown
+        if not is_shown and not self.ids(wanted.statement.of(key)):
             raise refusal(self.origin.actor)
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
         """What the rights lock, or hide, cannot be set."""
         kept = self.origin.rights.kept
-        self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
+        if kept:
+            self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
 
     def is_locked(self, link: Link) -> bool:
         """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
@@ -5995,6 +6226,9 @@ class Writer(Transaction):
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
+        key = id_of(op)
+        if key is not None:
+            return [key] if self.look(op.table, key, self.origin.sight) else []
         sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
         keys = self.ids(Compiler(sight).keys(dataclasses.replace(op, single=True)))
         if not keys and op.parent:
@@ -6005,6 +6239,11 @@ class Writer(Transaction):
         """The records with these ids, in this order."""
         if parent and not parent.link.through:
             parent = None
+        if len(keys) == 1 and not parent:
+            found = read(self.connection, one_record(table, shape), self.origin.sight, keys[0])
+            if found.rows:
+                self.looks.shown.add((table, keys[0]))
+                return found._replace(changed=1)
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
         found = read(self.connection, op, self.origin.sight)
@@ -6029,7 +6268,7 @@ class Writer(Transaction):
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
         self.permit_values((*values, *links), trail)
-        stored = self.defaults(table) | dict(values)
+        stored = {**table.defaults, **values}
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
@@ -6040,7 +6279,7 @@ class Writer(Transaction):
         if version > 1:
             stored[table.system["_version"]] = version
         given = values if table.adopted else EMPTY  # there null and nothing may differ: SQLite puts defaults in
-        plain = self.hashed({column: it for column, it in stored.items() if it is not None or column in given})
+        plain = self.hashed(table, {column: it for column, it in stored.items() if it is not None or column in given})
         number = spot.key or self.next_id(table)
         number = self.insert_row(table, plain | ({table.id: number} if number else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
@@ -6058,7 +6297,7 @@ class Writer(Transaction):
         self.validate(spot, stored)
         self.touch_targets(table, stored)
         self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
-        self.follow(Deed("after", "create", spot._replace(key=number), {}, stored))
+        self.follow(Deed("after", "create", Spot(table, number, trail), {}, stored))
         return number
 
     def first_version(self, spot: Spot) -> int:
@@ -6068,18 +6307,13 @@ class Writer(Transaction):
         tag, key = bind(spot.table.tag), bind(spot.key)
         return self.ids(sql("select coalesce(max(version),0)+1 from _history where tag={} and record={}", tag, key))[0]
 
-    def defaults(self, table: Table) -> Stored:
-        """The values of fields that have a default."""
-        fields = (column for column in table.fields.values() if "default" in column.schema)
-        return {column: column.parse_json(column.schema["default"]) for column in fields}
-
     def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
-        for link in spot.table.links.values():
-            value = values.get(link.key) if link.key else None
-            if self.trusting or not link.key or not value:
+        for key, link in spot.table.own_links.items():
+            value = values.get(key)
+            if self.trusting or not value:
                 continue
-            if before and before[link.key] == value and link.target not in self.origin.sight.single:
+            if before and before[key] == value and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
             target = self.find(link.target, Key(link.aim, value))
@@ -6090,11 +6324,10 @@ class Writer(Transaction):
 
     def insert_row(self, table: Table, values: Stored, trail: Trail) -> int:
         """Insert one row; a broken unique rule goes to `faults`, and the id is 0."""
-        names = join(", ", (quoted(column.column) for column in values))
-        marks = join(", ", (bind(value) for value in values.values()))
-        statement = sql("insert into {} ({}) values ({})", quoted(table.name), names, marks)
+        columns = tuple(values)
+        text = prepared(table, ("insert", columns), lambda: insert_text(table, columns))
         try:
-            cursor = self.execute(statement if values else sql("insert into {} default values", quoted(table.name)))
+            cursor = self.execute(Sql(text, tuple(values.values())))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, trail))
             return 0
@@ -6114,27 +6347,19 @@ class Writer(Transaction):
                 self.last_place(table, stored.get(table.sort.scope) if table.sort.scope else None) + 1
             )
         if table.tracked:
-            actor, moment = self.origin.actor.id, self.origin.moment
-            given = {
-                "_created": moment,
-                "_modified": moment,
-                "_created_by": actor,
-                "_modified_by": actor,
-                "_owner": actor,
-            }
-            group = self.origin.actor.groups[0] if self.origin.actor.groups else None
-            for name, value in {**given, "_group": group}.items():
-                values.setdefault(table.system[name], stored.get(table.system[name], value))
+            actor, moment = self.origin.actor, self.origin.moment
+            group = actor.groups[0] if actor.groups else None
+            usual = (moment, moment, actor.id, actor.id, actor.id, group)
+            for name, value in zip(STAMPS, usual, strict=True):
+                column = table.system[name]
+                values[column] = stored.get(column, value)
         return values
 
-    def hashed(self, values: Stored) -> Stored:
+    def hashed(self, table: Table, values: Stored) -> Stored:
         """The values with hashes in place of the texts of passwords."""
-        return {
-            column: hash_password(value, self.password_cost)
-            if column.kind.name == "password" and isinstance(value, str)
-            else value
-            for column, value in values.items()
-        }
+        texts = {column: text for column in table.passwords if isinstance(text := values.get(column), str)}
+        hashes: Stored = {column: hash_password(text, self.password_cost) for column, text in texts.items()}
+        return values | hashes if hashes else values
 
     def change(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
         """Change a record and its links; 1 when anything is different now."""
@@ -6149,7 +6374,7 @@ class Writer(Transaction):
                 target = self.only_target(link, change, (*spot.trail, link.name), before)
                 wanted[link.key] = self.key_value(link.key, target)
         changes = {column: value for column, value in wanted.items() if before[column] != value}
-        if changes.keys() & set(spot.table.keys):
+        if not changes.keys().isdisjoint(spot.table.keys):
             self.permit("link", spot.table, spot.key, later=True)
         made = self.set(spot, before, changes)
         moved = sum(
@@ -6168,7 +6393,7 @@ class Writer(Transaction):
         if changes:
             check_writable(spot.table)
             changes = self.follow(Deed("before", verb, spot, before, changes))
-        if changes and self.write_columns(spot, before, self.hashed(changes), action):
+        if changes and self.write_columns(spot, before, self.hashed(spot.table, changes), action):
             self.follow(Deed("after", verb, spot, before, changes))
         return changes
 
@@ -6179,18 +6404,15 @@ class Writer(Transaction):
 
         False when a rule of the table forbids it; that goes to `faults`.
         """
-        table, key = spot.table, spot.key
-        parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
-        version = Sql("")
-        links = set(table.keys) - {link.key for link in table.files}
-        if table.tracked and action != "moved" and not set(changes) <= links:
-            parts.append(sql("_modified={}, _modified_by={}", bind(self.origin.moment), bind(self.origin.actor.id)))
-        if table.tracked and (table, key) not in self.touched:
-            parts.append(Sql("_version=_version+1"))
-            version = sql(" and _version={}", bind(spot.expect)) if spot.expect is not None else version
-        statement = sql("update {} set {} where {}{}", quoted(table.name), join(", ", parts), _of(table, key), version)
+        table, key, columns = spot.table, spot.key, tuple(changes)
+        modifies = table.tracked and action != "moved" and not changes.keys() <= table.pure_links
+        rises = table.tracked and (table, key) not in self.touched
+        expects = rises and spot.expect is not None
+        stamps = (self.origin.moment, self.origin.actor.id) if modifies else ()
+        form = UpdateForm(columns, modifies, rises, expects)
+        values = (*changes.values(), *stamps, key, *((spot.expect,) if expects else ()))
         try:
-            cursor = self.execute(statement)
+            cursor = self.execute(Sql(prepared(table, form, lambda: update_text(table, form)), values))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, spot.trail))
             return False
@@ -6204,9 +6426,10 @@ class Writer(Transaction):
             reason = "it gives the record another id"
             self.faults.append(Violation(spot.trail, "constraint", {"table": table.name, "reason": reason}))
             return False
+        version = int(before[table.system["_version"]] or 0) + 1 if rises else self.version(table, key)
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
-        self.note_changes(spot, before, changes, action)
+        self.note_changes(spot, version, before, changes, action)
         self.drop_files(table, before, changes)
         return True
 
@@ -6281,7 +6504,8 @@ class Writer(Transaction):
         for it in new:
             self.connect(link, source, it, change.taken)
         if tells:
-            self.note(spot, self.touch(link.source, source), Note("updated", link.name, current, after))
+            self.touch(link.source, source)
+            self.note(spot, self.version(link.source, source), Note("updated", link.name, current, after))
             self.follow(Deed("after", "link", spot, {}, {}, {link: after}))
         return len(new) + len(dropped)
 
@@ -6308,8 +6532,8 @@ class Writer(Transaction):
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
-        links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        links = table.own_links
+        cleared = [column for column, link in links.items() if before[column] and values.get(column, 0) is None]
         unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
         return {column: value for column, value in values.items() if column not in unseen}
 
@@ -6470,12 +6694,14 @@ class Writer(Transaction):
         table, key = spot.table, stored.get(spot.table.id)
         if not (table.tracked or table.adopted) or self.trusting:
             return
-        record = {name: column.to_json(stored.get(column)) for name, column in table.fields.items()}
-        record |= {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        record = table.shown(stored)
+        record |= {
+            link.name: value for column, link in table.own_links.items() if (value := stored.get(column)) is not None
+        }
         for link in table.restrained_links:
             found = self.linked(link, int(key)) if key else lists.get(link.name, [])
-            record[link.name] = (found if link.many else found[0]) if found else None
-        record = {name: value for name, value in record.items() if value is not None}
+            if found:
+                record[link.name] = found if link.many else found[0]
         if not table.validator.is_valid(record):
             kept = {column.name for column in table.fields.values() if before and before[column] == stored.get(column)}
             kept = {name for name in kept if table.adopted or table.fields[name].kind.name == "password"}
@@ -6486,8 +6712,8 @@ class Writer(Transaction):
         """The last look before the commit: records at the other ends of links may have rules about them too."""
         self.refuse_faults()
         self.settle()
-        for table, key in self.touched - self.removed.keys():
-            if table.restrained_links:
+        for table, key in self.touched:
+            if table.restrained_links and (table, key) not in self.removed:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
         self.refuse_faults()
@@ -7764,7 +7990,7 @@ class Bulk(Writer):
     def new_columns(self, table: Table, lines: Mapping[int, Draft]) -> Columns:
         """What new records hold, column by column: what the lines give, what is usual, and what the server puts in."""
         size, drafts = len(lines), list(lines.values())
-        base = self.defaults(table) | self.system_values(table, {})
+        base = {**table.defaults, **self.system_values(table, {})}
         columns: Columns = {it: [value] * size for it, value in base.items() if value is not None}
         members: Iterable[Any] = dict.fromkeys(itertools.chain.from_iterable(drafts))
         for it in members:
@@ -8925,19 +9151,22 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
-        key = name.upper().replace("-", "_")
-        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+        value = self.environ.get(variable_of(name))
         return value if isinstance(value, str) else None
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie; of several with the name the first, which is the one with the longest path."""
-        pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
+        header = self.header("Cookie")
+        if header is None:
+            return None
+        pairs = (part.partition("=") for part in header.split(";"))
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
 
     @property
     def prefix(self) -> str:
         """Where the application is mounted, as it stands in addresses: nothing, or `/` and a path."""
-        return quote(self.environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+        script = self.environ.get("SCRIPT_NAME")
+        return quote(script.rstrip("/"), encoding="latin-1") if script else ""
 
     @property
     def base(self) -> str:
@@ -8965,7 +9194,7 @@ class Request:
         if self.header("Transfer-Encoding") and not self.header("Content-Length"):
             raise fail("length")  # ours has put the chunks together by now, another server has not
         text = self.environ.get("CONTENT_LENGTH") or "0"
-        if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise fail("bad_header", name="Content-Length", reason="write a number")
         length = int(text)
         if length > limit:
@@ -8974,7 +9203,7 @@ class Request:
             raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
         return length
 
-    @property
+    @functools.cached_property
     def media_type(self) -> str:
         """The content type without parameters, in lower case."""
         return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
@@ -9058,12 +9287,22 @@ class Request:
 
     def knows(self, tag: str) -> bool:
         """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
-        known = [part.strip().removeprefix("W/") for part in (self.header("If-None-Match") or "").split(",")]
+        header = self.header("If-None-Match")
+        if header is None:
+            return False
+        known = [part.strip().removeprefix("W/") for part in header.split(",")]
         return self.method in ("GET", "HEAD") and (tag in known or known == ["*"])
 
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def variable_of(header: str) -> str:
+    """The variable of the WSGI environment that has a header."""
+    name = header.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
 
 def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
@@ -9774,6 +10013,7 @@ class Account(NamedTuple):
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
+ACCOUNT_OF_NAME = f"{ACCOUNT} where u.name=?"
 
 
 UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
@@ -9875,6 +10115,7 @@ class Accounts:
         self.failures = Failures(store.clock, most_failures)
         self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
+        self.actors: dict[Account, Actor] = {}
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
@@ -9887,6 +10128,7 @@ class Accounts:
             self.failures.levels.clear()
         with self.lock:
             self.verified.clear()
+            self.actors.clear()
             self.used.clear()
 
     # -- who asks --
@@ -9905,7 +10147,10 @@ class Accounts:
             account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
-        return account.actor()
+        found = self.actors.get(account)  # what was read of the tables just now, of which an actor is made once
+        if found is None:
+            found = bounded(self.actors)[account] = account.actor()
+        return found
 
     def basic(self, credentials: str, address: str) -> Account | None:
         """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
@@ -10022,7 +10267,8 @@ class Accounts:
 
     def proof(self, name: str, stored: str, password: str) -> bytes:
         """What is remembered of right credentials: it tells nothing of them, and is another one after each change."""
-        return hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
+        text = "\0".join([name, stored, password]).encode("utf-8", "replace")
+        return hashlib.blake2b(text, key=self.key, digest_size=32).digest()
 
     def remembered(self, proof: bytes) -> bool:
         """Whether these credentials were found right some minutes ago."""
@@ -10044,7 +10290,7 @@ class Accounts:
 
     def account(self, name: str) -> Account | None:
         """The account of that name."""
-        row = self.fetch(ACCOUNT + "where u.name=?", (name,))
+        row = self.fetch(ACCOUNT_OF_NAME, (name,))
         return Account(*row) if row else None
 
     def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
@@ -11584,6 +11830,7 @@ LIMBAS_ARCHIVED: Mapping[str, Literal["no", "only", "trash", "all"]] = {
     "2": "trash",
     "all": "all",
 }
+ID_TEXT, ID_OF_OTHERS_TEXT = (re.compile(pattern, re.ASCII) for pattern in (r"\d+", r"-?\d+"))
 NUMBER_OPERATORS: tuple[str, ...] = ("eq", "neq", "lt", "gt", "lte", "gte")
 TEXT_OPERATORS: tuple[str, ...] = ("eq", "neq", "contains", "startswith", "endswith")
 LIMBAS_OPERATORS: Mapping[str, tuple[str, ...]] = {
@@ -11616,7 +11863,7 @@ def parse_limbas_date(text: str) -> Span:
     day, _, clock = text.strip().partition(" ")
     if day.upper() in ("KW", "CW"):
         day, clock = text.strip(), ""
-    for pattern, form in GERMAN_DATES:
+    for pattern, form in GERMAN_DATES if "T" not in day else ():
         match = pattern.fullmatch(day)
         if match:
             day = form.format(*match.groups())
@@ -11740,7 +11987,7 @@ class Limbas(Dialect):
 
     def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
-        if not re.fullmatch(r"-?\d+" if table.adopted else r"\d+", text, re.ASCII):
+        if not (ID_OF_OTHERS_TEXT if table.adopted else ID_TEXT).fullmatch(text):
             raise fail("bad_id", value=text)
         return int(text) if len(text) < 21 and int(text) in table.ids else 0
 
@@ -11846,10 +12093,11 @@ class Limbas(Dialect):
 
     def answer_update(self, request: Request, table: Table, steps: Sequence[Operation]) -> Reply:
         """Take the steps in one transaction; the last one has the record."""
-        rows = self.run(request, Batch(tuple(steps))).parts[-1].rows
-        if not rows:
+        *before, last = steps
+        outcome = self.run(request, Batch((*before, last))).parts[-1] if before else self.run(request, last)
+        if not outcome.rows:
             raise fail("not_found")
-        return self.answer(request, rows[0], table)
+        return self.answer(request, outcome.rows[0], table)
 
     def status(self, value: Json) -> Status:
         """The status that `$archived` in a body asks for."""
@@ -11876,26 +12124,8 @@ class Limbas(Dialect):
             data = {}
         if not isinstance(data, Mapping):
             raise LimbasError('Key "data" must be an object of attributes!')
-        names = self.names(table)
-        coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
-        return read_values(names, coerced, self.read_link, text=request.brings_texts)
-
-    def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
-        """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
-        if not isinstance(member, Field):
-            return value
-        if member.kind.name == "choices":
-            parts = value.split(";") if request.brings_texts and isinstance(value, str) and value else value
-            return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
-        if isinstance(value, str) and value and member.kind.is_date:
-            with contextlib.suppress(ValueError):
-                return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
-        if request.brings_texts and isinstance(value, str):
-            if member.kind.name == "number":
-                return value.replace(",", ".")
-            if member.kind.name == "boolean":
-                return {"on": "true", "off": "false"}.get(value.lower(), value)
-        return value
+        adapt = _limbas_text if request.brings_texts else _limbas_value
+        return read_values(self.names(table), data, self.read_link, request.brings_texts, adapt)
 
     def data(self, body: Mapping[str, Json], missing: str) -> Json:
         """The value under `data` in a body; `missing` ends the message when there is none."""
@@ -11970,6 +12200,28 @@ class Limbas(Dialect):
         if not items:
             raise LimbasError('Key "data" is missing!')
         return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
+
+
+def _limbas_value(member: Field, value: Json) -> Json:
+    """A value as Limbas takes it beside the plain form: its dates, and ids of choices."""
+    if member.kind.name == "choices":
+        return [_choice(member, part) for part in value] if isinstance(value, list) else value
+    if member.kind.is_date and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
+    return value
+
+
+def _limbas_text(member: Field, value: Json) -> Json:
+    """A value as Limbas takes it in a form: also choices with semicolons between them, and `12,50`."""
+    if isinstance(value, str):
+        if member.kind.name == "choices" and value:
+            value = value.split(";")
+        elif member.kind.name == "number":
+            return value.replace(",", ".")
+        elif member.kind.name == "boolean":
+            return {"on": "true", "off": "false"}.get(value.lower(), value)
+    return _limbas_value(member, value)
 
 
 def _choice(member: Field, value: Json) -> Json:
@@ -22262,11 +22514,6 @@ def headers_of_request(environ: Mapping[str, Any]) -> dict[str, str]:
     if environ.get("CONTENT_TYPE"):
         given["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
     return {name.replace("_", "-").title(): value for name, value in sorted(given.items())}
-
-
-def variable_of(header: str) -> str:
-    """The variable of the WSGI environment that has a header."""
-    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
