@@ -59,9 +59,10 @@ Map of the sections; each uses only earlier ones:
 36  Channels           waitress' parser, tasks and channel, extended
 37  Loop               what a server's loop answers by itself, with one commit
 38  Server             waitress with settings that hold in the open, the graceful stop
-39  Testing            worlds, faults, determinism; the pytest plugin
-40  Commands           what the command line does with a file
-41  Command line       main
+39  Processes          serve: in this process, or in one that writes and others that read
+40  Testing            worlds, faults, determinism; the pytest plugin
+41  Commands           what the command line does with a file
+42  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
@@ -224,6 +225,7 @@ REQUEST_TIMEOUT_SECONDS = 60.0
 MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
 WORKERS = 8
+MAX_WORKERS = 64
 LINGER_SECONDS = 2.0
 ACCEPT_PAUSE_SECONDS = 1.0
 CREDENTIALS_CACHE_SIZE = 1024
@@ -258,7 +260,7 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 # Everything that can go wrong on behalf of a client is one `ApiError` with a code of `ERRORS` and the violations that
 # led to it. A violation names the field, the rule and the rule's parameters; a dialect words it (`Dialect.words`), and
 # where it has no words of its own the message of `ERRORS` stands. To add an error, add a row. `Slow` is none: nobody
-# but a server's loop gets to know it.
+# but a server gets to know it.
 # ======================================================================================================================
 
 
@@ -440,7 +442,8 @@ class Slow(BaseException):
     """A request is nothing for a server's loop, which others wait for: a worker answers it, from its start.
 
     `is_usual` says that requests like it will be too, for some time; `is_early` that somebody else is writing, who may
-    be done at once. It is no Exception, so that nobody answers it.
+    be done at once. In a worker it says that the request is nothing for this process, which only reads: the one that
+    writes answers it. It is no Exception, so that nobody answers it.
     """
 
     def __init__(self, is_usual: bool = False, is_early: bool = False) -> None:
@@ -5181,7 +5184,8 @@ class Database:
     keeps its limits. No connection to a file may go on in another process: before a fork ours `rest`.
 
     What a transaction puts into `afterwards` is called after its commit, before another one begins. Where it
-    `shares_commits`, several writes may have one commit: a `Pass`.
+    `shares_commits`, several writes may have one commit: a `Pass`. In a process that `only_reads`, another one does all
+    the writing.
     """
 
     def __init__(self, place: str | sqlite3.Connection, lenient: bool = False, beside: str = "") -> None:
@@ -5197,7 +5201,7 @@ class Database:
         self.deadlines: dict[int, float] = {}
         self.allowance = Allowance()
         self.afterwards: list[Callable[[], None]] = []
-        self.process, self.frozen, self.shares_commits = 0, False, False
+        self.process, self.frozen, self.shares_commits, self.only_reads = 0, False, False, False
         self.looping: sqlite3.Connection | None = None
         self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
         files_of_forks().add(self)
@@ -5345,8 +5349,10 @@ class Database:
     def writing(self, seconds: float = math.inf) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest.
 
-        In a server's loop it is a part of one.
+        In a server's loop it is a part of one. `Slow` in a process that only reads.
         """
+        if self.only_reads:
+            raise Slow(is_usual=True)
         if HERE.turn:
             with HERE.turn.writing(self) as connection:
                 yield connection
@@ -5374,7 +5380,12 @@ class Database:
             function()
 
     def write_if_free(self, statement: str, values: tuple[SqlValue, ...]) -> None:
-        """A write that may as well be left out: it never waits for another one."""
+        """A write that may as well be left out: it never waits for another one. A process that only reads does it too.
+
+        `Slow` in the loop of such a process.
+        """
+        if HERE.turn and self.only_reads:
+            raise Slow
         if HERE.turn and self.shares_commits:
             HERE.turn.note(statement, values)
         elif self.write_lock.acquire(blocking=False):
@@ -10303,9 +10314,9 @@ class Accounts:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
-            bounded(self.used)[key] = now[:16]
             statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
             self.store.database.write_if_free(statement.text, (now, key))
+            bounded(self.used)[key] = now[:16]
 
     # -- signing in --
 
@@ -21880,6 +21891,12 @@ class Watch:
             (self.epoll.modify if before else self.epoll.register)(number, flags)
         self.wanted[number] = found, flags
 
+    def forget(self, number: int, found: Any) -> None:
+        """Look at a socket no more. Where another process has it too, epoll does not forget it as it is closed here."""
+        known, flags = self.wanted.pop(number, (None, 0))
+        if known is found and flags:
+            self.epoll.unregister(number)
+
 
 class Sockets(dict[int, Any]):
     """The sockets of a server by their numbers, and those that something happened to."""
@@ -21897,8 +21914,15 @@ class Sockets(dict[int, Any]):
         super().__delitem__(number)
 
 
+def is_busy(channel: Any, arriving: bool) -> bool:
+    """Whether a request is being answered, or (while there is time for that) arriving, or a socket is being closed."""
+    if channel.web_socket and not channel.requests:
+        return arriving
+    return bool(channel.requests or channel.total_outbufs_len or (arriving and channel.request is not None))
+
+
 @functools.cache
-def strict_server() -> Any:
+def patient_server() -> Any:
     """waitress' server with our channel. When no more files may be open it waits a moment, in place of trying on."""
     from waitress.server import TcpWSGIServer
 
@@ -21935,6 +21959,26 @@ def strict_server() -> Any:
     return Server
 
 
+@functools.cache
+def strict_server() -> Any:
+    """Our server: it knows what it still has to do, and looks at sockets that it shares with other processes."""
+    base: Any = patient_server()
+
+    class Server(base):  # type: ignore[misc]
+        def is_busy(self, arriving: bool) -> bool:
+            """Whether somebody has to be answered; also who has only begun to ask, while there is time for that."""
+            return any(is_busy(channel, arriving) for channel in self.active_channels.values())
+
+        def forget(self, number: int, found: Any) -> None:
+            """Look no more at a socket that goes on in another process, or is one of several processes."""
+            if self._map.get(number) is found:
+                del self._map[number]
+            if self.watch:
+                self.watch.forget(number, found)
+
+    return Server
+
+
 def begin_loop(server: Any) -> None:
     """Let this thread be that of a server's loop."""
     server.task_dispatcher.thread = threading.get_ident()
@@ -21960,42 +22004,9 @@ def turn(server: Any, seconds: float) -> bool:
 # ======================================================================================================================
 # 38  Server
 #
-# `serve` runs an application on waitress, bound to one address, with settings that hold in the open, and stops
-# gracefully: who has begun to ask is answered, sockets are closed, nothing new is taken.
+# waitress, bound to one address, with settings that hold in the open. It stops gracefully: who has begun to ask is
+# answered, sockets are closed, nothing new is taken.
 # ======================================================================================================================
-
-
-def serve(
-    app: Callable[..., Iterable[bytes]],
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    *,
-    on_ready: Callable[[str], None] = lambda url: None,
-    stop: threading.Event | None = None,
-) -> None:
-    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until `stop` is set.
-
-    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
-    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
-    only. OSError when the address cannot be had.
-    """
-    server = make_server(app, host, port)
-    ended = stop or threading.Event()
-
-    def end(*_: object) -> None:
-        ended.set()
-        server.pull_trigger()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
-    shown = f"[{host}]" if ":" in host else host
-    try:
-        on_ready(f"http://{shown}:{server.socket.getsockname()[1]}/")
-    except BaseException:
-        server.close()
-        raise
-    run_until(server, ended)
 
 
 def is_loopback(host: str) -> bool:
@@ -22006,8 +22017,8 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to the first address that the host has. OSError when it cannot be had."""
+def bind_socket(host: str, port: int, is_shared: bool = False) -> socket.socket:
+    """A socket bound to the first address that the host has, perhaps beside others. OSError when it cannot be had."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -22015,6 +22026,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
     try:
         if os.name != "nt":  # there it would let two servers have one port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
     except BaseException:
         bound.close()
@@ -22022,17 +22035,21 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
-    """waitress, bound, with settings that hold in the open."""
+def make_server(app: WsgiApp, host: str, port: int) -> Any:
+    """waitress at an address. OSError when it cannot be had."""
+    return server_on(bind_socket(host, port), app, strict_server())
+
+
+def server_on(bound: socket.socket, app: WsgiApp, kind: Any) -> Any:
+    """waitress on a socket, with settings that hold in the open; `kind` is our class for it."""
     inner = getattr(app, "app", None)  # of worlds, and of whatever wraps one application
     ours = next((it for it in (app, inner) if isinstance(it, Application)), None)
     limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     files = open_files(MAX_CONNECTIONS + 100)
-    bound = bind_socket(host, port)
     dispatcher = loop_dispatcher()()
     dispatcher.set_thread_count(WORKERS)
-    server = strict_server()(
+    server = kind(
         app,
         Sockets(),
         dispatcher=dispatcher,
@@ -22081,7 +22098,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
         server.ours.stopping = True
     server.let_go()
     server.accepting = False
-    server.del_channel(server._map)
+    server.forget(server.socket.fileno(), server)
     server.socket.close()
     begun, quiet = time.monotonic(), 0
     deadline = begun + STOP_GRACE_SECONDS
@@ -22090,8 +22107,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
             client.close(Close.STOPPING)
         turn(server, 0.05)
         arriving = time.monotonic() < begun + 1
-        busy = any(_is_busy(channel, arriving) for channel in server.active_channels.values())
-        quiet = 0 if busy else quiet + 1
+        quiet = 0 if server.is_busy(arriving) else quiet + 1
     for client in web_sockets(server):  # before the workers go, so that nobody asks one to tell them something
         client.channel.handle_close()
     server.task_dispatcher.shutdown(True, max(0.1, deadline - time.monotonic()))
@@ -22126,15 +22142,595 @@ def web_sockets(server: Any) -> list[Socket]:
     return [channel.web_socket for channel in list(server.active_channels.values()) if channel.web_socket]
 
 
-def _is_busy(channel: Any, arriving: bool) -> bool:
-    """Whether a request is being answered, or (while there is time for that) arriving, or a socket is being closed."""
-    if channel.web_socket and not channel.requests:
-        return arriving
-    return bool(channel.requests or channel.total_outbufs_len or (arriving and channel.request is not None))
+# ======================================================================================================================
+# 39  Processes
+#
+# `serve`: in this process, or in several over one file (`Team`), one of which writes while the others only read. What
+# a reader may not do is done by the writer: the connection itself goes there (`Gate`), with what has come on it, and
+# goes back when it reads again; so nothing is relayed, and all sockets live where the events are. The process that
+# starts the others looks after them and does nothing else; they end when it does.
+# ======================================================================================================================
+
+RESTART_SECONDS = 1.0
+READS_OF_GUESTS = 1
+PARCEL_BYTES = 256 * 1024
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GATE_KIND = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+"""What is sent in one piece arrives in one piece, or not at all: also when somebody is killed at it."""
+FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS})
+"""How a system says that nothing more goes through a gate for the moment."""
+
+
+class Watched:
+    """What a server's loop looks at beside its connections; `number` is that of the file."""
+
+    accepting = False
+
+    def __init__(self, server: Any, number: int) -> None:
+        self.server, self.number = server, number
+        server._map[number] = self
+
+    def readable(self) -> bool:
+        """Whether to wait for something to read."""
+        return True
+
+    def writable(self) -> bool:
+        """Whether to wait for room to write."""
+        return False
+
+    def handle_read_event(self) -> None:
+        """Something can be read."""
+
+    def handle_write_event(self) -> None:
+        """There is room to write."""
+
+    def handle_expt_event(self) -> None:
+        """Something that sockets of this kind do not have."""
+
+    def handle_close(self) -> None:
+        """The other end is closed, which reading tells too."""
+        self.handle_read_event()
+
+    def handle_error(self) -> None:
+        """One of the functions before has failed."""
+        log.error("a process has lost touch with the others", exc_info=sys.exception())
+
+
+class Leash(Watched):
+    """An end of a pipe that nobody writes to: when the process that has the other one ends, the server ends too."""
+
+    def __init__(self, server: Any, number: int, ended: threading.Event) -> None:
+        super().__init__(server, number)
+        self.ended = ended
+
+    def handle_read_event(self) -> None:
+        """End, once."""
+        if not self.server.is_left:
+            self.server.is_left = True
+            self.ended.set()
+            self.server.forget(self.number, self)
+
+
+class Gate(Watched):
+    """One end of the way between two processes, on which connections go, each with the bytes that have come on it."""
+
+    def __init__(self, server: Any, end: socket.socket) -> None:
+        super().__init__(server, end.fileno())
+        end.setblocking(False)
+        self.end, self.is_open = end, True
+        self.waiting: deque[tuple[socket.socket, bytes]] = deque()
+
+    def readable(self) -> bool:
+        """Whether there is room for more connections."""
+        return len(self.server._map) < int(self.server.adj.connection_limit)
+
+    def writable(self) -> bool:
+        """Whether connections have to wait."""
+        return bool(self.waiting)
+
+    # -- the way out --
+
+    def send(self, connection: socket.socket, address: tuple[Any, ...], data: bytes) -> None:
+        """Hand over the connection of a client, whose address this is, with what it has sent."""
+        self.waiting.append((connection, json.dumps(address).encode("ascii") + b"\n" + data))
+        self.handle_write_event()
+        self.server._map.touched.add(self.number)
+
+    def handle_write_event(self) -> None:
+        """Send what goes through. A connection that cannot go any more is closed."""
+        while self.waiting:
+            connection, parcel = self.waiting[0]
+            try:
+                if self.is_open:
+                    socket.send_fds(self.end, [parcel], [connection.fileno()])
+            except OSError as error:
+                if error.errno in FULL:
+                    return
+                log.warning("a connection is lost: %s", error.strerror)
+            self.waiting.popleft()
+            connection.close()
+
+    # -- the way in --
+
+    def handle_read_event(self) -> None:
+        """Take the connections that have come."""
+        while self.is_open and self.readable() and self.take():
+            pass
+
+    def take(self) -> bool:
+        """Take one; False when there is none."""
+        try:
+            parcel, numbers, *_ = socket.recv_fds(self.end, PARCEL_BYTES, 1)
+        except BlockingIOError:
+            return False
+        except OSError:
+            parcel, numbers = b"", []
+        if not parcel:
+            self.close()
+            return False
+        if not numbers:
+            log.warning("a connection is lost: no more files may be open")
+        for number in numbers:
+            os.set_inheritable(number, False)
+            self.server.admit(socket.socket(fileno=number), parcel, self)
+        return True
+
+    def close(self) -> None:
+        """Nobody is behind the gate any more."""
+        self.is_open = False
+        self.server.forget(self.number, self)
+        self.end.close()
+        self.handle_write_event()
+
+
+@functools.cache
+def travelling_parser() -> Any:
+    """Our parser, which keeps what has come up to the end of the head: another process can begin with that."""
+    base: Any = quick_parser()
+
+    class Travelling(base):  # type: ignore[misc]
+        raw = b""
+
+        def received(self, data: bytes) -> int:
+            in_head = self.body_rcv is None
+            consumed: int = super().received(data)
+            if in_head:
+                self.raw += data[:consumed]
+            return consumed
+
+        @property
+        def only_reads(self) -> bool:
+            """Whether the request seems to change nothing. One that is refused does not."""
+            is_plain = (
+                not self.error and self.body_rcv is None and self.headers.get("UPGRADE", "").lower() != "websocket"
+            )
+            return bool(is_plain and self.command in READING_METHODS)
+
+    return Travelling
+
+
+@functools.cache
+def cutting_parser() -> Any:
+    """The parser of a process that only reads: for it a request that changes something ends with its head."""
+    base: Any = travelling_parser()
+
+    class Cutting(base):  # type: ignore[misc]
+        is_cut = False
+
+        def received(self, data: bytes) -> int:
+            consumed: int = super().received(data)
+            if not self.headers_finished or self.error or self.empty or self.only_reads:
+                return consumed
+            self.raw += data[consumed:]
+            self.is_cut, self.completed, self.expect_continue = True, True, False
+            return len(data)
+
+    return Cutting
+
+
+@functools.cache
+def travelling_channel() -> Any:
+    """Our channel, which can leave through a gate, and goes on in another process with the requests that it has.
+
+    Where `has_to_leave` is true, it leaves in the next pass, or when all answers before are sent.
+    """
+    base: Any = strict_channel()
+
+    class Travelling(base):  # type: ignore[misc]
+        parser_class = travelling_parser()
+        gate: Gate | None = None
+        departs = False
+        requests: list[Any]
+        request: Any
+
+        def readable(self) -> bool:
+            if self.departs and not self.total_outbufs_len:
+                self.leave()
+            return not self.departs and bool(super().readable())
+
+        def writable(self) -> bool:
+            return bool(self.total_outbufs_len) if self.departs else bool(super().writable())
+
+        def handle_write(self) -> None:
+            if not self.departs:
+                super().handle_write()
+                return
+            self._flush_exception(self._flush_some)  # waitress would wait until the request is answered
+            if self.will_close:
+                self.handle_close()
+
+        def leave(self) -> None:
+            """Go; in the thread of the loop. Nothing is closed but what this process has of the connection."""
+            server, requests = self.server, [*self.requests, *([self.request] if self.request else [])]
+            server.forget(self._fileno, self)
+            self.del_channel()
+            self.connected, self.requests, self.request = False, [], None
+            (self.gate or server.gates[0]).send(self.socket, self.addr, b"".join(it.raw for it in requests))
+            for closed in (*requests, *self.outbufs):
+                closed.close()
+
+    return Travelling
+
+
+@functools.cache
+def reading_channel() -> Any:
+    """A connection in a process that only reads: it leaves when a request is for the writer, or turns out to be."""
+    base: Any = travelling_channel()
+
+    class Task(base.task_class):  # type: ignore[misc]
+        def execute(self) -> None:
+            try:
+                super().execute()
+            except Slow:
+                if self.wrote_header:
+                    raise RuntimeError("a route writes into the database after it has begun to answer") from None
+                raise
+
+    class Reading(base):  # type: ignore[misc]
+        parser_class = cutting_parser()
+        task_class = Task
+
+        def has_to_leave(self) -> bool:
+            return bool(self.requests[0].is_cut)
+
+        def service(self) -> None:
+            try:
+                super().service()
+            except Slow:
+                self.departs = True
+                self.server.pull_trigger()
+
+    return Reading
+
+
+@functools.cache
+def guest_channel() -> Any:
+    """A connection that has come to the writer: it goes back when it reads, several times in a row.
+
+    Each way costs about as much as a quick answer.
+    """
+    base: Any = travelling_channel()
+
+    class Guest(base):  # type: ignore[misc]
+        reads = 0
+        departs: bool
+
+        def received(self, data: bytes) -> bool:
+            taken = bool(super().received(data))
+            if self.departs and self.has_more():  # a body that has come cannot travel any more
+                self.departs = False
+                self.server.begin(self)
+            return taken
+
+        def has_more(self) -> bool:
+            """Whether something has come behind the request."""
+            return len(self.requests) > 1 or self.request not in (None, self.requests[0])
+
+        def has_to_leave(self) -> bool:
+            self.reads = self.reads + 1 if self.requests[0].only_reads else 0
+            is_awaited = self.gate.is_open and not self.server.is_left
+            return self.reads > READS_OF_GUESTS and is_awaited and not self.has_more()
+
+    return Guest
+
+
+@functools.cache
+def member_server() -> Any:
+    """Our server as one of several processes."""
+    base: Any = strict_server()
+
+    class Joined(base):  # type: ignore[misc]
+        guest_class: Any
+        gates: Sequence[Gate] = ()
+        is_left = False
+        writes = False
+
+        def join(self, ends: Sequence[socket.socket], leash: int, ended: threading.Event) -> None:
+            """Be the one that writes, which has no way out, or one that reads."""
+            self.gates = [Gate(self, end) for end in ends]
+            self.leash = Leash(self, leash, ended)
+            self.guest_class = guest_channel() if self.writes else reading_channel()
+            if not self.writes:
+                self.channel_class = reading_channel()
+
+        def admit(self, connection: socket.socket, parcel: bytes, gate: Gate) -> None:
+            """Go on with a connection that has come through a gate."""
+            address, _, data = parcel.partition(b"\n")
+            channel = self.guest_class(self, connection, tuple(json.loads(address)), self.adj, map=self._map)
+            channel.gate = gate
+            channel.received(data)
+
+        def add_task(self, task: Any) -> None:
+            if isinstance(task, travelling_channel()) and task.has_to_leave():
+                task.departs = True
+            else:
+                self.begin(task)
+
+        def begin(self, task: Any) -> None:
+            """Let a request be answered here."""
+            super().add_task(task)
+
+        def is_busy(self, arriving: bool) -> bool:
+            """Also as long as somebody may still come: the writer is the last one to end."""
+            waiting = any(gate.waiting or (self.writes and self.is_left and gate.is_open) for gate in self.gates)
+            return waiting or bool(super().is_busy(arriving))
+
+    return Joined
+
+
+class Member(NamedTuple):
+    """A process of a `Team`: its place, where 0 is the writer's, its number, and when it began (`time.monotonic`)."""
+
+    place: int
+    process: int
+    began: float
+
+
+class Team:
+    """The processes that serve one file, on sockets that listen at one address: the first one writes, the others read.
+
+    The process that makes the team is none of them. It has to use the database no more, and has one thread at best.
+    """
+
+    def __init__(self, app: Application, bound: Sequence[socket.socket]) -> None:
+        self.app, self.bound = app, bound
+        self.gates = [socket.socketpair(socket.AF_UNIX, GATE_KIND) for _ in bound[1:]]  # the writer's end, a reader's
+        for end in itertools.chain(*self.gates):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PARCEL_BYTES)
+        self.leash, self.wake = os.pipe(), socket.socketpair()
+        self.members: dict[int, Member] = {}  # by a pipe that ends with the process
+        self.vacant = dict.fromkeys(range(len(bound)), 0.0)  # places, and when they may be filled
+
+    # -- in the process that looks after the others --
+
+    def look_after(self, stop: threading.Event | None) -> None:
+        """Start the processes, and each that ends again, until `end_soon` or, within a second, until the event."""
+        while not (stop and stop.is_set()):
+            now = time.monotonic()
+            for place in [place for place, moment in self.vacant.items() if moment <= now]:
+                self.start(place)
+            ready = self.wait(min([1.0, *(moment - now for moment in self.vacant.values())]))
+            if self.wake[0].fileno() in ready:
+                return
+            for beat in ready:
+                member, status = self.bury(beat)
+                self.vacant[member.place] = member.began + RESTART_SECONDS
+                role = "reads" if member.place else "writes"
+                log.warning("the process %d, which %s, has ended (%s): here is another", member.process, role, status)
+
+    def end_soon(self, *_: object) -> None:
+        """Let `look_after` come to its end; also a handler of signals."""
+        with contextlib.suppress(OSError):  # it has come
+            self.wake[1].send(b"x")
+
+    def wait(self, seconds: float) -> list[int]:
+        """The pipes to which something happens in that time."""
+        watch = select.poll()
+        for number in (*self.members, self.wake[0].fileno()):
+            watch.register(number, select.POLLIN)
+        return [number for number, _ in watch.poll(max(0.0, seconds) * 1000)]
+
+    def start(self, place: int) -> None:
+        """Start the process for a place."""
+        beat, held = os.pipe()
+        sys.stdout.flush()  # what waits there would be written twice
+        sys.stderr.flush()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until the new one has handlers of its own
+        process = os.fork()
+        if not process:
+            os.close(beat)
+            self.live(place)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(held)
+        self.members[beat] = Member(place, process, time.monotonic())
+        del self.vacant[place]
+
+    def bury(self, beat: int) -> tuple[Member, int | None]:
+        """Forget a process that has ended; with its exit code, or with its signal below 0."""
+        member, status = self.members.pop(beat), None
+        os.close(beat)
+        with contextlib.suppress(ChildProcessError):  # somebody else waits for all children
+            status = os.waitstatus_to_exitcode(os.waitpid(member.process, 0)[1])
+        return member, status
+
+    def end(self) -> None:
+        """End all processes: each answers what it has begun, for at most `STOP_GRACE_SECONDS`."""
+        for end in itertools.chain(self.bound, *self.gates):
+            end.close()
+        os.close(self.leash[0])
+        os.close(self.leash[1])
+        deadline = time.monotonic() + STOP_GRACE_SECONDS + 5
+        while self.members and time.monotonic() < deadline:
+            for beat in self.wait(0.1):
+                if beat in self.members:
+                    self.bury(beat)
+        for member in self.members.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member.process, signal.SIGKILL)
+        for beat in list(self.members):
+            self.bury(beat)
+        for end in self.wake:
+            end.close()
+
+    # -- in one of the others --
+
+    def live(self, place: int) -> NoReturn:
+        """Be the process for a place, from its start to its end."""
+        status = 1
+        try:
+            self.let_go(place)
+            self.work(place)
+            status = 0
+        except BaseException:
+            log.exception("a process cannot go on")
+        finally:
+            with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
+                sys.stdout.flush()
+            os._exit(status)
+
+    def let_go(self, place: int) -> None:
+        """Close what belongs to others, so that it ends with them."""
+        kept = {self.bound[place], *self.ends(place)}
+        for end in itertools.chain(self.bound, self.wake, *self.gates):
+            if end not in kept:
+                end.close()
+        for number in (*self.members, self.leash[1]):
+            os.close(number)
+
+    def ends(self, place: int) -> list[socket.socket]:
+        """The gates of a process: the writer has one for each reader."""
+        return [readers for _, readers in self.gates[place - 1 : place]] if place else [own for own, _ in self.gates]
+
+    def work(self, place: int) -> None:
+        """Serve, until the process that looks after us ends, or until SIGTERM."""
+        self.app.store.database.only_reads = place > 0
+        ended, server = threading.Event(), server_on(self.bound[place], self.app, member_server())
+        server.writes = place == 0
+        server.join(self.ends(place), self.leash[0], ended)
+
+        def end(*_: object) -> None:
+            ended.set()
+            server.pull_trigger()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; one of us is enough
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        run_until(server, ended)
+
+
+def check_team(app: WsgiApp) -> Application:
+    """The application, if several processes can serve it, else ValueError."""
+    if not (hasattr(os, "fork") and hasattr(socket, "send_fds")):
+        raise ValueError("several workers need a system with fork, which Windows is not")
+    if not isinstance(app, Application):
+        raise ValueError("several workers serve what make_app gives, and nothing around it")
+    if app.store.database.is_single:
+        raise ValueError("several workers need a database in a file that this program opens by itself")
+    return app
+
+
+def bind_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets that listen at one address. OSError when it cannot be had.
+
+    On Linux each gets its share of the connections; elsewhere they are the same, and whoever is free accepts.
+    """
+    bound = [bind_socket(host, port)]
+    try:
+        if sys.platform == "linux":
+            bound[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not earlier: a port in use is not shared
+            taken = bound[0].getsockname()[1]
+            bound += [bind_socket(host, taken, is_shared=True) for _ in range(1, count)]
+        else:
+            bound += [bound[0].dup() for _ in range(1, count)]
+        for each in bound:
+            each.listen(1024)
+    except BaseException:
+        for each in bound:
+            each.close()
+        raise
+    return bound
+
+
+class ServeWords(TypedDict, total=False):
+    """The keyword arguments of `serve`."""
+
+    on_ready: Callable[[str], None]
+    stop: threading.Event | None
+    workers: int
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How `serve` serves; the words are its own."""
+
+    on_ready: Callable[[str], None] = lambda url: None
+    stop: threading.Event | None = None
+    workers: int = 1
+
+
+def serve(
+    app: Callable[..., Iterable[bytes]], host: str = "127.0.0.1", port: int = 8080, **words: Unpack[ServeWords]
+) -> None:
+    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until the event `stop` is set.
+
+    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
+    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
+    only. With `workers` above 1 so many processes serve what `make_app` has made over a file: one of them writes, the
+    others read; this one should have no other threads. OSError when the address cannot be had; ValueError for an
+    application that goes with one process only.
+    """
+    serving = Serving(**words)
+    if serving.workers < 1:
+        raise ValueError("workers is a number from 1")
+    if serving.workers > 1:
+        serve_together(check_team(app), host, port, serving)
+    else:
+        serve_alone(make_server(app, host, port), host, serving)
+
+
+def url_of(host: str, bound: socket.socket) -> str:
+    """The address at which a socket of a host is reached."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
+
+
+def hear_signals(end: Callable[..., None]) -> None:
+    """Have a function called at SIGTERM and SIGINT, in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, end)
+
+
+def serve_alone(server: Any, host: str, serving: Serving) -> None:
+    """Serve in this process."""
+    ended = serving.stop or threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        server.pull_trigger()
+
+    hear_signals(end)
+    try:
+        serving.on_ready(url_of(host, server.socket))
+    except BaseException:
+        server.close()
+        raise
+    run_until(server, ended)
+
+
+def serve_together(app: Application, host: str, port: int, serving: Serving) -> None:
+    """Serve in several processes, and look after them."""
+    team = Team(app, bind_together(host, port, serving.workers))
+    hear_signals(team.end_soon)
+    try:
+        serving.on_ready(url_of(host, team.bound[0]))
+        team.look_after(serving.stop)
+    finally:
+        team.end()
 
 
 # ======================================================================================================================
-# 39  Testing
+# 40  Testing
 #
 # What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
 # are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
@@ -22982,7 +23578,7 @@ def plugin_of(fixtures: Fixtures) -> object:
 
 
 # ======================================================================================================================
-# 40  Commands
+# 41  Commands
 #
 # What the command line does with a file: `user` and `token` look after its accounts, `check` and `migrate` after its
 # tables, `import`, `export` and `fill` after its records, `backup` and `restore` after the whole; `schema` prints what
@@ -23702,7 +24298,7 @@ def schema_command(arguments: Sequence[str]) -> int:
 
 
 # ======================================================================================================================
-# 41  Command line
+# 42  Command line
 #
 # `minirest [SCHEMA]` serves; the other commands are those of the section before. Exit codes: 0, 1 for what went wrong
 # while running, 2 for usage and schema files.
@@ -23811,6 +24407,7 @@ def server_parser() -> argparse.ArgumentParser:
     add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="the same ids, tokens and times in every run")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
+    add("--workers", default=_twin("WORKERS", "1"), metavar="NUMBER", help="processes: one writes, others only read")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
     add(
         "--log",
@@ -23831,6 +24428,7 @@ def serve_command(arguments: Sequence[str]) -> int:
     if options.reload:
         return reload_on_change(places.schema, arguments)
     check_test_options(options)
+    workers = workers_of(options)
     app, settings = make_app_for(options, places)
     served = Worlds(app, settings) if options.test else app
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
@@ -23842,8 +24440,9 @@ def serve_command(arguments: Sequence[str]) -> int:
         announce(app, places, url, secret)
 
     try:
+        check_workers(app, workers)
         with logging_to_stderr(options.log or sys.stderr.isatty()):
-            serve(served, options.host, port, on_ready=greet)
+            serve(served, options.host, port, on_ready=greet, workers=workers)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -23863,6 +24462,24 @@ def check_test_options(options: argparse.Namespace) -> None:
         raise UsageError("--test is for this machine only: it goes without --trusted-proxy")
     if options.seed is not None and not options.test:
         raise UsageError("--seed goes with --test only: whoever knows the number knows all tokens")
+
+
+def workers_of(options: argparse.Namespace) -> int:
+    """The number of processes. UsageError when it is none, or goes with another option only if it is 1."""
+    if not re.fullmatch(r"[1-9]\d?", options.workers, re.ASCII) or int(options.workers) > MAX_WORKERS:
+        raise UsageError(f"--workers {options.workers!r} is no number from 1 to {MAX_WORKERS}")
+    if options.test and options.workers != "1":
+        raise UsageError("--test goes with one process: leave --workers out")
+    return int(options.workers)
+
+
+def check_workers(app: Application, workers: int) -> None:
+    """UsageError when several processes cannot serve an application."""
+    try:
+        if workers > 1:
+            check_team(app)
+    except ValueError as error:
+        raise UsageError(f"--workers {workers} does not go here: {error}") from None
 
 
 def port_of(text: str) -> int:
