@@ -22276,6 +22276,11 @@ class Gate(Watched):
             self.server.admit(socket.socket(fileno=number), parcel, self)
         return True
 
+    def say_goodbye(self) -> None:
+        """Tell the other side that nobody comes any more; not all systems do."""
+        with contextlib.suppress(OSError):
+            self.end.send(b"")
+
     def close(self) -> None:
         """Nobody is behind the gate any more."""
         self.is_open = False
@@ -22532,19 +22537,25 @@ class Team:
         return [number for number, _ in watch.poll(max(0.0, seconds) * 1000)]
 
     def start(self, place: int) -> None:
-        """Start the process for a place."""
+        """Start the process for a place; where there can be none now, later."""
         beat, held = os.pipe()
         sys.stdout.flush()  # what waits there would be written twice
         sys.stderr.flush()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until the new one has handlers of its own
-        process = os.fork()
-        if not process:
+        try:
+            process = os.fork()
+        except OSError as error:
+            log.warning("a process has to wait: %s", error.strerror)
             os.close(beat)
-            self.live(place)
+            self.vacant[place] = time.monotonic() + RESTART_SECONDS
+        else:
+            if not process:
+                os.close(beat)
+                self.live(place)
+            self.members[beat] = Member(place, process, time.monotonic())
+            del self.vacant[place]
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(held)
-        self.members[beat] = Member(place, process, time.monotonic())
-        del self.vacant[place]
 
     def bury(self, beat: int) -> tuple[Member, int | None]:
         """Forget a process that has ended; with its exit code, or with its signal below 0."""
@@ -22617,6 +22628,8 @@ class Team:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; one of us is enough
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         run_until(server, ended)
+        for gate in server.gates if server.is_left else ():
+            gate.say_goodbye()
 
 
 def check_team(app: WsgiApp) -> Application:
