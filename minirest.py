@@ -5466,6 +5466,8 @@ class Pass:
         self.database = database
         self.holds_lock, self.is_open, self.has_written = False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
+        self.known: dict[Any, Any] = {}
+        self.version, self.knows_version = -1, False
 
     # -- a request --
 
@@ -5534,6 +5536,20 @@ class Pass:
         database.deadlines[id(connection)] = self.deadline
         return connection
 
+    def recall(self, database: Database) -> dict[Any, Any]:
+        """What was read before and is still so, to be added to: nobody has committed anything since.
+
+        That is looked up once in a pass: what is committed later is not acknowledged yet.
+        """
+        if database is not self.database or database.is_single or self.has_written:
+            return {}
+        if not self.knows_version:
+            version: int = database.loop_reader.execute("pragma data_version").fetchone()[0]
+            if version != self.version:
+                self.version, self.known = version, {}
+            self.knows_version = True
+        return self.known
+
     @contextlib.contextmanager
     def writing(self, database: Database) -> Iterator[sqlite3.Connection]:
         """What a request writes, once: a part of the pass' transaction."""
@@ -5594,6 +5610,7 @@ class Pass:
 
     def end(self) -> bool:
         """End the pass; True when all that was written is in the file."""
+        self.knows_version = False
         try:
             return not self.is_open or self.commit()
         finally:
@@ -10305,10 +10322,13 @@ class Accounts:
         return Account(*row) if row else None
 
     def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
-        """One row."""
-        with self.store.database.reading() as connection:
-            row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
-            return row
+        """One row; in a server's loop it is not read again until somebody commits something."""
+        known = HERE.turn.recall(self.store.database) if HERE.turn else {}
+        if (query, values) not in known:
+            with self.store.database.reading() as connection:
+                bounded(known)[query, values] = connection.execute(query, values).fetchone()
+        found: tuple[Any, ...] | None = known[query, values]
+        return found
 
     def note_use(self, table: str, column: str, key: int | str, last: str | None) -> None:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
