@@ -4918,6 +4918,12 @@ def check_writable(table: Table) -> None:
         raise fail("read_only_table", table=table.name, reason=table.adopted.reason)
 
 
+def is_timeless(op: Select, guarded: Operation, origin: Origin) -> bool:
+    """Whether a Select is guarded the same for this actor at any time: no rule and no filter speaks of now."""
+    same = isinstance(guarded, Select) and guarded.where is op.where
+    return same and not origin.rights.time(origin.moment)
+
+
 def guard_load(table: Table, by: Field | None, origin: Origin) -> None:
     """ApiError `forbidden`, or `unauthenticated` for strangers, for who may not make, or also change, any record."""
     verbs: tuple[Verb, ...] = ("create", "update") if by else ("create",)
@@ -7779,8 +7785,14 @@ class Store:
 
         `key` takes the place of `KEY` in a Select.
         """
+        known: tuple[Select, Sight] | None = op.compiled.get(actor) if isinstance(op, Select) else None
+        if known:
+            return self.read(known[0], known[1], key)
         origin = origin_of(self.schema, actor, dialect, self.moment())
-        return self.run(guard(op, actor, origin.moment, origin.rights), origin, key)
+        guarded = guard(op, actor, origin.moment, origin.rights)
+        if isinstance(op, Select) and is_timeless(op, guarded, origin):
+            bounded(op.compiled)[actor] = guarded, origin.sight
+        return self.run(guarded, origin, key)
 
     def run(self, op: Operation, origin: Origin | None = None, key: SqlValue = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
@@ -10165,7 +10177,23 @@ class Accounts:
         """The user that the request's credentials prove. ApiError `unauthenticated`, `too_many_failures`.
 
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
+        In a server's loop Basic is good for a second, or until somebody commits something.
         """
+        header = request.header("Authorization")
+        if not HERE.turn or not header:
+            return self.authenticate_anew(request)
+        known = HERE.turn.recall(self.store.database)
+        place = hashlib.blake2b(header.encode("utf-8"), key=self.key, digest_size=16).digest()
+        actor: Actor
+        actor, until = known.get(place, (NOBODY, 0.0))
+        if until < time.monotonic():
+            actor = self.authenticate_anew(request)
+            if actor.token is None:
+                bounded(known)[place] = actor, time.monotonic() + 1
+        return actor
+
+    def authenticate_anew(self, request: Request) -> Actor:
+        """The user that the request's credentials prove now. ApiError."""
         header, cookie = request.header("Authorization"), request.cookie(SESSION_COOKIE)
         if header is None:
             account = self.session(cookie) if cookie else None
@@ -20491,6 +20519,16 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
+@functools.lru_cache(maxsize=64)
+def name_of(host: str) -> str:
+    """The name in a Host header, in lower case, without a port.
+
+    >>> name_of("Localhost:8080"), name_of("[::1]")
+    ('localhost', '[::1]')
+    """
+    return (host if host.endswith("]") else host.rsplit(":", 1)[0]).lower()
+
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -20550,9 +20588,8 @@ class Policy:
 
     def check_host(self, request: Request) -> None:
         """ApiError `wrong_host` for a name that is not ours; another site can point a name of its own here."""
-        name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-        if self.hosts is not None and name.lower() not in self.hosts:
-            raise fail("wrong_host", host=name[:100])
+        if self.hosts is not None and name_of(request.host) not in self.hosts:
+            raise fail("wrong_host", host=name_of(request.host)[:100])
 
     def allows(self, origin: str) -> bool:
         """Whether pages of an origin may call."""
@@ -20565,11 +20602,11 @@ class Policy:
 
     def cors_headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """The headers that let an allowed page read the answer."""
+        if not self.origins:
+            return ()
         origin = request.header("Origin")
         if "*" in self.origins:
             return (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "ETag, Location"))
-        if not self.origins:
-            return ()
         if origin not in self.origins:
             return (("Vary", "Origin"),)
         exposed = ("Access-Control-Expose-Headers", "ETag, Location")
@@ -20752,6 +20789,8 @@ class Answered(NamedTuple):
     def log(self) -> None:
         """Its line in the log."""
         assert self.reply
+        if not request_log.isEnabledFor(logging.INFO):
+            return
         user = loggable(self.request.actor.name) if self.request and self.request.actor.name else "-"
         log_request(self.number, self.environ, self.reply.status, self.started, user)
 
@@ -20777,7 +20816,7 @@ class Application:
         self.dialects = [DIALECTS[name](services) for name in dialects]
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
-        self.stopping = False
+        self.stopping, self.has_added = False, False
         self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
 
     def make_own_router(self) -> Addresses:
@@ -20802,8 +20841,11 @@ class Application:
         try:
             environ = self.policy.before_proxies(as_it_came(environ))
             request = Request(environ, self.limits)
-            with contextlib.nullcontext() if HERE.turn else self.store.database.request():
+            if HERE.turn:
                 reply = self.answer(request)
+            else:
+                with self.store.database.request():
+                    reply = self.answer(request)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
@@ -20838,7 +20880,8 @@ class Application:
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
             return None
-        found = self.match(self.added_router, request) or self.match(self.own_router, request)
+        found = self.match(self.added_router, request) if self.has_added else None
+        found = found or self.match(self.own_router, request)
         if found is None or not found[0].public:
             self.services.authenticate(request)
         if found is None:
@@ -20980,6 +21023,7 @@ class Application:
         def register(function: RouteFunction) -> RouteFunction:
             answer = functools.partial(self.of_route, function, public)
             add_route(self.added_router, Route(methods or ("GET",), rule, answer, public))
+            self.has_added = True
             return function
 
         return register
@@ -21011,16 +21055,16 @@ class Application:
 
 def headers_of(reply: Reply, number: str) -> list[tuple[str, str]]:
     """The headers of an answer to the request with an id; no client is believed about that."""
-    has_body = reply.status not in (101, 204, 304)
-    headers = [("Content-Type", reply.content_type)] if has_body else []
-    headers += [("Content-Length", str(reply.length))] if has_body and reply.length is not None else []
-    own = {name for name, _ in reply.headers}
-    return [
-        *headers,
-        *(pair for pair in SECURITY_HEADERS if pair[0] not in own),
-        *reply.headers,
-        ("X-Request-Id", number),
-    ]
+    headers = [("Content-Type", reply.content_type)]
+    if reply.length is not None:
+        headers.append(("Content-Length", str(reply.length)))
+    if reply.status in (101, 204, 304):
+        headers.clear()
+    own = [name for name, _ in reply.headers]
+    headers += [pair for pair in SECURITY_HEADERS if pair[0] not in own] if own else SECURITY_HEADERS
+    headers += reply.headers
+    headers.append(("X-Request-Id", number))
+    return headers
 
 
 def status_line(status: int) -> str:
@@ -21380,18 +21424,31 @@ PLAIN_LINE = re.compile(
 )
 """A request line without escapes in its path, a fragment or a host: what it says is what it is."""
 MAX_KNOWN_BYTES = 2000
+QUICK_BODY_BYTES = 64 * 1024
+HEADERS_SECONDS = 60.0
 
 
 class KnownHeaders(NamedTuple):
-    """What headers that have come before say: by their names, as variables of WSGI, and the length of the body."""
+    """What headers that have come before say: by their names, as variables of WSGI, and the length of the body.
+
+    They are known `until` a time of the clock that never goes back.
+    """
 
     headers: dict[str, str]
     variables: Mapping[str, str]
     content_length: int
+    until: float
 
 
 KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
 """A client sends the same headers with each request: these have gone through all checks, byte by byte."""
+
+
+def forget_headers() -> None:
+    """Keep no headers longer than a minute: there are passwords in them."""
+    oldest = next(iter(KNOWN_HEADERS.values()), None)
+    if oldest and time.monotonic() > oldest.until:
+        KNOWN_HEADERS.clear()
 
 
 def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -21409,32 +21466,42 @@ def quick_parser() -> Any:
     base: Any = strict_parser()
 
     class Quick(base):  # type: ignore[misc]
+        body_rcv: Any
+        header_plus: bytes
         variables: Mapping[str, str] = EMPTY
 
+        def received(self, data: bytes) -> int:
+            if self.body_rcv is None and not self.header_plus:
+                start, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
+                known = KNOWN_HEADERS.get(data[start:end])
+                line: re.Match[bytes] | None = PLAIN_LINE.fullmatch(data, 0, start) if known else None
+                if known and line:
+                    self.repeat(line, known)
+                    return end
+            return int(super().received(data))
+
         def parse_header(self, header_plus: bytes) -> None:
-            end = header_plus.find(b"\r\n")
-            known = KNOWN_HEADERS.get(header_plus[end:])
-            line = PLAIN_LINE.fullmatch(header_plus, 0, end) if known else None
-            if known and line:
-                self.repeat(line, known)
-                return
             super().parse_header(header_plus)
+            end = header_plus.find(b"\r\n")
             if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
-                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length)
+                until = time.monotonic() + HEADERS_SECONDS
+                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length, until)
                 bounded(KNOWN_HEADERS)[header_plus[end:]] = known
 
         @property
         def is_plain(self) -> bool:
-            """Whether the headers say nothing about the connection, and mean the same in each request."""
-            return self.version == "1.1" and not (self.chunked or self.connection_close or self.expect_continue)
+            """Whether the headers say nothing about the connection, and the request is a small one."""
+            ends = self.version != "1.1" or self.connection_close or "UPGRADE" in self.headers
+            return not (ends or self.chunked or self.expect_continue or self.content_length > QUICK_BODY_BYTES)
 
         def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
             """A request with headers that have come before."""
-            self.headers, self.variables, self.content_length = known
+            self.headers, self.variables, self.content_length, _ = known
             self.first_line = line[0]
             self.command, self.request_uri, self.path, self.query = (part.decode("ascii") for part in line.groups(b""))
             self.version, self.url_scheme = "1.1", self.adj.url_scheme
             self.proxy_scheme, self.proxy_netloc, self.fragment = "", "", ""
+            self.headers_finished, self.completed = True, not self.content_length
             if self.content_length:
                 self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
 
@@ -21568,11 +21635,11 @@ def head_of(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     >>> head_of("204 No Content", [("ETag", '"1"')]).splitlines()[:2]
     [b'HTTP/1.1 204 No Content', b'ETag: "1"']
     """
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), date_line(int(time.time()))]
-    head = "\r\n".join([*lines, "", ""])
-    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    block = "".join(lines)
+    if not len(lines) == block.count("\n") == block.count("\r"):
         raise ValueError("a header has a line break")
-    return head.encode("latin-1")
+    return f"HTTP/1.1 {status}\r\n{block}{date_line(int(time.time()))}\r\n\r\n".encode("latin-1")
 
 
 class EscapedLog(logging.LoggerAdapter[logging.Logger]):
@@ -21723,7 +21790,6 @@ def strict_channel() -> Any:
 # ======================================================================================================================
 
 ACCEPTS_PER_PASS = 64
-QUICK_BODY_BYTES = 64 * 1024
 DIGITS = re.compile(r"\d+")
 
 
@@ -21746,12 +21812,10 @@ class Loop:
         self.slow: dict[tuple[str, ...], float] = {}
 
     def takes(self, request: Any) -> bool:
-        """Whether a request may be answered here: HTTP 1.1, small, and nothing about the connection."""
+        """Whether a request may be answered here."""
         return (
             request.is_plain
             and not request.error
-            and request.content_length <= QUICK_BODY_BYTES
-            and "UPGRADE" not in request.headers
             and not (self.slow and self.slow.get(likeness(request), 0.0) > time.monotonic())
         )
 
@@ -22114,6 +22178,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
     while not ended.is_set():
         if turn(server, 1.0):
             close_slow(server, started)
+            forget_headers()
     if server.ours:
         server.ours.stopping = True
     server.let_go()
