@@ -4515,13 +4515,13 @@ class Rights:
         return moment if "now" in self.variables else moment[:10] if self.variables & {"today", "day"} else ""
 
     def shown(self, shape: Shape) -> Shape:
-        """A shape without what is hidden."""
+        """A shape without what is hidden; the same one where it has nothing of that."""
         if not self.hidden:
             return shape
         found = self.shapes.get(shape)
         if found is None:
-            found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
-            self.shapes[found] = found
+            found = without(shape, self.hidden) or Const(None)
+            found = bounded(self.shapes)[shape] = shape if found == shape else found
         return found
 
 

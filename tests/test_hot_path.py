@@ -350,6 +350,7 @@ def test_an_index_is_used_under_a_rule(app: Application) -> None:
         op = limbas.read_query(app.schema.find("people"), None, f"city[eq]={city}", "2050-01-01").select
         (plan,) = app.store.explain(minirest.Actor(ann, "ann"), op, "limbas")
         assert ("USING INDEX index:people:city:nocase" in plan.steps) is used
+        assert (" then fold(" in plan.text) is not used  # what no index answers stands behind the rule
 
 
 # ---- nothing grows without end ----
