@@ -197,7 +197,8 @@ MAX_STATEMENT_BYTES = 1024 * 1024
 MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
-MAX_REMEMBERED_LENGTH = 512
+MAX_READINGS = 1024
+MAX_READING_LENGTH = 512
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
@@ -1213,9 +1214,9 @@ def folded(name: str) -> str:
     return name.translate(ASCII_LOWER)
 
 
-def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
+def bounded(remembered: dict[Any, Any], most: int = MAX_REMEMBERED) -> dict[Any, Any]:
     """What is remembered, emptied when it is full."""
-    if len(remembered) >= MAX_REMEMBERED:
+    if len(remembered) >= most:
         remembered.clear()
     return remembered
 
@@ -10655,8 +10656,8 @@ def remembered(method: Method) -> Method:
         found = self.readings.get(place)
         if found is None:
             found = method(self, *given)
-            if len(repr(given)) <= MAX_REMEMBERED_LENGTH:
-                bounded(self.readings)[place] = found
+            if len(repr(given)) <= MAX_READING_LENGTH:
+                bounded(self.readings, MAX_READINGS)[place] = found
         return found
 
     return remembering  # type: ignore[return-value]
