@@ -196,7 +196,8 @@ MAX_STATEMENT_BYTES = 1024 * 1024
 MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
-MAX_REMEMBERED_LENGTH = 512
+MAX_READINGS = 1024
+MAX_READING_LENGTH = 512
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
@@ -1280,9 +1281,9 @@ def folded(name: str) -> str:
     return name.translate(ASCII_LOWER)
 
 
-def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
+def bounded(remembered: dict[Any, Any], most: int = MAX_REMEMBERED) -> dict[Any, Any]:
     """What is remembered, emptied when it is full."""
-    if len(remembered) >= MAX_REMEMBERED:
+    if len(remembered) >= most:
         remembered.clear()
     return remembered
 
@@ -4651,13 +4652,13 @@ class Rights:
         return moment if "now" in self.variables else moment[:10] if self.variables & {"today", "day"} else ""
 
     def shown(self, shape: Shape) -> Shape:
-        """A shape without what is hidden."""
+        """A shape without what is hidden; the same one where it has nothing of that."""
         if not self.hidden:
             return shape
         found = self.shapes.get(shape)
         if found is None:
-            found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
-            self.shapes[found] = found
+            found = without(shape, self.hidden) or Const(None)
+            found = bounded(self.shapes)[shape] = shape if found == shape else found
         return found
 
 
@@ -11225,8 +11226,8 @@ def remembered(method: Method) -> Method:
         found = self.readings.get(place)
         if found is None:
             found = method(self, *given)
-            if len(repr(given)) <= MAX_REMEMBERED_LENGTH:
-                bounded(self.readings)[place] = found
+            if len(repr(given)) <= MAX_READING_LENGTH:
+                bounded(self.readings, MAX_READINGS)[place] = found
         return found
 
     return remembering  # type: ignore[return-value]
