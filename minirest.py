@@ -3154,6 +3154,12 @@ class Names:
             return Names(self.row.through, self.manner, self.hidden, locked=self.locked)
         return None
 
+    @functools.cached_property
+    def settable(self) -> Mapping[str, Field | Link]:
+        """What a body may set, by the names in the schema file."""
+        members = {name: self.find(name, writing=True) for name in self.table.members}
+        return {name: member for name, member in members.items() if member and self.may_set(member)}
+
     def may_set(self, member: Field | Link) -> bool:
         """Whether a body may set a field or a link."""
         is_system = isinstance(member, Field) and member.is_system
@@ -3566,15 +3572,15 @@ def read_values(
     """
     result, known = Values(), list[str]()
     for name, value in body.items():
-        member = names.find(name, writing=True)
-        if len(result.faults) >= MAX_VIOLATIONS:
+        member = names.settable.get(name) or names.find(name, writing=True)
+        if result.faults and len(result.faults) >= MAX_VIOLATIONS:
             break
         if member is None:
             if names.manner.unknown_key == "refuse":
                 known = known or names.known()
                 params = {"name": name, "table": names.table.name, "hint": did_you_mean(name, known)}
                 result.faults.append(Violation((name,), "unknown_field", params))
-        elif not names.may_set(member):
+        elif name not in names.settable and not names.may_set(member):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
         elif member in result.fields or member in result.links:
@@ -5478,10 +5484,10 @@ NEW_HISTORY = (
 
 
 class Looks(NamedTuple):
-    """What was read since something has changed: records, and those of them that the actor has been shown."""
+    """What was read since something has changed: records, and who sees which of them."""
 
     records: dict[tuple[Table, int], Stored]
-    shown: set[tuple[Table, int]]
+    seen: set[tuple[Table, int, Sight]]
 
 
 class Transaction:
@@ -5549,13 +5555,13 @@ class Transaction:
     def look(self, table: Table, key: int, sight: Sight) -> Stored | None:
         """All columns of one record, where it is seen. It is not read twice before anything changes."""
         looks, place = self.looks, (table, key)
-        if place not in looks.records or not (sight is FULL_SIGHT or place in looks.shown):
+        is_seen = sight is FULL_SIGHT or (table, key, sight) in looks.seen
+        if not (is_seen and place in looks.records):
             row = self.execute(seen_record(table, sight).of(key)).fetchone()
             if row is None:
                 return None
             looks.records[place] = dict(zip(table.columns, row, strict=True))
-            if sight is self.origin.sight:
-                looks.shown.add(place)
+            looks.seen.add((table, key, sight))
         return dict(looks.records[place])
 
     # -- keys: the ids of records, and what columns hold for them --
@@ -5822,8 +5828,8 @@ class Writer(Transaction):
         if later:
             self.owed.add((verb, table, key))
         wanted = permission(table, verb, self.origin)
-        is_shown = wanted.seen and (table, key) in self.looks.shown
-        if not is_shown and not self.ids(wanted.statement.of(key)):
+        is_seen = wanted.seen and (table, key, self.origin.sight) in self.looks.seen
+        if not is_seen and not self.ids(wanted.statement.of(key)):
             raise refusal(self.origin.actor)
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
@@ -5968,7 +5974,7 @@ class Writer(Transaction):
         if len(keys) == 1 and not parent:
             found = read(self.connection, one_record(table, shape), self.origin.sight, keys[0])
             if found.rows:
-                self.looks.shown.add((table, keys[0]))
+                self.looks.seen.add((table, keys[0], self.origin.sight))
                 return found._replace(changed=1)
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
@@ -11738,7 +11744,7 @@ class Limbas(Dialect):
 
     def check_parameters(self, request: Request) -> None:
         """A request that writes has no parameters; the original ignores `$fields`."""
-        for parameter in request.parameters:
+        for parameter in request.parameters if request.query else ():
             if parameter.keys[0].lower() != "$fields" or self.services.strict:
                 raise fail("unknown_parameter", name=parameter.name)
 
