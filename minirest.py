@@ -1345,7 +1345,7 @@ class Table:
     @functools.cached_property
     def keys(self) -> tuple[Field, ...]:
         """The columns of the own links."""
-        return tuple(link.key for link in self.links.values() if link.key)
+        return tuple(self.own_links)
 
     @functools.cached_property
     def own_links(self) -> Mapping[Field, Link]:
@@ -1476,7 +1476,7 @@ def schema_violations(
 def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
     """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
     columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names = {key.column: link.name for key, link in table.own_links.items()}
     names |= {column.column: column.name for column in table.fields.values()}
     found = [names.get(column, column) for column in columns] or ["id"]
     code = getattr(error, "sqlite_errorname", "")
@@ -2297,7 +2297,7 @@ class _Loader:
             table.system[name] = Field(name, KINDS["list"], table, name, is_system=True, items=KINDS["id"])
 
     def finish(self, table: Table) -> None:
-        for name in ("fields", "links", "keys", "columns", "by_fold"):
+        for name in ("fields", "links", "own_links", "keys", "columns", "by_fold"):
             table.__dict__.pop(name, None)
         seen: set[str] = set()
         for column in table.columns:
@@ -6718,7 +6718,7 @@ def known_table(tables: Mapping[str, Table], name: str) -> Table:
 
 def named_columns(table: Table) -> dict[str, Field]:
     """What can be set of a record itself, by name: fields, and the links that are columns of it, but for files."""
-    links = {link.name: link.key for link in table.links.values() if link.key and not link.is_file}
+    links = {link.name: key for key, link in table.own_links.items() if not link.is_file}
     return {**table.fields, **links}
 
 
@@ -6834,9 +6834,10 @@ UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 def create_table(table: Table, name: str | None = None) -> Sql:
     """`create table`, with foreign keys that are checked at the commit."""
-    keys = {link.key: link for link in table.links.values() if link.key}
     columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
-    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
+    columns += [
+        define_column(column, table.own_links.get(column)) for column in table.columns if column is not table.id
+    ]
     return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
 
 
@@ -7125,7 +7126,7 @@ class _Planner:
         return Step(f"drop field {name}", _runner(statement), records, safe=False, loses=name)
 
     def add_column(self, table: Table, column: Field) -> Iterator[Step]:
-        link = next((link for link in table.links.values() if link.key is column), None)
+        link = table.own_links.get(column)
         statement = sql("alter table {} add column {}", quoted(table.name), define_column(column, link))
         yield Step(f"add field {table.name}.{column.column}", _runner(statement))
         if table.sort and column is table.sort.field:
@@ -7226,7 +7227,7 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 
     def run(connection: sqlite3.Connection) -> None:
         name, old, new = quoted(table.name), quoted(column.column), quoted(f"{column.column}__new")
-        link = next((link for link in table.links.values() if link.key is column), None)
+        link = table.own_links.get(column)
         definition = define_column(column, link).text.replace(old.text, new.text, 1)
         connection.execute(*sql("alter table {} add column {}", name, Sql(definition)))
         statement = sql("update {} set {}=? where id=?", name, new)
@@ -7772,7 +7773,7 @@ class Bulk(Writer):
             if not is_valid(record):
                 values = {column: them[place] for column, them in columns.items()}
                 self.validate(Spot(table, 0, (numbers[place],)), values)
-        hidden = {name for name, column in table.fields.items() if column.write_only}
+        hidden = set(table.secrets)
         lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
         if hidden or lists:
             return [
@@ -10972,8 +10973,8 @@ class Dialect:
 
     def kept_back(self, table: Table) -> frozenset[str]:
         """The fields and links of a table whose history is not shown: it has values from before they were hidden."""
-        secret = {name for name, column in table.fields.items() if column.write_only}
-        return frozenset(secret | {member.name for member in self.rights.hidden if member in table.members.values()})
+        hidden = (member.name for member in self.rights.hidden if member in table.members.values())
+        return frozenset((*table.secrets, *hidden))
 
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
