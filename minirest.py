@@ -1390,7 +1390,7 @@ class Table:
     @functools.cached_property
     def keys(self) -> tuple[Field, ...]:
         """The columns of the own links."""
-        return tuple(link.key for link in self.links.values() if link.key)
+        return tuple(self.own_links)
 
     @functools.cached_property
     def own_links(self) -> Mapping[Field, Link]:
@@ -1521,7 +1521,7 @@ def schema_violations(
 def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
     """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
     columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names = {key.column: link.name for key, link in table.own_links.items()}
     names |= {column.column: column.name for column in table.fields.values()}
     found = [names.get(column, column) for column in columns] or ["id"]
     code = getattr(error, "sqlite_errorname", "")
@@ -2342,7 +2342,7 @@ class _Loader:
             table.system[name] = Field(name, KINDS["list"], table, name, is_system=True, items=KINDS["id"])
 
     def finish(self, table: Table) -> None:
-        for name in ("fields", "links", "keys", "columns", "by_fold"):
+        for name in ("fields", "links", "own_links", "keys", "columns", "by_fold"):
             table.__dict__.pop(name, None)
         seen: set[str] = set()
         for column in table.columns:
@@ -3199,6 +3199,12 @@ class Names:
             return Names(self.row.through, self.manner, self.hidden, locked=self.locked)
         return None
 
+    @functools.cached_property
+    def settable(self) -> Mapping[str, Field | Link]:
+        """What a body may set, by the names in the schema file."""
+        members = {name: self.find(name, writing=True) for name in self.table.members}
+        return {name: member for name, member in members.items() if member and self.may_set(member)}
+
     def may_set(self, member: Field | Link) -> bool:
         """Whether a body may set a field or a link."""
         is_system = isinstance(member, Field) and member.is_system
@@ -3611,15 +3617,15 @@ def read_values(
     """
     result, known = Values(), list[str]()
     for name, value in body.items():
-        member = names.find(name, writing=True)
-        if len(result.faults) >= MAX_VIOLATIONS:
+        member = names.settable.get(name) or names.find(name, writing=True)
+        if result.faults and len(result.faults) >= MAX_VIOLATIONS:
             break
         if member is None:
             if names.manner.unknown_key == "refuse":
                 known = known or names.known()
                 params = {"name": name, "table": names.table.name, "hint": did_you_mean(name, known)}
                 result.faults.append(Violation((name,), "unknown_field", params))
-        elif not names.may_set(member):
+        elif name not in names.settable and not names.may_set(member):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
         elif member in result.fields or member in result.links:
@@ -5785,10 +5791,10 @@ NEW_HISTORY = (
 
 
 class Looks(NamedTuple):
-    """What was read since something has changed: records, and those of them that the actor has been shown."""
+    """What was read since something has changed: records, and who sees which of them."""
 
     records: dict[tuple[Table, int], Stored]
-    shown: set[tuple[Table, int]]
+    seen: set[tuple[Table, int, Sight]]
 
 
 class Transaction:
@@ -5858,13 +5864,13 @@ class Transaction:
     def look(self, table: Table, key: int, sight: Sight) -> Stored | None:
         """All columns of one record, where it is seen. It is not read twice before anything changes."""
         looks, place = self.looks, (table, key)
-        if place not in looks.records or not (sight is FULL_SIGHT or place in looks.shown):
+        is_seen = sight is FULL_SIGHT or (table, key, sight) in looks.seen
+        if not (is_seen and place in looks.records):
             row = self.execute(seen_record(table, sight).of(key)).fetchone()
             if row is None:
                 return None
             looks.records[place] = dict(zip(table.columns, row, strict=True))
-            if sight is self.origin.sight:
-                looks.shown.add(place)
+            looks.seen.add((table, key, sight))
         return dict(looks.records[place])
 
     # -- keys: the ids of records, and what columns hold for them --
@@ -6131,8 +6137,8 @@ class Writer(Transaction):
         if later:
             self.owed.add((verb, table, key))
         wanted = permission(table, verb, self.origin)
-        is_shown = wanted.seen and (table, key) in self.looks.shown
-        if not is_shown and not self.ids(wanted.statement.of(key)):
+        is_seen = wanted.seen and (table, key, self.origin.sight) in self.looks.seen
+        if not is_seen and not self.ids(wanted.statement.of(key)):
             raise refusal(self.origin.actor)
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
@@ -6277,7 +6283,7 @@ class Writer(Transaction):
         if len(keys) == 1 and not parent:
             found = read(self.connection, one_record(table, shape), self.origin.sight, keys[0])
             if found.rows:
-                self.looks.shown.add((table, keys[0]))
+                self.looks.seen.add((table, keys[0], self.origin.sight))
                 return found._replace(changed=1)
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
@@ -7022,7 +7028,7 @@ def known_table(tables: Mapping[str, Table], name: str) -> Table:
 
 def named_columns(table: Table) -> dict[str, Field]:
     """What can be set of a record itself, by name: fields, and the links that are columns of it, but for files."""
-    links = {link.name: link.key for link in table.links.values() if link.key and not link.is_file}
+    links = {link.name: key for key, link in table.own_links.items() if not link.is_file}
     return {**table.fields, **links}
 
 
@@ -7138,9 +7144,10 @@ UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 def create_table(table: Table, name: str | None = None) -> Sql:
     """`create table`, with foreign keys that are checked at the commit."""
-    keys = {link.key: link for link in table.links.values() if link.key}
     columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
-    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
+    columns += [
+        define_column(column, table.own_links.get(column)) for column in table.columns if column is not table.id
+    ]
     return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
 
 
@@ -7429,7 +7436,7 @@ class _Planner:
         return Step(f"drop field {name}", _runner(statement), records, safe=False, loses=name)
 
     def add_column(self, table: Table, column: Field) -> Iterator[Step]:
-        link = next((link for link in table.links.values() if link.key is column), None)
+        link = table.own_links.get(column)
         statement = sql("alter table {} add column {}", quoted(table.name), define_column(column, link))
         yield Step(f"add field {table.name}.{column.column}", _runner(statement))
         if table.sort and column is table.sort.field:
@@ -7530,7 +7537,7 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 
     def run(connection: sqlite3.Connection) -> None:
         name, old, new = quoted(table.name), quoted(column.column), quoted(f"{column.column}__new")
-        link = next((link for link in table.links.values() if link.key is column), None)
+        link = table.own_links.get(column)
         definition = define_column(column, link).text.replace(old.text, new.text, 1)
         connection.execute(*sql("alter table {} add column {}", name, Sql(definition)))
         statement = sql("update {} set {}=? where id=?", name, new)
@@ -8084,7 +8091,7 @@ class Bulk(Writer):
             if not is_valid(record):
                 values = {column: them[place] for column, them in columns.items()}
                 self.validate(Spot(table, 0, (numbers[place],)), values)
-        hidden = {name for name, column in table.fields.items() if column.write_only}
+        hidden = set(table.secrets)
         lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
         if hidden or lists:
             return [
@@ -11346,8 +11353,8 @@ class Dialect:
 
     def kept_back(self, table: Table) -> frozenset[str]:
         """The fields and links of a table whose history is not shown: it has values from before they were hidden."""
-        secret = {name for name, column in table.fields.items() if column.write_only}
-        return frozenset(secret | {member.name for member in self.rights.hidden if member in table.members.values()})
+        hidden = (member.name for member in self.rights.hidden if member in table.members.values())
+        return frozenset((*table.secrets, *hidden))
 
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
@@ -12121,7 +12128,7 @@ class Limbas(Dialect):
 
     def check_parameters(self, request: Request) -> None:
         """A request that writes has no parameters; the original ignores `$fields`."""
-        for parameter in request.parameters:
+        for parameter in request.parameters if request.query else ():
             if parameter.keys[0].lower() != "$fields" or self.services.strict:
                 raise fail("unknown_parameter", name=parameter.name)
 
