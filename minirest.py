@@ -22245,7 +22245,8 @@ def web_sockets(server: Any) -> list[Socket]:
 # ======================================================================================================================
 
 RESTART_SECONDS = 1.0
-READS_OF_GUESTS = 1
+READS_OF_GUESTS = 3
+"""So many reads in a row the writer answers on a connection of a reader: to go and to come back costs about as much."""
 PARCEL_BYTES = 256 * 1024
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -22504,10 +22505,7 @@ def reading_channel() -> Any:
 
 @functools.cache
 def guest_channel() -> Any:
-    """A connection that has come to the writer: it goes back when it reads, several times in a row.
-
-    Each way costs about as much as a quick answer.
-    """
+    """A connection that has come to the writer: it goes back when it reads, several times in a row."""
     base: Any = travelling_channel()
 
     class Guest(base):  # type: ignore[misc]
