@@ -1,0 +1,160 @@
+"""Answers requests as a server's loop does, and then as a worker does, and holds the two together byte by byte."""
+
+import functools
+import io
+import itertools
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+import pytest
+from webtest.lint import InputWrapper
+
+import minirest
+
+READING = ("GET", "HEAD", "OPTIONS")
+PLAIN_STREAMS = (io.BytesIO, InputWrapper)
+GUARD_SECONDS = 1.0
+"""The loop has more time than in the open, so that a busy machine makes no difference."""
+Rows = dict[str, list[Any]]
+
+
+class Said(NamedTuple):
+    """What a request was answered, and, if it has written, what it left behind."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    events: list[Any]
+    rows: Rows
+
+
+class BothPaths:
+    """What stands in for `Application.__call__`; it counts what the loop has answered, and what it has left."""
+
+    def __init__(self) -> None:
+        self.plain = minirest.Application.__call__
+        self.answered, self.left = 0, 0
+        self.numbers = itertools.count()
+        self.tables = weakref.WeakKeyDictionary[minirest.Application, list[str]]()
+        self.lock = threading.RLock()
+
+    def answer(
+        self, app: minirest.Application, environ: dict[str, Any], start_response: minirest.StartResponse
+    ) -> Iterable[bytes]:
+        """Answer a request in both ways; what the worker has done remains."""
+        stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or "0"
+        if type(stream) not in PLAIN_STREAMS or not length.isdecimal() or int(length) > minirest.QUICK_BODY_BYTES:
+            return self.plain(app, environ, start_response)
+        data = stream.read(minirest.QUICK_BODY_BYTES + 1)
+        with self.lock, standing_still(app, next(self.numbers)) as again:
+            inline = self.in_loop(app, {**environ, "wsgi.input": io.BytesIO(data)})
+            again()
+            started, events = list[Any](), list[Any]()
+            with listening(app, events.append):
+                parts = self.plain(
+                    app, environ | {"wsgi.input": io.BytesIO(data)}, lambda *words: started.extend(words)
+                )
+            if inline:
+                parts = [b"".join(parts)]
+                found = Said(started[0], started[1], parts[0], events, self.rows(app) if inline.rows else {})
+                assert inline == found, (environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
+        start_response(*started)
+        return parts
+
+    def in_loop(self, app: minirest.Application, environ: dict[str, Any]) -> Said | None:
+        """What a loop answers, which is undone; None where it leaves that to a worker, and then nothing has changed."""
+        turn, writes = minirest.Pass(app.store.database), environ["REQUEST_METHOD"] not in READING
+        before = self.rows(app) if writes else {}
+        turn.begin()
+        try:
+            with pytest.MonkeyPatch.context() as patch, listening(app, lambda events: None):
+                patch.setattr(minirest, "GUARD_SECONDS", GUARD_SECONDS)
+                found = app.respond(environ)
+            turn.leave()
+            if found.reply is None or found.reply.stream:
+                raise minirest.Slow
+            events = [
+                publish.args[0] for publish in app.store.database.afterwards if isinstance(publish, functools.partial)
+            ]
+            rows = self.rows(app) if turn.has_written else {}
+        except minirest.Slow:
+            self.left += 1
+            return None
+        else:
+            self.answered += 1
+            status = minirest.status_line(found.reply.status)
+            headers = app.headers(found.request, found.reply, found.number)
+            assert minirest.head_of(status, headers)
+            return Said(status, headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else found.reply.body, events, rows)
+        finally:
+            turn.undo()
+            if turn.is_open:  # when a token was used would stay
+                app.store.database.roll_back()
+                turn.is_open = False
+            assert turn.end()
+            if writes:
+                assert self.rows(app) == before
+
+    def rows(self, app: minirest.Application) -> Rows:
+        """All rows of our tables and those of the schema."""
+        connection = app.store.database.writer
+        if app not in self.tables:
+            names = {*minirest.OUR_TABLES, *(table.name for table in app.schema.tables.values())}
+            self.tables[app] = [name for name in sorted(names) if is_readable(connection, name)]
+        return {name: connection.execute(f'select * from "{name}"').fetchall() for name in self.tables[app]}
+
+
+def is_readable(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a table of that name, and nothing keeps us from reading it."""
+    with suppress(sqlite3.DatabaseError):
+        connection.execute(f'select * from "{name}" limit 0')
+        return True
+    return False
+
+
+@contextmanager
+def listening(app: minirest.Application, listener: Callable[[Any], None]) -> Iterator[None]:
+    """In the block a listener is told what is committed."""
+    app.store.listeners.append(listener)
+    try:
+        yield
+    finally:
+        app.store.listeners.remove(listener)
+
+
+@contextmanager
+def standing_still(app: minirest.Application, number: int) -> Iterator[Callable[[], None]]:
+    """Let time stand still; what the block gets brings back what was to be drawn, and what was counted."""
+    accounts, store = app.accounts, app.store
+    chance, clock, now = accounts.chance, store.clock, store.clock()
+    levels, used = accounts.failures.levels.copy(), accounts.used.copy()
+
+    def again() -> None:
+        accounts.chance = minirest.Chance(number)
+        accounts.failures.levels, accounts.used = levels.copy(), used.copy()
+
+    again()
+    store.clock = accounts.failures.clock = lambda: now
+    try:
+        yield again
+    finally:
+        accounts.chance, store.clock, accounts.failures.clock = chance, clock, clock
+
+
+@contextmanager
+def both_paths() -> Iterator[BothPaths]:
+    """In the block every request to an application goes both ways."""
+    both = BothPaths()
+
+    def call(
+        app: minirest.Application, environ: dict[str, Any], start_response: minirest.StartResponse
+    ) -> Iterable[bytes]:
+        return both.answer(app, environ, start_response)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minirest.Application, "__call__", call)
+        yield both
