@@ -21465,6 +21465,20 @@ def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
     return {name if name in bare else f"HTTP_{name}": value for name, value in headers.items()}
 
 
+def environment_of(request: Any) -> dict[str, Any]:
+    """What the environment of WSGI has of a request."""
+    return {
+        "REQUEST_METHOD": request.command.upper(),
+        "SERVER_PROTOCOL": "HTTP/1.0" if request.version == "1.0" else "HTTP/1.1",
+        "PATH_INFO": f"/{request.path.lstrip('/')}" if request.path.startswith("//") else request.path,
+        "REQUEST_URI": request.request_uri,
+        "QUERY_STRING": request.query,
+        "wsgi.url_scheme": request.url_scheme,
+        "wsgi.input": request.get_body_stream(),
+        **(request.variables or variables_of(request.headers)),
+    }
+
+
 @functools.cache
 def quick_parser() -> Any:
     """Our parser, which does not read headers again that it has read before."""
@@ -21512,19 +21526,6 @@ def quick_parser() -> Any:
             self.headers_finished, self.completed = True, not self.content_length
             if self.content_length:
                 self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
-
-        def environment(self) -> dict[str, Any]:
-            """What the environment of WSGI has of the request."""
-            return {
-                "REQUEST_METHOD": self.command.upper(),
-                "SERVER_PROTOCOL": "HTTP/1.0" if self.version == "1.0" else "HTTP/1.1",
-                "PATH_INFO": f"/{self.path.lstrip('/')}" if self.path.startswith("//") else self.path,
-                "REQUEST_URI": self.request_uri,
-                "QUERY_STRING": self.query,
-                "wsgi.url_scheme": self.url_scheme,
-                "wsgi.input": self.get_body_stream(),
-                **(self.variables or variables_of(self.headers)),
-            }
 
     return Quick
 
@@ -21733,7 +21734,7 @@ def quick_channel() -> Any:
 
         def environment(self, request: Any) -> dict[str, Any]:
             """The environment of WSGI for a request (PEP 3333), with what waitress has beside."""
-            return {**self.variables, **request.environment()}
+            return {**self.variables, **environment_of(request)}
 
         def deliver(self, data: bytes) -> None:
             """Send an answer of the loop; then the next request on this connection may come."""
