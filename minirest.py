@@ -10290,11 +10290,12 @@ class Accounts:
         if account and (account.disabled or not account.password):
             account = None
         stored = (account and account.password) or self.decoy
-        if not self.remembered(self.proof(name, stored, password)):
+        proof = self.proof(name, stored, password)
+        if not self.remembered(proof):
             leave_loop()  # others may be before us in the queue for that
             keys = failure_keys(name, address)
             with self.failures.turn(keys):
-                right = self.is_right(password, stored)
+                right = self.is_right(password, stored, proof)
             if account is None or not right:
                 self.failures.note(keys)
                 return None
@@ -10307,13 +10308,16 @@ class Accounts:
         account = self.account(name)
         return bool(account and account.password and self.is_right(password, account.password))
 
-    def is_right(self, password: str, stored: str) -> bool:
-        """Whether a password gave a hash. What is too long to be a password is not hashed."""
+    def is_right(self, password: str, stored: str, proof: bytes = b"") -> bool:
+        """Whether a password gave a hash. What is too long to be a password is not hashed.
+
+        Of many who come with the same one at once only the first wait for that: `proof` is what they are remembered by.
+        """
         leave_loop()
         if len(password_bytes(password)) > MAX_PASSWORD_BYTES:
             return False
         with self.hashing:
-            return verify_password(password, stored)
+            return self.remembered(proof) or verify_password(password, stored)
 
     def renewed(self, account: Account, stored: str, password: str) -> Account:
         """The account, its password hashed again where the cost was another one. The salt stays: nothing else changed.
