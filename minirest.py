@@ -22646,8 +22646,7 @@ class Team:
             self.vacant[place] = time.monotonic() + RESTART_SECONDS
         else:
             if not process:
-                os.close(beat)
-                self.live(place)
+                self.live(place, beat)
             self.members[beat] = Member(place, process, time.monotonic())
             del self.vacant[place]
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -22682,11 +22681,11 @@ class Team:
 
     # -- in one of the others --
 
-    def live(self, place: int) -> NoReturn:
-        """Be the process for a place, from its start to its end."""
+    def live(self, place: int, beat: int) -> NoReturn:
+        """Be the process for a place, from its start to its end; others hear our heart at the pipe `beat`."""
         status = 1
         try:
-            self.let_go(place)
+            self.let_go(place, beat)
             self.work(place)
             status = 0
         except BaseException:
@@ -22696,13 +22695,13 @@ class Team:
                 sys.stdout.flush()
             os._exit(status)
 
-    def let_go(self, place: int) -> None:
+    def let_go(self, place: int, beat: int) -> None:
         """Close what belongs to others, so that it ends with them."""
         kept = {self.bound[place], *self.ends(place)}
         for end in itertools.chain(self.bound, self.wake, *self.gates):
             if end not in kept:
                 end.close()
-        for number in (*self.members, self.leash[1]):
+        for number in (*self.members, beat, self.leash[1]):
             os.close(number)
 
     def ends(self, place: int) -> list[socket.socket]:
