@@ -4299,14 +4299,13 @@ class Compiler:
 
     def select(self, op: Select) -> Sql:
         """The statement of a Select: rows of id, version, mark and JSON text."""
-        frame, tables, where = self.base(op)
-        order = self.order(op, frame)
-        limit = _limit(op.page)
+        frame, tables = self.place(op)
         if op.sort and op.page.limit is not None:
-            keys, of_keys, chosen = self.base(op)
-            page = sql("select {} from {} where {}{}{}", keys.id, of_keys, chosen, self.order(op, keys), limit)
             linked = self.linked(op, frame)
-            where, limit = sql("{} in ({}){}", frame.id, page, sql(" and {}", linked) if linked else Sql("")), Sql("")
+            where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
+            order, limit = self.order(op, frame), Sql("")
+        else:
+            where, order, limit = self.condition(op, frame), self.order(op, frame), _limit(op.page)
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
         mark = (
             self.value(op.mark, frame)[0]
@@ -4320,18 +4319,20 @@ class Compiler:
 
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
-        _, tables, where = self.base(op)
+        frame, tables = self.place(op)
+        where = self.condition(op, frame)
         if where == Sql("1"):
             return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
         """The ids of a Select's records alone."""
-        frame, tables, where = self.base(op)
-        return sql("select {} from {} where {}{}{}", frame.id, tables, where, self.order(op, frame), _limit(op.page))
+        frame, tables = self.place(op)
+        where, order = self.condition(op, frame), self.order(op, frame)
+        return sql("select {} from {} where {}{}{}", frame.id, tables, where, order, _limit(op.page))
 
-    def base(self, op: Select) -> tuple[Frame, Sql, Sql]:
-        """The record's frame, the tables of the statement and its condition."""
+    def place(self, op: Select) -> tuple[Frame, Sql]:
+        """The record's frame, and the tables of the statement."""
         link = op.parent.link if op.parent else None
         frame = self.frame(op.table, link.through if link else None)
         tables = _table(frame)
@@ -4339,9 +4340,12 @@ class Compiler:
             assert link.far
             far = (frame.column(link.far.referenced), frame.column(link.far))
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), *far)
-        parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
-        parts.append(self.choice(frame, op.where, of=op))
-        return frame, tables, join(" and ", (part for part in parts if part), "1")
+        return frame, tables
+
+    def condition(self, op: Select, frame: Frame) -> Sql:
+        """The condition on the record, which is 1 where there is none."""
+        parts = [self.linked(op, frame), *self.scope(op.scope, frame), self.choice(frame, op.where, of=op)]
+        return join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
         """The condition that a record is linked to the Select's parent."""
