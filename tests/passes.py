@@ -95,26 +95,38 @@ class Passes:
 
     def __init__(self, app: minirest.Application) -> None:
         self.app, self.server = app, minirest.make_server(app, "127.0.0.1", 0)
-        self.here: list[str] = []
-        self.there: list[str] = []
-        self.loop: Any = self.server.task_dispatcher.loop
+        self.here, self.there = list[str](), list[str]()
+        self.clients: list[Peer] = []
         dispatcher = self.server.task_dispatcher
+        self.loop: Any = dispatcher.loop
+        self.add_task, dispatcher.add_task = dispatcher.add_task, self.note
         if self.loop:
             self.loop.send = noting(self.here, self.loop.send)
             self.loop.to_worker = noting(self.there, self.loop.to_worker)
-        else:
-            dispatcher.add_task = noting(self.there, dispatcher.add_task)
         minirest.begin_loop(self.server)
+
+    def note(self, task: Any) -> None:
+        """Give a task to the loop or to a worker."""
+        word = asked_on(task)
+        self.add_task(task)
+        if word and not (self.loop and task in self.loop.ready):
+            self.there.append(word)
 
     def turn(self, seconds: float = 0.0) -> None:
         """One pass."""
         minirest.turn(self.server, seconds)
 
+    def stranger(self) -> Peer:
+        """A new client, whose connection waits to be accepted."""
+        made = Peer(self.server.socket.getsockname()[1], lambda: self.turn(0.01))
+        self.clients.append(made)
+        return made
+
     def peer(self) -> Peer:
         """A new client, whose connection is accepted."""
-        known = len(self.server.active_channels)
-        made = Peer(self.server.socket.getsockname()[1], lambda: self.turn(0.01))
-        made.until(lambda: len(self.server.active_channels) > known)
+        made = self.stranger()
+        address = made.socket.getsockname()
+        made.until(lambda: any(channel.addr == address for channel in self.server.active_channels.values()))
         return made
 
     def peers(self, count: int) -> list[Peer]:
@@ -128,12 +140,17 @@ class Passes:
         minirest.run_until(self.server, ended)
 
 
+def asked_on(channel: Any) -> str:
+    """The request that a connection is at."""
+    requests = getattr(channel, "requests", None)
+    return f"{requests[0].command} {requests[0].request_uri}" if requests and not requests[0].error else ""
+
+
 def noting(words: list[str], function: Callable[..., None]) -> Callable[..., None]:
     """The function, which notes the request that a connection is at."""
 
     def noted(channel: Any, *rest: Any) -> None:
-        if getattr(channel, "requests", None):
-            words.append(f"{channel.requests[0].command} {channel.requests[0].request_uri}")
+        words.append(asked_on(channel))
         function(channel, *rest)
 
     return noted
@@ -147,10 +164,13 @@ def passes(app: minirest.Application) -> Iterator[Passes]:
         try:
             yield made
         finally:
-            made.end()
+            if made.server.trigger.trigger:  # it has not been ended yet
+                made.end()
+            for client in made.clients:
+                client.socket.close()
 
 
-def ask_at_once(asked: Iterable[tuple[Peer, bytes]]) -> None:
+def at_once(asked: Iterable[tuple[Peer, bytes]]) -> None:
     """Send requests of several clients, so that the next pass finds them all."""
     for peer, data in asked:
         peer.send(data)
