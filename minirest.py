@@ -3310,10 +3310,11 @@ def by_key(table: Table, where: Filter) -> bool:
 def id_of(op: Select) -> int | None:
     """The id of the one record that a Select names by it, in any state; None for what asks for anything else."""
     where = op.where
-    if op.parent or not isinstance(where, Compare) or where.op != "eq" or op.scope != ANY_STATE:
+    if op.parent or not isinstance(where, Compare) or where.op not in ("eq", "in") or op.scope != ANY_STATE:
         return None
     by_id = where.path.field is op.table.id and not where.path.links
-    return where.value if by_id and isinstance(where.value, int) else None
+    value = where.value[0] if isinstance(where.value, tuple) and len(where.value) == 1 else where.value
+    return value if by_id and isinstance(value, int) else None
 
 
 class _JsonFilter:
