@@ -638,7 +638,9 @@ def test_limits() -> None:
 
 def limit_text(value: float | tuple[int, ...]) -> str:
     """A limit as the README writes it."""
-    return ".".join(map(str, value)) if isinstance(value, tuple) else str(int(value))
+    if isinstance(value, tuple):
+        return ".".join(map(str, value))
+    return f"{value:g}" if 0 < value < 1 else str(int(value))
 
 
 def options() -> dict[str, str]:
