@@ -197,7 +197,8 @@ MAX_STATEMENT_BYTES = 1024 * 1024
 MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
-MAX_REMEMBERED_LENGTH = 512
+MAX_READINGS = 1024
+MAX_READING_LENGTH = 512
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
@@ -1236,9 +1237,9 @@ def folded(name: str) -> str:
     return name.translate(ASCII_LOWER)
 
 
-def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
+def bounded(remembered: dict[Any, Any], most: int = MAX_REMEMBERED) -> dict[Any, Any]:
     """What is remembered, emptied when it is full."""
-    if len(remembered) >= MAX_REMEMBERED:
+    if len(remembered) >= most:
         remembered.clear()
     return remembered
 
@@ -4255,14 +4256,13 @@ class Compiler:
 
     def select(self, op: Select) -> Sql:
         """The statement of a Select: rows of id, version, mark and JSON text."""
-        frame, tables, where = self.base(op)
-        order = self.order(op, frame)
-        limit = _limit(op.page)
+        frame, tables = self.place(op)
         if op.sort and op.page.limit is not None:
-            keys, of_keys, chosen = self.base(op)
-            page = sql("select {} from {} where {}{}{}", keys.id, of_keys, chosen, self.order(op, keys), limit)
             linked = self.linked(op, frame)
-            where, limit = sql("{} in ({}){}", frame.id, page, sql(" and {}", linked) if linked else Sql("")), Sql("")
+            where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
+            order, limit = self.order(op, frame), Sql("")
+        else:
+            where, order, limit = self.condition(op, frame), self.order(op, frame), _limit(op.page)
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
         mark = (
             self.value(op.mark, frame)[0]
@@ -4276,18 +4276,20 @@ class Compiler:
 
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
-        _, tables, where = self.base(op)
+        frame, tables = self.place(op)
+        where = self.condition(op, frame)
         if where == Sql("1"):
             return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
         """The ids of a Select's records alone."""
-        frame, tables, where = self.base(op)
-        return sql("select {} from {} where {}{}{}", frame.id, tables, where, self.order(op, frame), _limit(op.page))
+        frame, tables = self.place(op)
+        where, order = self.condition(op, frame), self.order(op, frame)
+        return sql("select {} from {} where {}{}{}", frame.id, tables, where, order, _limit(op.page))
 
-    def base(self, op: Select) -> tuple[Frame, Sql, Sql]:
-        """The record's frame, the tables of the statement and its condition."""
+    def place(self, op: Select) -> tuple[Frame, Sql]:
+        """The record's frame, and the tables of the statement."""
         link = op.parent.link if op.parent else None
         frame = self.frame(op.table, link.through if link else None)
         tables = _table(frame)
@@ -4295,9 +4297,12 @@ class Compiler:
             assert link.far
             far = (frame.column(link.far.referenced), frame.column(link.far))
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), *far)
-        parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
-        parts.append(self.choice(frame, op.where, of=op))
-        return frame, tables, join(" and ", (part for part in parts if part), "1")
+        return frame, tables
+
+    def condition(self, op: Select, frame: Frame) -> Sql:
+        """The condition on the record, which is 1 where there is none."""
+        parts = [self.linked(op, frame), *self.scope(op.scope, frame), self.choice(frame, op.where, of=op)]
+        return join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
         """The condition that a record is linked to the Select's parent."""
@@ -4614,13 +4619,13 @@ class Rights:
         return moment if "now" in self.variables else moment[:10] if self.variables & {"today", "day"} else ""
 
     def shown(self, shape: Shape) -> Shape:
-        """A shape without what is hidden."""
+        """A shape without what is hidden; the same one where it has nothing of that."""
         if not self.hidden:
             return shape
         found = self.shapes.get(shape)
         if found is None:
-            found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
-            self.shapes[found] = found
+            found = without(shape, self.hidden) or Const(None)
+            found = bounded(self.shapes)[shape] = shape if found == shape else found
         return found
 
 
@@ -10858,8 +10863,8 @@ def remembered(method: Method) -> Method:
         found = self.readings.get(place)
         if found is None:
             found = method(self, *given)
-            if len(repr(given)) <= MAX_REMEMBERED_LENGTH:
-                bounded(self.readings)[place] = found
+            if len(repr(given)) <= MAX_READING_LENGTH:
+                bounded(self.readings, MAX_READINGS)[place] = found
         return found
 
     return remembering  # type: ignore[return-value]

@@ -350,6 +350,7 @@ def test_an_index_is_used_under_a_rule(app: Application) -> None:
         op = limbas.read_query(app.schema.find("people"), None, f"city[eq]={city}", "2050-01-01").select
         (plan,) = app.store.explain(minirest.Actor(ann, "ann"), op, "limbas")
         assert ("USING INDEX index:people:city:nocase" in plan.steps) is used
+        assert (" then fold(" in plan.text) is not used  # what no index answers stands behind the rule
 
 
 # ---- nothing grows without end ----
@@ -360,13 +361,13 @@ def test_what_is_remembered_is_bounded(app: Application) -> None:
     limbas, people = app.dialects[0], app.schema.find("people")
     assert isinstance(limbas, minirest.Limbas)
     query = limbas.read_query(people, None, "", "2050-01-01")
-    for number in range(minirest.MAX_REMEMBERED + 10):
+    for number in range(minirest.MAX_READINGS + 10):
         query = limbas.read_query(people, None, f"name[eq]={number}", "2050-01-01")
-        assert len(limbas.readings) <= minirest.MAX_REMEMBERED
+        assert len(limbas.readings) <= minirest.MAX_READINGS
     for _ in range(minirest.MAX_REMEMBERED + 10):
         minirest.statements_of(query.select, copy.copy(minirest.FULL_SIGHT))
         assert len(query.select.compiled) <= minirest.MAX_REMEMBERED
-    long = "name[eq]=" + "x" * minirest.MAX_REMEMBERED_LENGTH
+    long = "name[eq]=" + "x" * minirest.MAX_READING_LENGTH
     before = len(limbas.readings)
     assert limbas.read_query(people, None, long, "2050-01-01") is not limbas.read_query(
         people, None, long, "2050-01-01"
