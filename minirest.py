@@ -5456,9 +5456,10 @@ def seen_record(table: Table, sight: Sight) -> Sql:
     """The statement for all columns of the record with the id `KEY`, where it is seen."""
 
     def make() -> Sql:
-        frame, tables, where = Compiler(sight).base(one_record(table, NO_SHAPE))
+        compiler, op = Compiler(sight), one_record(table, NO_SHAPE)
+        frame, tables = compiler.place(op)
         columns = join(",", (frame.stored(column) for column in table.columns))
-        return sql("select {} from {} where {}", columns, tables, where)
+        return sql("select {} from {} where {}", columns, tables, compiler.condition(op, frame))
 
     return prepared(table, ("stored", sight), make)
 
