@@ -5764,9 +5764,8 @@ def seen_record(table: Table, sight: Sight) -> Sql:
     def make() -> Sql:
         compiler, op = Compiler(sight), one_record(table, NO_SHAPE)
         frame, tables = compiler.place(op)
-        where = compiler.condition(op, frame)
         columns = join(",", (frame.stored(column) for column in table.columns))
-        return sql("select {} from {} where {}", columns, tables, where)
+        return sql("select {} from {} where {}", columns, tables, compiler.condition(op, frame))
 
     return prepared(table, ("stored", sight), make)
 
