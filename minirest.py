@@ -59,9 +59,10 @@ Map of the sections; each uses only earlier ones:
 36  Channels           waitress' parser, tasks and channel, extended
 37  Loop               what a server's loop answers by itself, with one commit
 38  Server             waitress with settings that hold in the open, the graceful stop
-39  Testing            worlds, faults, determinism; the pytest plugin
-40  Commands           what the command line does with a file
-41  Command line       main
+39  Processes          serve: in this process, or in one that writes and others that read
+40  Testing            worlds, faults, determinism; the pytest plugin
+41  Commands           what the command line does with a file
+42  Command line       main
 ==  =================  ==========================================================================================
 
 Licence: MIT. (PYTEST_DONT_REWRITE: the file is a plugin of pytest, which would warn that it is imported already.)
@@ -195,7 +196,8 @@ MAX_STATEMENT_BYTES = 1024 * 1024
 MAX_STATEMENT_VALUES = 32_766
 MAX_OBJECT_PAIRS = 60
 MAX_REMEMBERED = 256
-MAX_REMEMBERED_LENGTH = 512
+MAX_READINGS = 1024
+MAX_READING_LENGTH = 512
 MAX_SHAPE_LINKS = 4
 MAX_ID = 2**52 - 1
 MAX_GIVEN_ID = 2**51 - 1
@@ -217,11 +219,14 @@ GUARD_SECONDS = 0.010
 GUARD_STEPS = 20_000
 """How many steps SQLite takes before it asks whether its time is over: a fraction of a millisecond."""
 SLOW_FOR_SECONDS = 60.0
+PATIENCE_SECONDS = 0.1
+RETRY_SECONDS = 0.002
 MAX_SLOW_FORMS = 256
 REQUEST_TIMEOUT_SECONDS = 60.0
 MINIMUM_BYTES_PER_SECOND = 16 * 1024
 STOP_GRACE_SECONDS = 10.0
 WORKERS = 8
+MAX_WORKERS = 64
 LINGER_SECONDS = 2.0
 ACCEPT_PAUSE_SECONDS = 1.0
 CREDENTIALS_CACHE_SIZE = 1024
@@ -256,7 +261,7 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 # Everything that can go wrong on behalf of a client is one `ApiError` with a code of `ERRORS` and the violations that
 # led to it. A violation names the field, the rule and the rule's parameters; a dialect words it (`Dialect.words`), and
 # where it has no words of its own the message of `ERRORS` stands. To add an error, add a row. `Slow` is none: nobody
-# but a server's loop gets to know it.
+# but a server gets to know it.
 # ======================================================================================================================
 
 
@@ -437,12 +442,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Slow(BaseException):
     """A request is nothing for a server's loop, which others wait for: a worker answers it, from its start.
 
-    `is_usual` says that requests like it will be too, for some time. It is no Exception, so that nobody answers it.
+    `is_usual` says that requests like it will be too, for some time; `is_early` that somebody else is writing, who may
+    be done at once. In a worker it says that the request is nothing for this process, which only reads: the one that
+    writes answers it. It is no Exception, so that nobody answers it.
     """
 
-    def __init__(self, is_usual: bool = False) -> None:
+    def __init__(self, is_usual: bool = False, is_early: bool = False) -> None:
         super().__init__()
-        self.is_usual = is_usual
+        self.is_usual, self.is_early = is_usual, is_early
 
 
 class Here(threading.local):
@@ -497,6 +504,17 @@ SPAN = re.compile(
 )
 
 
+SPAN_WIDTHS = (
+    timedelta(milliseconds=1),
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(weeks=1),
+)
+"""How long a literal lasts that ends with a fraction, a second, a minute, an hour, a day, a week."""
+
+
 def parse_span(text: str) -> Span:
     """Read an ISO 8601 literal of any width; without a zone it is UTC. ValueError when it is none.
 
@@ -516,18 +534,17 @@ def parse_span(text: str) -> Span:
         start = datetime.fromisocalendar(int(year), int(week), 1)
     else:
         first = int(quarter) * 3 - 2 if quarter else int(month or 1)
-        micros = int((fraction or "")[:6].ljust(6, "0"))
-        start = datetime(int(year), first, int(day or 1))  # noqa: DTZ001 - its zone is subtracted below
-        start = start.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0), microsecond=micros)
+        clock = (int(hour or 0), int(minute or 0), int(second or 0))
+        micros = int(fraction[:3].ljust(3, "0")) * 1000 if fraction else 0
+        start = datetime(int(year), first, int(day or 1), *clock, micros)  # noqa: DTZ001 - its zone is subtracted below
     if zone and not day and ":" not in zone and zone not in "Zz":
         raise ValueError("digits that could be read in two ways")
     offset = _zone(zone)
-    widths = ((fraction, 0.001), (second, 1), (minute, 60), (hour, 3600), (day, 86400), (week, 7 * 86400))
-    seconds = next((width for part, width in widths if part), None)
-    if seconds is None:
+    parts = (fraction, second, minute, hour, day, week)
+    width = next((width for part, width in zip(parts, SPAN_WIDTHS, strict=True) if part), None)
+    if width is None:
         return _span(start, _months_later(start, 3 if quarter else 1 if month else 12), offset)
-    start = start.replace(microsecond=start.microsecond // 1000 * 1000)
-    return _span(start, _later(start, timedelta(seconds=seconds)), offset)
+    return _span(start, _later(start, width), offset)
 
 
 def _zone(text: str | None) -> timedelta:
@@ -551,6 +568,8 @@ def _span(start: datetime, end: datetime | None, offset: timedelta) -> Span:
 
 
 def _later(moment: datetime, delay: timedelta) -> datetime | None:
+    if not delay:
+        return moment
     try:
         return moment + delay
     except OverflowError:
@@ -599,6 +618,8 @@ def _read_boolean(value: Json) -> int:
 
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
+"""A moment as it is stored."""
 
 
 def _read_date(value: Json) -> str:
@@ -612,9 +633,14 @@ def _read_date(value: Json) -> str:
 
 def _read_moment(value: Json) -> str:
     text = _read_text(value)
-    with contextlib.suppress(ValueError):
+    try:
+        if MOMENT.fullmatch(text):
+            datetime.fromisoformat(text)
+            return text
         if len(text) >= 10 and text[4:5] == "-" and text[7:8] == "-":
             return parse_span(text).start
+    except ValueError:
+        pass
     raise BadValue("a date and time as YYYY-MM-DDTHH:MM:SSZ")
 
 
@@ -735,7 +761,10 @@ def read_json(text: str | bytes) -> Json:
         raise fail("bad_json", reason=f"{error.msg} at character {error.pos}") from None
     except ValueError as error:
         raise fail("bad_body", reason=str(error)) from None
-    _check_json(value, MAX_JSON_DEPTH)
+    may_have_halves = isinstance(text, str) and not text.isascii()  # of surrogate pairs, which UTF-8 has none of
+    may_be_deep = decoded.count("[") + decoded.count("{") > MAX_JSON_DEPTH
+    if may_have_halves or may_be_deep or "\\u" in decoded:
+        _check_json(value, MAX_JSON_DEPTH)
     return value
 
 
@@ -1162,7 +1191,8 @@ class Field:
             return None
         if self.items and isinstance(value, list):
             value = [self.items.to_json(self.items.parse_json(item)) if item is not None else None for item in value]
-        return self.stored(self.kind.parse_json(value))
+        found = self.kind.parse_json(value)
+        return self.form.store(found) if self.form else found
 
     def parse_text(self, text: str) -> SqlValue:
         """What is stored for a text of a form. `BadValue` when the kind cannot read it."""
@@ -1251,9 +1281,9 @@ def folded(name: str) -> str:
     return name.translate(ASCII_LOWER)
 
 
-def bounded(remembered: dict[Any, Any]) -> dict[Any, Any]:
+def bounded(remembered: dict[Any, Any], most: int = MAX_REMEMBERED) -> dict[Any, Any]:
     """What is remembered, emptied when it is full."""
-    if len(remembered) >= MAX_REMEMBERED:
+    if len(remembered) >= most:
         remembered.clear()
     return remembered
 
@@ -1285,7 +1315,7 @@ class Table:
     `path` is the JSON path of its schema, which `allOf` has been merged into. `id_name` is the name under which the id
     is shown where the table `shows_id`. `system` holds the columns that every
     tracked table has beside the user's, `system_links` the links made of them. Junctions of plain many links are tables
-    too, without system columns. `expressions` remembers compiled shapes.
+    too, without system columns. `expressions` remembers compiled shapes, `statements` what is asked of it by key.
     """
 
     name: str
@@ -1310,6 +1340,7 @@ class Table:
     validation: dict[str, Json] = field(default_factory=dict)
     incoming: list[Link] = field(default_factory=list)
     expressions: dict[Any, Any] = field(default_factory=dict)
+    statements: dict[Any, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def id(self) -> Field:
@@ -1359,12 +1390,60 @@ class Table:
     @functools.cached_property
     def keys(self) -> tuple[Field, ...]:
         """The columns of the own links."""
-        return tuple(link.key for link in self.links.values() if link.key)
+        return tuple(self.own_links)
+
+    @functools.cached_property
+    def own_links(self) -> Mapping[Field, Link]:
+        """The own links by their columns."""
+        return {link.key: link for link in self.links.values() if link.key}
+
+    @functools.cached_property
+    def pure_links(self) -> frozenset[Field]:
+        """The columns of own links that lead to records of their own, which files are not."""
+        return frozenset(column for column, link in self.own_links.items() if not link.is_file)
+
+    @functools.cached_property
+    def junctions(self) -> tuple[Link, ...]:
+        """The links that were declared here and are kept in a table of their own."""
+        return tuple(link for link in self.links.values() if link.through and link.forward)
 
     @functools.cached_property
     def files(self) -> tuple[Link, ...]:
         """The file fields."""
         return tuple(link for link in self.links.values() if link.is_file)
+
+    @functools.cached_property
+    def defaults(self) -> Mapping[Field, SqlValue]:
+        """The values of fields that have a default."""
+        fields = (column for column in self.fields.values() if "default" in column.schema)
+        return {column: column.parse_json(column.schema["default"]) for column in fields}
+
+    @functools.cached_property
+    def passwords(self) -> tuple[Field, ...]:
+        """The fields that are stored as hashes."""
+        return tuple(column for column in self.fields.values() if column.kind.name == "password")
+
+    @functools.cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the fields that are never shown."""
+        return tuple(name for name, column in self.fields.items() if column.write_only)
+
+    @functools.cached_property
+    def readers(self) -> tuple[tuple[str, Field, Callable[[SqlValue], Json] | None], ...]:
+        """The fields, each with the function that makes JSON of what is stored; None where it stays as it is."""
+        return tuple(
+            (name, column, column.to_json if self.adopted or column.kind.to_json is not Kind.to_json else None)
+            for name, column in self.fields.items()
+        )
+
+    def shown(self, stored: Mapping[Field, SqlValue]) -> dict[str, Json]:
+        """The fields of a record as JSON, by name, without those that are null."""
+        found: dict[str, Json] = {}
+        for name, column, read in self.readers:
+            value = stored.get(column)
+            if value is not None:
+                found[name] = read(value) if read else value
+        return found
 
     @functools.cached_property
     def columns(self) -> tuple[Field, ...]:
@@ -1442,7 +1521,7 @@ def schema_violations(
 def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
     """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
     columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {link.key.column: link.name for link in table.links.values() if link.key}
+    names = {key.column: link.name for key, link in table.own_links.items()}
     names |= {column.column: column.name for column in table.fields.values()}
     found = [names.get(column, column) for column in columns] or ["id"]
     code = getattr(error, "sqlite_errorname", "")
@@ -1523,9 +1602,12 @@ def object_id(tag: int, key: int) -> str:
     return f"{tag:08x}{key % 2**64:016x}"
 
 
+OBJECT_ID = re.compile(r"([0-9a-f]{8})([0-9a-f]{16})")
+
+
 def parse_object_id(text: str, tag: int, ids: range = OUR_IDS) -> int | None:
     """The id in an ObjectId of the table with this tag, in any case; None for anything else."""
-    match = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{16})", text.lower())
+    match = OBJECT_ID.fullmatch(text.lower())
     return _signed_id(int(match[2], 16), ids) if match and int(match[1], 16) == tag else None
 
 
@@ -2260,7 +2342,7 @@ class _Loader:
             table.system[name] = Field(name, KINDS["list"], table, name, is_system=True, items=KINDS["id"])
 
     def finish(self, table: Table) -> None:
-        for name in ("fields", "links", "keys", "columns", "by_fold"):
+        for name in ("fields", "links", "own_links", "keys", "columns", "by_fold"):
             table.__dict__.pop(name, None)
         seen: set[str] = set()
         for column in table.columns:
@@ -2768,9 +2850,14 @@ class Parent(NamedTuple):
     key: Key
 
 
+def named_key(field: Field) -> Key:
+    """What `KEY` names, by its id or a unique field."""
+    return Key(field, KEY)  # type: ignore[arg-type] # for a statement that takes any key
+
+
 def named_parent(link: Link, field: Field) -> Parent:
     """The record that `KEY` names, by its id or a unique field, and whose linked records are meant."""
-    return Parent(link, Key(field, KEY))  # type: ignore[arg-type] # for a Select, whose statement takes any key
+    return Parent(link, named_key(field))
 
 
 ANY_MEDIA_TYPE = "application/octet-stream"
@@ -3112,6 +3199,12 @@ class Names:
             return Names(self.row.through, self.manner, self.hidden, locked=self.locked)
         return None
 
+    @functools.cached_property
+    def settable(self) -> Mapping[str, Field | Link]:
+        """What a body may set, by the names in the schema file."""
+        members = {name: self.find(name, writing=True) for name in self.table.members}
+        return {name: member for name, member in members.items() if member and self.may_set(member)}
+
     def may_set(self, member: Field | Link) -> bool:
         """Whether a body may set a field or a link."""
         is_system = isinstance(member, Field) and member.is_system
@@ -3212,6 +3305,16 @@ def by_key(table: Table, where: Filter) -> bool:
     parts = where.parts if isinstance(where, And) else (where,)
     keys = (Path((), table.id), Path((), table.address))
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
+
+
+def id_of(op: Select) -> int | None:
+    """The id of the one record that a Select names by it, in any state; None for what asks for anything else."""
+    where = op.where
+    if op.parent or not isinstance(where, Compare) or where.op not in ("eq", "in") or op.scope != ANY_STATE:
+        return None
+    by_id = where.path.field is op.table.id and not where.path.links
+    value = where.value[0] if isinstance(where.value, tuple) and len(where.value) == 1 else where.value
+    return value if by_id and isinstance(value, int) else None
 
 
 class _JsonFilter:
@@ -3500,24 +3603,30 @@ class Values:
 LinkReader: TypeAlias = Callable[[Link, Json], Change]
 
 
-def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, text: bool = False) -> Values:
+def read_values(
+    names: Names,
+    body: Mapping[str, Json],
+    read_link: LinkReader,
+    text: bool = False,
+    adapt: Callable[[Field, Json], Json] | None = None,
+) -> Values:
     """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
 
-    A file field takes an `Upload`; what else it takes is up to `read_link`, as with any link.
+    `adapt` makes the values of fields what their kinds read, where a dialect takes more than that. A file field takes
+    an `Upload`; what else it takes is up to `read_link`, as with any link.
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
-    result, known = Values(), names.known()
+    result, known = Values(), list[str]()
     for name, value in body.items():
-        member = names.find(name, writing=True)
-        if len(result.faults) >= MAX_VIOLATIONS:
+        member = names.settable.get(name) or names.find(name, writing=True)
+        if result.faults and len(result.faults) >= MAX_VIOLATIONS:
             break
         if member is None:
             if names.manner.unknown_key == "refuse":
-                hint = did_you_mean(name, known)
-                result.faults.append(
-                    Violation((name,), "unknown_field", {"name": name, "table": names.table.name, "hint": hint})
-                )
-        elif not names.may_set(member):
+                known = known or names.known()
+                params = {"name": name, "table": names.table.name, "hint": did_you_mean(name, known)}
+                result.faults.append(Violation((name,), "unknown_field", params))
+        elif name not in names.settable and not names.may_set(member):
             if names.manner.read_only_key == "refuse":
                 result.faults.append(Violation((name,), "read_only"))
         elif member in result.fields or member in result.links:
@@ -3527,7 +3636,7 @@ def read_values(names: Names, body: Mapping[str, Json], read_link: LinkReader, t
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
-            _read_field(result, member, value, text)
+            _read_field(result, member, adapt(member, value) if adapt else value, text)
     return result
 
 
@@ -4191,14 +4300,13 @@ class Compiler:
 
     def select(self, op: Select) -> Sql:
         """The statement of a Select: rows of id, version, mark and JSON text."""
-        frame, tables, where = self.base(op)
-        order = self.order(op, frame)
-        limit = _limit(op.page)
+        frame, tables = self.place(op)
         if op.sort and op.page.limit is not None:
-            keys, of_keys, chosen = self.base(op)
-            page = sql("select {} from {} where {}{}{}", keys.id, of_keys, chosen, self.order(op, keys), limit)
             linked = self.linked(op, frame)
-            where, limit = sql("{} in ({}){}", frame.id, page, sql(" and {}", linked) if linked else Sql("")), Sql("")
+            where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
+            order, limit = self.order(op, frame), Sql("")
+        else:
+            where, order, limit = self.condition(op, frame), self.order(op, frame), _limit(op.page)
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
         mark = (
             self.value(op.mark, frame)[0]
@@ -4212,18 +4320,20 @@ class Compiler:
 
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
-        _, tables, where = self.base(op)
+        frame, tables = self.place(op)
+        where = self.condition(op, frame)
         if where == Sql("1"):
             return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
         """The ids of a Select's records alone."""
-        frame, tables, where = self.base(op)
-        return sql("select {} from {} where {}{}{}", frame.id, tables, where, self.order(op, frame), _limit(op.page))
+        frame, tables = self.place(op)
+        where, order = self.condition(op, frame), self.order(op, frame)
+        return sql("select {} from {} where {}{}{}", frame.id, tables, where, order, _limit(op.page))
 
-    def base(self, op: Select) -> tuple[Frame, Sql, Sql]:
-        """The record's frame, the tables of the statement and its condition."""
+    def place(self, op: Select) -> tuple[Frame, Sql]:
+        """The record's frame, and the tables of the statement."""
         link = op.parent.link if op.parent else None
         frame = self.frame(op.table, link.through if link else None)
         tables = _table(frame)
@@ -4231,9 +4341,12 @@ class Compiler:
             assert link.far
             far = (frame.column(link.far.referenced), frame.column(link.far))
             tables = sql("{} join {} on {}={}", tables, _row_table(frame), *far)
-        parts = [self.linked(op, frame), *self.scope(op.scope, frame)]
-        parts.append(self.choice(frame, op.where, of=op))
-        return frame, tables, join(" and ", (part for part in parts if part), "1")
+        return frame, tables
+
+    def condition(self, op: Select, frame: Frame) -> Sql:
+        """The condition on the record, which is 1 where there is none."""
+        parts = [self.linked(op, frame), *self.scope(op.scope, frame), self.choice(frame, op.where, of=op)]
+        return join(" and ", (part for part in parts if part), "1")
 
     def linked(self, op: Select, frame: Frame) -> Sql | None:
         """The condition that a record is linked to the Select's parent."""
@@ -4294,30 +4407,6 @@ def _has_index(where: Compare, column: Field) -> bool:
     if where.op == "eq" and where.case == "fold" and isinstance(where.value, str):
         return where.value.isascii() and not column.table.adopted and (column,) in column.table.indexes
     return where.case != "fold" and column.has_index
-
-
-class Statements(NamedTuple):
-    """What is asked for a Select: its records, and their number where it is wanted."""
-
-    rows: Sql
-    total: Sql | None
-
-
-def statements_of(op: Select, sight: Sight) -> Statements:
-    """The statements of a Select, kept with it: each is compiled once for those who see the same.
-
-    The texts are interned, so that SQLite's own memory of statements finds them by their place.
-    """
-    found: Statements | None = op.compiled.get(sight)
-    if found is None:
-        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
-        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
-    return found
-
-
-def interned(statement: Sql) -> Sql:
-    """A statement whose text is shared by all that have the same."""
-    return Sql(sys.intern(statement.text), statement.values)
 
 
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
@@ -4574,13 +4663,13 @@ class Rights:
         return moment if "now" in self.variables else moment[:10] if self.variables & {"today", "day"} else ""
 
     def shown(self, shape: Shape) -> Shape:
-        """A shape without what is hidden."""
+        """A shape without what is hidden; the same one where it has nothing of that."""
         if not self.hidden:
             return shape
         found = self.shapes.get(shape)
         if found is None:
-            found = bounded(self.shapes)[shape] = without(shape, self.hidden) or Const(None)
-            self.shapes[found] = found
+            found = without(shape, self.hidden) or Const(None)
+            found = bounded(self.shapes)[shape] = shape if found == shape else found
         return found
 
 
@@ -4804,7 +4893,8 @@ def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation
         case Delete() | Archive():
             return dataclasses.replace(op, where=bind_variables(op.where, actor, moment))
         case Create() | Relink():
-            return dataclasses.replace(op, shape=rights.shown(op.shape))
+            shape = rights.shown(op.shape)
+            return op if shape is op.shape else dataclasses.replace(op, shape=shape)
         case Upsert(where, create, update):
             made, found = (bound(part, actor, moment, rights) for part in (create, update))  # the Writer checks one
             assert isinstance(made, Create) and isinstance(found, Update | Select)
@@ -4838,6 +4928,12 @@ def check_writable(table: Table) -> None:
     """ApiError `read_only_table` for a table that can only be read, whoever asks."""
     if table.adopted and table.is_locked:
         raise fail("read_only_table", table=table.name, reason=table.adopted.reason)
+
+
+def is_timeless(op: Select, guarded: Operation, origin: Origin) -> bool:
+    """Whether a Select is guarded the same for this actor at any time: no rule and no filter speaks of now."""
+    same = isinstance(guarded, Select) and guarded.where is op.where
+    return same and not origin.rights.time(origin.moment)
 
 
 def guard_load(table: Table, by: Field | None, origin: Origin) -> None:
@@ -5064,6 +5160,33 @@ def file_of(connection: sqlite3.Connection) -> str:
     return connection.execute("select file from pragma_database_list where name='main'").fetchone()[0] or ":memory:"
 
 
+class ReadingConnection(sqlite3.Connection):
+    """A connection that only reads tables of ours: `totals` are numbers that it has counted, each with the version.
+
+    In databases of others there may be views that show something else as time goes by.
+    """
+
+    def __init__(self, *given: Any, **words: Any) -> None:
+        super().__init__(*given, **words)
+        self.totals: dict[Sql, tuple[int, int]] = {}
+
+
+def count(connection: sqlite3.Connection, statement: Sql) -> int:
+    """What a statement counts in the snapshot that is open; it is not counted again until somebody commits something.
+
+    The version of the data is another one in each snapshot behind a commit of another connection, in whatever process.
+    """
+    if not isinstance(connection, ReadingConnection):
+        return int(connection.execute(*statement).fetchone()[0])
+    version: int = connection.execute("pragma data_version").fetchone()[0]
+    known = connection.totals.get(statement)
+    if known and known[0] == version:
+        return known[1]
+    found: int = connection.execute(*statement).fetchone()[0]
+    bounded(connection.totals)[statement] = version, found
+    return found
+
+
 class Allowance(threading.local):
     """The seconds of database time that the request of this thread has left."""
 
@@ -5079,7 +5202,8 @@ class Database:
     keeps its limits. No connection to a file may go on in another process: before a fork ours `rest`.
 
     What a transaction puts into `afterwards` is called after its commit, before another one begins. Where it
-    `shares_commits`, several writes may have one commit: a `Pass`.
+    `shares_commits`, several writes may have one commit: a `Pass`. In a process that `only_reads`, another one does all
+    the writing.
     """
 
     def __init__(self, place: str | sqlite3.Connection, lenient: bool = False, beside: str = "") -> None:
@@ -5095,7 +5219,7 @@ class Database:
         self.deadlines: dict[int, float] = {}
         self.allowance = Allowance()
         self.afterwards: list[Callable[[], None]] = []
-        self.process, self.frozen, self.shares_commits = 0, False, False
+        self.process, self.frozen, self.shares_commits, self.only_reads = 0, False, False, False
         self.looping: sqlite3.Connection | None = None
         self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
         files_of_forks().add(self)
@@ -5140,6 +5264,7 @@ class Database:
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
+            factory=sqlite3.Connection if writing or self.lenient else ReadingConnection,
             cached_statements=512,
             uri=bool(self.beside),
         )
@@ -5242,8 +5367,10 @@ class Database:
     def writing(self, seconds: float = math.inf) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest.
 
-        In a server's loop it is a part of one.
+        In a server's loop it is a part of one. `Slow` in a process that only reads.
         """
+        if self.only_reads:
+            raise Slow(is_usual=True)
         if HERE.turn:
             with HERE.turn.writing(self) as connection:
                 yield connection
@@ -5271,7 +5398,12 @@ class Database:
             function()
 
     def write_if_free(self, statement: str, values: tuple[SqlValue, ...]) -> None:
-        """A write that may as well be left out: it never waits for another one."""
+        """A write that may as well be left out: it never waits for another one. A process that only reads does it too.
+
+        `Slow` in the loop of such a process.
+        """
+        if HERE.turn and self.only_reads:
+            raise Slow
         if HERE.turn and self.shares_commits:
             HERE.turn.note(statement, values)
         elif self.write_lock.acquire(blocking=False):
@@ -5336,7 +5468,8 @@ def check_slow(error: sqlite3.Error) -> None:
     """Raise `Slow` for a statement that was stopped in a server's loop, or would have to wait."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_INTERRUPT", "SQLITE_BUSY", "SQLITE_LOCKED")):
-        raise Slow(is_usual=name.startswith("SQLITE_INTERRUPT")) from error
+        is_usual = name.startswith("SQLITE_INTERRUPT")
+        raise Slow(is_usual, is_early=not is_usual) from error
 
 
 class Pass:
@@ -5351,6 +5484,8 @@ class Pass:
         self.database = database
         self.holds_lock, self.is_open, self.has_written = False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
+        self.known: dict[Any, Any] = {}
+        self.version, self.knows_version = -1, False
 
     # -- a request --
 
@@ -5419,6 +5554,20 @@ class Pass:
         database.deadlines[id(connection)] = self.deadline
         return connection
 
+    def recall(self, database: Database) -> dict[Any, Any]:
+        """What was read before and is still so, to be added to: nobody has committed anything since.
+
+        That is looked up once in a pass: what is committed later is not acknowledged yet.
+        """
+        if database is not self.database or database.is_single or self.has_written:
+            return {}
+        if not self.knows_version:
+            version: int = database.loop_reader.execute("pragma data_version").fetchone()[0]
+            if version != self.version:
+                self.version, self.known = version, {}
+            self.knows_version = True
+        return self.known
+
     @contextlib.contextmanager
     def writing(self, database: Database) -> Iterator[sqlite3.Connection]:
         """What a request writes, once: a part of the pass' transaction."""
@@ -5463,7 +5612,7 @@ class Pass:
         """Have the connection that writes, until the end of the pass. `Slow` where somebody else has it."""
         if not self.holds_lock:
             if not self.database.write_lock.acquire(blocking=False):
-                raise Slow
+                raise Slow(is_early=True)
             self.holds_lock = True
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
@@ -5479,6 +5628,7 @@ class Pass:
 
     def end(self) -> bool:
         """End the pass; True when all that was written is in the file."""
+        self.knows_version = False
         try:
             return not self.is_open or self.commit()
         finally:
@@ -5540,6 +5690,30 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
+class Statements(NamedTuple):
+    """What is asked for a Select: its records, and their number where it is wanted."""
+
+    rows: Sql
+    total: Sql | None
+
+
+def statements_of(op: Select, sight: Sight) -> Statements:
+    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+
+    The texts are interned, so that SQLite's own memory of statements finds them by their place.
+    """
+    found: Statements | None = op.compiled.get(sight)
+    if found is None:
+        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
+        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+    return found
+
+
+def interned(statement: Sql) -> Sql:
+    """A statement whose text is shared by all that have the same."""
+    return Sql(sys.intern(statement.text), statement.values)
+
+
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
     """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
     statements = statements_of(op, sight)
@@ -5548,7 +5722,7 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
         if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = connection.execute(*statements.total.of(key)).fetchone()[0] if statements.total else None
+    total = count(connection, statements.total.of(key)) if statements.total else None
     return Outcome(rows, total)
 
 
@@ -5560,8 +5734,74 @@ as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__,
 # 10  Transactions
 #
 # What whoever writes has of an open transaction: a look at the records and their links, and what it leaves behind for
-# others, which is versions, history and events.
+# others, which is versions, history and events. Statements that name one record by a key are made once for each sight.
 # ======================================================================================================================
+
+
+Made = TypeVar("Made")
+
+
+def prepared(table: Table, form: tuple[Any, ...], make: Callable[[], Made]) -> Made:
+    """What was made for a form of statement on a table, or is made now."""
+    found: Made | None = table.statements.get(form)
+    if found is None:
+        found = bounded(table.statements)[form] = make()
+    return found
+
+
+def one_record(table: Table, shape: Shape) -> Select:
+    """The Select of the record with the id `KEY` in a shape, which is known by its identity."""
+    place = ("shape", id(shape))
+    return prepared(table, place, lambda: Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True))
+
+
+NO_SHAPE = Const(None)
+
+
+def seen_record(table: Table, sight: Sight) -> Sql:
+    """The statement for all columns of the record with the id `KEY`, where it is seen."""
+
+    def make() -> Sql:
+        compiler, op = Compiler(sight), one_record(table, NO_SHAPE)
+        frame, tables = compiler.place(op)
+        where = compiler.condition(op, frame)
+        columns = join(",", (frame.stored(column) for column in table.columns))
+        return sql("select {} from {} where {}", columns, tables, where)
+
+    return prepared(table, ("stored", sight), make)
+
+
+class Permission(NamedTuple):
+    """What asks whether a verb may be done to the record `KEY`; `seen` says that to see the record is enough."""
+
+    seen: bool
+    statement: Sql
+
+
+def permission(table: Table, verb: Verb, origin: Origin) -> Permission:
+    """The right to a verb in a table, whose rule is bound to the actor."""
+
+    def make() -> Permission:
+        rule = bind_variables(origin.rights.rule(table, verb), origin.actor, origin.moment)
+        single = origin.sight.single.get(table)
+        wanted = And((Compare(Path((), table.id), "eq", KEY), rule))
+        statement = Compiler().keys(Select(table, NO_SHAPE, wanted))
+        return Permission(rule == single or (isinstance(single, And) and rule in single.parts), statement)
+
+    return prepared(table, (verb, origin.rights, origin.sight), make)
+
+
+NEW_HISTORY = (
+    "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Looks(NamedTuple):
+    """What was read since something has changed: records, and who sees which of them."""
+
+    records: dict[tuple[Table, int], Stored]
+    seen: set[tuple[Table, int, Sight]]
 
 
 class Transaction:
@@ -5572,6 +5812,7 @@ class Transaction:
         self.changes: dict[tuple[Action, Table, int], int] = {}
         self.touched: set[tuple[Table, int]] = set()
         self.removed: dict[tuple[Table, int], Stored] = {}
+        self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.lock, self.has_ended = threading.Lock(), False
 
@@ -5595,9 +5836,19 @@ class Transaction:
         """The first column of a statement's rows."""
         return [row[0] for row in self.execute(statement)]
 
+    @property
+    def looks(self) -> Looks:
+        """What was read since anything in the database has changed."""
+        changes = self.connection.total_changes
+        if self.looked_at[0] != changes:
+            self.looked_at = changes, Looks({}, set())
+        return self.looked_at[1]
+
     def find(self, table: Table, key: Key) -> int | None:
         """The id of the record with that key, where the actor sees it."""
-        return next(iter(self.ids(Compiler(self.origin.sight).find(table, key))), None)
+        sight, column = self.origin.sight, key.field
+        statement = prepared(table, ("find", column, sight), lambda: Compiler(sight).find(table, named_key(column)))
+        return next(iter(self.ids(statement.of(key.value))), None)
 
     def key_id(self, table: Table, key: Key) -> int:
         """The id of the record with that key. ApiError `not_found`."""
@@ -5612,11 +5863,22 @@ class Transaction:
 
     def record(self, table: Table, key: int) -> Stored:
         """All columns of one record. ApiError `not_found`."""
-        columns = join(",", (quoted(column.column) for column in table.columns))
-        row = self.execute(sql("select {} from {} where {}", columns, stored_rows(table), _of(table, key))).fetchone()
-        if row is None:
+        found = self.look(table, key, FULL_SIGHT)
+        if found is None:
             raise fail("not_found")
-        return dict(zip(table.columns, row, strict=True))
+        return found
+
+    def look(self, table: Table, key: int, sight: Sight) -> Stored | None:
+        """All columns of one record, where it is seen. It is not read twice before anything changes."""
+        looks, place = self.looks, (table, key)
+        is_seen = sight is FULL_SIGHT or (table, key, sight) in looks.seen
+        if not (is_seen and place in looks.records):
+            row = self.execute(seen_record(table, sight).of(key)).fetchone()
+            if row is None:
+                return None
+            looks.records[place] = dict(zip(table.columns, row, strict=True))
+            looks.seen.add((table, key, sight))
+        return dict(looks.records[place])
 
     # -- keys: the ids of records, and what columns hold for them --
 
@@ -5665,33 +5927,33 @@ class Transaction:
 
     # -- versions, history, events --
 
-    def touch(self, table: Table, key: int) -> int:
-        """Raise a record's version, once in a transaction; gives the version it has then, 0 where there are none."""
+    def touch(self, table: Table, key: int) -> None:
+        """Raise a record's version, once in a transaction."""
+        if table.tracked and (table, key) not in self.touched:
+            self.touched.add((table, key))
+            self.execute(sql("update {} set _version=_version+1 where {}", quoted(table.name), _of(table, key)))
+
+    def version(self, table: Table, key: int) -> int:
+        """The version that a record has, 0 where there are none."""
         if not table.tracked:
             return 0
-        name = quoted(table.name)
-        if (table, key) not in self.touched:
-            self.touched.add((table, key))
-            self.execute(sql("update {} set _version=_version+1 where {}", name, _of(table, key)))
-        return next(iter(self.ids(sql("select _version from {} where {}", name, _of(table, key)))), 0)
+        return next(iter(self.ids(sql("select _version from {} where {}", quoted(table.name), _of(table, key)))), 0)
 
     def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
         """Raise the versions of the records that own links lead to, or led to before the changes."""
-        for link in table.links.values():
-            if link.key and link.target.tracked and (changes is None or link.key in changes):
-                for target in (record.get(link.key), changes.get(link.key) if changes else None):
-                    if isinstance(target, int) and (link.target, target) not in self.touched:
+        for key, link in table.own_links.items():
+            if changes is None or key in changes:
+                for target in (record.get(key), changes.get(key) if changes else None):
+                    if isinstance(target, int):
                         self.touch(link.target, target)
 
-    def note_changes(self, spot: Spot, before: Stored, changes: Stored, action: Action) -> None:
+    def note_changes(self, spot: Spot, version: int, before: Stored, changes: Stored, action: Action) -> None:
         """One row of history for each changed column."""
         if not spot.table.tracked:
             self.note(spot, 0, Note(action))
             return
-        version = self.touch(spot.table, spot.key)
-        links = {link.key: link for link in spot.table.links.values()}
         for column, value in changes.items():
-            link = links.get(column)
+            link = spot.table.own_links.get(column)
             old, new = (self.noted(link, column, it) for it in (before[column], value))
             self.note(spot, version, Note(action, (link or column).name, old, new))
 
@@ -5701,14 +5963,11 @@ class Transaction:
             self.changes[note.action, spot.table, spot.key] = 0
         if not spot.table.tracked:
             return
-        texts = [None if value is None else dump_json(value) for value in (note.before, note.after)]
-        actor, dialect, moment = self.origin[:3]
-        statement = Sql(
-            "insert into _history (tag, record, version, action, field, before, after, user, dialect, time)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (spot.table.tag, spot.key, version, note.action, note.field, *texts, actor.id, dialect, moment),
-        )
-        cursor = self.execute(statement)
+        before = None if note.before is None else dump_json(note.before)
+        after = None if note.after is None else dump_json(note.after)
+        who, dialect, moment = self.origin.actor.id, self.origin.dialect, self.origin.moment
+        change = (version, note.action, note.field, before, after, who, dialect, moment)
+        cursor = self.execute(Sql(NEW_HISTORY, (spot.table.tag, spot.key, *change)))
         self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
 
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
@@ -5733,18 +5992,12 @@ class Transaction:
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
-        shown = {
-            link.name: self.noted(link, link.key, stored.get(link.key)) for link in table.links.values() if link.key
-        }
-        lists = {
-            link.name: self.linked(link, int(stored[table.id] or 0))
-            for link in table.links.values()
-            if link.through and link.forward
-        }
-        values = {
-            column.name: column.to_json(stored.get(column)) for column in table.fields.values() if not column.write_only
-        }
-        return {name: value for name, value in {**values, **shown, **lists}.items() if value not in (None, [])}
+        found = table.shown(stored)
+        for name in table.secrets:
+            found.pop(name, None)
+        found |= {link.name: self.noted(link, key, stored.get(key)) for key, link in table.own_links.items()}
+        found |= {link.name: self.linked(link, int(stored[table.id] or 0)) for link in table.junctions}
+        return {name: value for name, value in found.items() if value not in (None, [])}
 
 
 def _of(table: Table, key: int) -> Sql:
@@ -5784,6 +6037,35 @@ class Watcher(Protocol):
 
     def follow(self, writer: Writer, deed: Deed) -> Stored:
         """Take note of a deed; gives the changes as it wants them. What it raises undoes the transaction."""
+
+
+STAMPS = ("_created", "_modified", "_created_by", "_modified_by", "_owner", "_group")
+
+
+class UpdateForm(NamedTuple):
+    """What an update of one record sets: columns, who modified it and when, its version; `expects` asks for that."""
+
+    columns: tuple[Field, ...]
+    modifies: bool
+    rises: bool
+    expects: bool
+
+
+def update_text(table: Table, form: UpdateForm) -> str:
+    """The statement that changes one record; the values are those of the columns, the stamps, the id, the version."""
+    parts = [sql("{}=?", quoted(column.column)).text for column in form.columns]
+    parts += ["_modified=?", "_modified_by=?"] if form.modifies else []
+    parts += ["_version=_version+1"] if form.rises else []
+    where = sql("{}=?", quoted(table.id.column)).text + (" and _version=?" if form.expects else "")
+    return f"update {quoted(table.name).text} set {', '.join(parts)} where {where}"
+
+
+def insert_text(table: Table, columns: Sequence[Field]) -> str:
+    """The statement that inserts one row."""
+    if not columns:
+        return f"insert into {quoted(table.name).text} default values"
+    names = join(", ", (quoted(column.column) for column in columns))
+    return f"insert into {quoted(table.name).text} ({names.text}) values ({', '.join('?' * len(columns))})"
 
 
 class Writer(Transaction):
@@ -5861,15 +6143,16 @@ class Writer(Transaction):
             return
         if later:
             self.owed.add((verb, table, key))
-        rule = bind_variables(self.origin.rights.rule(table, verb), self.origin.actor, self.origin.moment)
-        wanted = And((Compare(Path((), table.id), "eq", key), rule))
-        if not self.ids(Compiler().keys(Select(table, Const(None), wanted))):
+        wanted = permission(table, verb, self.origin)
+        is_seen = wanted.seen and (table, key, self.origin.sight) in self.looks.seen
+        if not is_seen and not self.ids(wanted.statement.of(key)):
             raise refusal(self.origin.actor)
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
         """What the rights lock, or hide, cannot be set."""
         kept = self.origin.rights.kept
-        self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
+        if kept:
+            self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
 
     def is_locked(self, link: Link) -> bool:
         """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
@@ -5991,6 +6274,9 @@ class Writer(Transaction):
 
     def chosen(self, op: Select) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
+        key = id_of(op)
+        if key is not None:
+            return [key] if self.look(op.table, key, self.origin.sight) else []
         sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
         keys = self.ids(Compiler(sight).keys(dataclasses.replace(op, single=True)))
         if not keys and op.parent:
@@ -6001,6 +6287,11 @@ class Writer(Transaction):
         """The records with these ids, in this order."""
         if parent and not parent.link.through:
             parent = None
+        if len(keys) == 1 and not parent:
+            found = read(self.connection, one_record(table, shape), self.origin.sight, keys[0])
+            if found.rows:
+                self.looks.seen.add((table, keys[0], self.origin.sight))
+                return found._replace(changed=1)
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
         found = read(self.connection, op, self.origin.sight)
@@ -6025,7 +6316,7 @@ class Writer(Transaction):
             params = {"value": spot.key, "expected": f"a record id, {MAX_GIVEN_ID} at the most"}
             self.faults.append(Violation((*trail, "id"), "bad_value", params))
         self.permit_values((*values, *links), trail)
-        stored = self.defaults(table) | dict(values)
+        stored = {**table.defaults, **values}
         self.check_keys(spot, stored, None)
         for link, change in links.items():
             if link.key:
@@ -6036,7 +6327,7 @@ class Writer(Transaction):
         if version > 1:
             stored[table.system["_version"]] = version
         given = values if table.adopted else EMPTY  # there null and nothing may differ: SQLite puts defaults in
-        plain = self.hashed({column: it for column, it in stored.items() if it is not None or column in given})
+        plain = self.hashed(table, {column: it for column, it in stored.items() if it is not None or column in given})
         number = spot.key or self.next_id(table)
         number = self.insert_row(table, plain | ({table.id: number} if number else {}), trail)
         others = {link: change for link, change in links.items() if not link.key}
@@ -6054,7 +6345,7 @@ class Writer(Transaction):
         self.validate(spot, stored)
         self.touch_targets(table, stored)
         self.note(Spot(table, number), version, Note("created", after=self.described(table, stored)))
-        self.follow(Deed("after", "create", spot._replace(key=number), {}, stored))
+        self.follow(Deed("after", "create", Spot(table, number, trail), {}, stored))
         return number
 
     def first_version(self, spot: Spot) -> int:
@@ -6064,18 +6355,13 @@ class Writer(Transaction):
         tag, key = bind(spot.table.tag), bind(spot.key)
         return self.ids(sql("select coalesce(max(version),0)+1 from _history where tag={} and record={}", tag, key))[0]
 
-    def defaults(self, table: Table) -> Stored:
-        """The values of fields that have a default."""
-        fields = (column for column in table.fields.values() if "default" in column.schema)
-        return {column: column.parse_json(column.schema["default"]) for column in fields}
-
     def check_keys(self, spot: Spot, values: Mapping[Field, SqlValue], before: Stored | None) -> None:
         """Own links that are set by their column: the target must be there, and is taken from who has it alone."""
-        for link in spot.table.links.values():
-            value = values.get(link.key) if link.key else None
-            if self.trusting or not link.key or not value:
+        for key, link in spot.table.own_links.items():
+            value = values.get(key)
+            if self.trusting or not value:
                 continue
-            if before and before[link.key] == value and link.target not in self.origin.sight.single:
+            if before and before[key] == value and link.target not in self.origin.sight.single:
                 continue
             trail = (*spot.trail, link.name)
             target = self.find(link.target, Key(link.aim, value))
@@ -6086,11 +6372,10 @@ class Writer(Transaction):
 
     def insert_row(self, table: Table, values: Stored, trail: Trail) -> int:
         """Insert one row; a broken unique rule goes to `faults`, and the id is 0."""
-        names = join(", ", (quoted(column.column) for column in values))
-        marks = join(", ", (bind(value) for value in values.values()))
-        statement = sql("insert into {} ({}) values ({})", quoted(table.name), names, marks)
+        columns = tuple(values)
+        text = prepared(table, ("insert", columns), lambda: insert_text(table, columns))
         try:
-            cursor = self.execute(statement if values else sql("insert into {} default values", quoted(table.name)))
+            cursor = self.execute(Sql(text, tuple(values.values())))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, trail))
             return 0
@@ -6110,27 +6395,19 @@ class Writer(Transaction):
                 self.last_place(table, stored.get(table.sort.scope) if table.sort.scope else None) + 1
             )
         if table.tracked:
-            actor, moment = self.origin.actor.id, self.origin.moment
-            given = {
-                "_created": moment,
-                "_modified": moment,
-                "_created_by": actor,
-                "_modified_by": actor,
-                "_owner": actor,
-            }
-            group = self.origin.actor.groups[0] if self.origin.actor.groups else None
-            for name, value in {**given, "_group": group}.items():
-                values.setdefault(table.system[name], stored.get(table.system[name], value))
+            actor, moment = self.origin.actor, self.origin.moment
+            group = actor.groups[0] if actor.groups else None
+            usual = (moment, moment, actor.id, actor.id, actor.id, group)
+            for name, value in zip(STAMPS, usual, strict=True):
+                column = table.system[name]
+                values[column] = stored.get(column, value)
         return values
 
-    def hashed(self, values: Stored) -> Stored:
+    def hashed(self, table: Table, values: Stored) -> Stored:
         """The values with hashes in place of the texts of passwords."""
-        return {
-            column: hash_password(value, self.password_cost)
-            if column.kind.name == "password" and isinstance(value, str)
-            else value
-            for column, value in values.items()
-        }
+        texts = {column: text for column in table.passwords if isinstance(text := values.get(column), str)}
+        hashes: Stored = {column: hash_password(text, self.password_cost) for column, text in texts.items()}
+        return values | hashes if hashes else values
 
     def change(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
         """Change a record and its links; 1 when anything is different now."""
@@ -6145,7 +6422,7 @@ class Writer(Transaction):
                 target = self.only_target(link, change, (*spot.trail, link.name), before)
                 wanted[link.key] = self.key_value(link.key, target)
         changes = {column: value for column, value in wanted.items() if before[column] != value}
-        if changes.keys() & set(spot.table.keys):
+        if not changes.keys().isdisjoint(spot.table.keys):
             self.permit("link", spot.table, spot.key, later=True)
         made = self.set(spot, before, changes)
         moved = sum(
@@ -6164,7 +6441,7 @@ class Writer(Transaction):
         if changes:
             check_writable(spot.table)
             changes = self.follow(Deed("before", verb, spot, before, changes))
-        if changes and self.write_columns(spot, before, self.hashed(changes), action):
+        if changes and self.write_columns(spot, before, self.hashed(spot.table, changes), action):
             self.follow(Deed("after", verb, spot, before, changes))
         return changes
 
@@ -6175,18 +6452,15 @@ class Writer(Transaction):
 
         False when a rule of the table forbids it; that goes to `faults`.
         """
-        table, key = spot.table, spot.key
-        parts = [sql("{}={}", quoted(column.column), bind(value)) for column, value in changes.items()]
-        version = Sql("")
-        links = set(table.keys) - {link.key for link in table.files}
-        if table.tracked and action != "moved" and not set(changes) <= links:
-            parts.append(sql("_modified={}, _modified_by={}", bind(self.origin.moment), bind(self.origin.actor.id)))
-        if table.tracked and (table, key) not in self.touched:
-            parts.append(Sql("_version=_version+1"))
-            version = sql(" and _version={}", bind(spot.expect)) if spot.expect is not None else version
-        statement = sql("update {} set {} where {}{}", quoted(table.name), join(", ", parts), _of(table, key), version)
+        table, key, columns = spot.table, spot.key, tuple(changes)
+        modifies = table.tracked and action != "moved" and not changes.keys() <= table.pure_links
+        rises = table.tracked and (table, key) not in self.touched
+        expects = rises and spot.expect is not None
+        stamps = (self.origin.moment, self.origin.actor.id) if modifies else ()
+        form = UpdateForm(columns, modifies, rises, expects)
+        values = (*changes.values(), *stamps, key, *((spot.expect,) if expects else ()))
         try:
-            cursor = self.execute(statement)
+            cursor = self.execute(Sql(prepared(table, form, lambda: update_text(table, form)), values))
         except sqlite3.IntegrityError as error:
             self.faults.append(broken_rule(table, error, spot.trail))
             return False
@@ -6200,9 +6474,10 @@ class Writer(Transaction):
             reason = "it gives the record another id"
             self.faults.append(Violation(spot.trail, "constraint", {"table": table.name, "reason": reason}))
             return False
+        version = int(before[table.system["_version"]] or 0) + 1 if rises else self.version(table, key)
         self.touched.add((table, key))
         self.touch_targets(table, before, changes)
-        self.note_changes(spot, before, changes, action)
+        self.note_changes(spot, version, before, changes, action)
         self.drop_files(table, before, changes)
         return True
 
@@ -6277,7 +6552,8 @@ class Writer(Transaction):
         for it in new:
             self.connect(link, source, it, change.taken)
         if tells:
-            self.note(spot, self.touch(link.source, source), Note("updated", link.name, current, after))
+            self.touch(link.source, source)
+            self.note(spot, self.version(link.source, source), Note("updated", link.name, current, after))
             self.follow(Deed("after", "link", spot, {}, {}, {link: after}))
         return len(new) + len(dropped)
 
@@ -6304,8 +6580,8 @@ class Writer(Transaction):
 
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
-        links = {link.key: link for link in table.links.values() if link.key}
-        cleared = [column for column, value in values.items() if value is None and column in links and before[column]]
+        links = table.own_links
+        cleared = [column for column, link in links.items() if before[column] and values.get(column, 0) is None]
         unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
         return {column: value for column, value in values.items() if column not in unseen}
 
@@ -6466,12 +6742,14 @@ class Writer(Transaction):
         table, key = spot.table, stored.get(spot.table.id)
         if not (table.tracked or table.adopted) or self.trusting:
             return
-        record = {name: column.to_json(stored.get(column)) for name, column in table.fields.items()}
-        record |= {link.name: stored.get(link.key) for link in table.links.values() if link.key}
+        record = table.shown(stored)
+        record |= {
+            link.name: value for column, link in table.own_links.items() if (value := stored.get(column)) is not None
+        }
         for link in table.restrained_links:
             found = self.linked(link, int(key)) if key else lists.get(link.name, [])
-            record[link.name] = (found if link.many else found[0]) if found else None
-        record = {name: value for name, value in record.items() if value is not None}
+            if found:
+                record[link.name] = found if link.many else found[0]
         if not table.validator.is_valid(record):
             kept = {column.name for column in table.fields.values() if before and before[column] == stored.get(column)}
             kept = {name for name in kept if table.adopted or table.fields[name].kind.name == "password"}
@@ -6482,8 +6760,8 @@ class Writer(Transaction):
         """The last look before the commit: records at the other ends of links may have rules about them too."""
         self.refuse_faults()
         self.settle()
-        for table, key in self.touched - self.removed.keys():
-            if table.restrained_links:
+        for table, key in self.touched:
+            if table.restrained_links and (table, key) not in self.removed:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
         self.refuse_faults()
@@ -6757,7 +7035,7 @@ def known_table(tables: Mapping[str, Table], name: str) -> Table:
 
 def named_columns(table: Table) -> dict[str, Field]:
     """What can be set of a record itself, by name: fields, and the links that are columns of it, but for files."""
-    links = {link.name: link.key for link in table.links.values() if link.key and not link.is_file}
+    links = {link.name: key for key, link in table.own_links.items() if not link.is_file}
     return {**table.fields, **links}
 
 
@@ -6873,9 +7151,10 @@ UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 def create_table(table: Table, name: str | None = None) -> Sql:
     """`create table`, with foreign keys that are checked at the commit."""
-    keys = {link.key: link for link in table.links.values() if link.key}
     columns = [Sql('"id" integer primary key autoincrement' if table.tracked else '"id" integer primary key')]
-    columns += [define_column(column, keys.get(column)) for column in table.columns if column is not table.id]
+    columns += [
+        define_column(column, table.own_links.get(column)) for column in table.columns if column is not table.id
+    ]
     return sql("create table {} ({})", quoted(name or table.name), join(", ", columns))
 
 
@@ -7164,7 +7443,7 @@ class _Planner:
         return Step(f"drop field {name}", _runner(statement), records, safe=False, loses=name)
 
     def add_column(self, table: Table, column: Field) -> Iterator[Step]:
-        link = next((link for link in table.links.values() if link.key is column), None)
+        link = table.own_links.get(column)
         statement = sql("alter table {} add column {}", quoted(table.name), define_column(column, link))
         yield Step(f"add field {table.name}.{column.column}", _runner(statement))
         if table.sort and column is table.sort.field:
@@ -7265,7 +7544,7 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 
     def run(connection: sqlite3.Connection) -> None:
         name, old, new = quoted(table.name), quoted(column.column), quoted(f"{column.column}__new")
-        link = next((link for link in table.links.values() if link.key is column), None)
+        link = table.own_links.get(column)
         definition = define_column(column, link).text.replace(old.text, new.text, 1)
         connection.execute(*sql("alter table {} add column {}", name, Sql(definition)))
         statement = sql("update {} set {}=? where id=?", name, new)
@@ -7521,8 +7800,14 @@ class Store:
 
         `key` takes the place of `KEY` in a Select.
         """
+        known: tuple[Select, Sight] | None = op.compiled.get(actor) if isinstance(op, Select) else None
+        if known:
+            return self.read(known[0], known[1], key)
         origin = origin_of(self.schema, actor, dialect, self.moment())
-        return self.run(guard(op, actor, origin.moment, origin.rights), origin, key)
+        guarded = guard(op, actor, origin.moment, origin.rights)
+        if isinstance(op, Select) and is_timeless(op, guarded, origin):
+            bounded(op.compiled)[actor] = guarded, origin.sight
+        return self.run(guarded, origin, key)
 
     def run(self, op: Operation, origin: Origin | None = None, key: SqlValue = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
@@ -7760,7 +8045,7 @@ class Bulk(Writer):
     def new_columns(self, table: Table, lines: Mapping[int, Draft]) -> Columns:
         """What new records hold, column by column: what the lines give, what is usual, and what the server puts in."""
         size, drafts = len(lines), list(lines.values())
-        base = self.defaults(table) | self.system_values(table, {})
+        base = {**table.defaults, **self.system_values(table, {})}
         columns: Columns = {it: [value] * size for it, value in base.items() if value is not None}
         members: Iterable[Any] = dict.fromkeys(itertools.chain.from_iterable(drafts))
         for it in members:
@@ -7813,7 +8098,7 @@ class Bulk(Writer):
             if not is_valid(record):
                 values = {column: them[place] for column, them in columns.items()}
                 self.validate(Spot(table, 0, (numbers[place],)), values)
-        hidden = {name for name, column in table.fields.items() if column.write_only}
+        hidden = set(table.secrets)
         lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
         if hidden or lists:
             return [
@@ -8921,19 +9206,22 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
-        key = name.upper().replace("-", "_")
-        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+        value = self.environ.get(variable_of(name))
         return value if isinstance(value, str) else None
 
     def cookie(self, name: str) -> str | None:
         """The value of a cookie; of several with the name the first, which is the one with the longest path."""
-        pairs = (part.partition("=") for part in (self.header("Cookie") or "").split(";"))
+        header = self.header("Cookie")
+        if header is None:
+            return None
+        pairs = (part.partition("=") for part in header.split(";"))
         return next((value.strip().strip('"') for key, _, value in pairs if key.strip() == name), None)
 
     @property
     def prefix(self) -> str:
         """Where the application is mounted, as it stands in addresses: nothing, or `/` and a path."""
-        return quote(self.environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
+        script = self.environ.get("SCRIPT_NAME")
+        return quote(script.rstrip("/"), encoding="latin-1") if script else ""
 
     @property
     def base(self) -> str:
@@ -8961,7 +9249,7 @@ class Request:
         if self.header("Transfer-Encoding") and not self.header("Content-Length"):
             raise fail("length")  # ours has put the chunks together by now, another server has not
         text = self.environ.get("CONTENT_LENGTH") or "0"
-        if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise fail("bad_header", name="Content-Length", reason="write a number")
         length = int(text)
         if length > limit:
@@ -8970,7 +9258,7 @@ class Request:
             raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
         return length
 
-    @property
+    @functools.cached_property
     def media_type(self) -> str:
         """The content type without parameters, in lower case."""
         return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
@@ -9054,12 +9342,22 @@ class Request:
 
     def knows(self, tag: str) -> bool:
         """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
-        known = [part.strip().removeprefix("W/") for part in (self.header("If-None-Match") or "").split(",")]
+        header = self.header("If-None-Match")
+        if header is None:
+            return False
+        known = [part.strip().removeprefix("W/") for part in header.split(",")]
         return self.method in ("GET", "HEAD") and (tag in known or known == ["*"])
 
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def variable_of(header: str) -> str:
+    """The variable of the WSGI environment that has a header."""
+    name = header.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
 
 def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
@@ -9770,6 +10068,7 @@ class Account(NamedTuple):
 
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
+ACCOUNT_OF_NAME = f"{ACCOUNT} where u.name=?"
 
 
 UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
@@ -9871,6 +10170,7 @@ class Accounts:
         self.failures = Failures(store.clock, most_failures)
         self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
+        self.actors: dict[Account, Actor] = {}
         self.used: dict[int | str, str] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
@@ -9883,6 +10183,7 @@ class Accounts:
             self.failures.levels.clear()
         with self.lock:
             self.verified.clear()
+            self.actors.clear()
             self.used.clear()
 
     # -- who asks --
@@ -9891,7 +10192,23 @@ class Accounts:
         """The user that the request's credentials prove. ApiError `unauthenticated`, `too_many_failures`.
 
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
+        In a server's loop Basic is good for a second, or until somebody commits something.
         """
+        header = request.header("Authorization")
+        if not HERE.turn or not header:
+            return self.authenticate_anew(request)
+        known = HERE.turn.recall(self.store.database)
+        place = hashlib.blake2b(header.encode("utf-8"), key=self.key, digest_size=16).digest()
+        actor: Actor
+        actor, until = known.get(place, (NOBODY, 0.0))
+        if until < time.monotonic():
+            actor = self.authenticate_anew(request)
+            if actor.token is None:
+                bounded(known)[place] = actor, time.monotonic() + 1
+        return actor
+
+    def authenticate_anew(self, request: Request) -> Actor:
+        """The user that the request's credentials prove now. ApiError."""
         header, cookie = request.header("Authorization"), request.cookie(SESSION_COOKIE)
         if header is None:
             account = self.session(cookie) if cookie else None
@@ -9901,7 +10218,10 @@ class Accounts:
             account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
-        return account.actor()
+        found = self.actors.get(account)  # what was read of the tables just now, of which an actor is made once
+        if found is None:
+            found = bounded(self.actors)[account] = account.actor()
+        return found
 
     def basic(self, credentials: str, address: str) -> Account | None:
         """The account of `user:password` in base64 (RFC 7617), read as UTF-8."""
@@ -9977,11 +10297,12 @@ class Accounts:
         if account and (account.disabled or not account.password):
             account = None
         stored = (account and account.password) or self.decoy
-        if not self.remembered(self.proof(name, stored, password)):
+        proof = self.proof(name, stored, password)
+        if not self.remembered(proof):
             leave_loop()  # others may be before us in the queue for that
             keys = failure_keys(name, address)
             with self.failures.turn(keys):
-                right = self.is_right(password, stored)
+                right = self.is_right(password, stored, proof)
             if account is None or not right:
                 self.failures.note(keys)
                 return None
@@ -9994,13 +10315,16 @@ class Accounts:
         account = self.account(name)
         return bool(account and account.password and self.is_right(password, account.password))
 
-    def is_right(self, password: str, stored: str) -> bool:
-        """Whether a password gave a hash. What is too long to be a password is not hashed."""
+    def is_right(self, password: str, stored: str, proof: bytes = b"") -> bool:
+        """Whether a password gave a hash. What is too long to be a password is not hashed.
+
+        Of many who come with the same one at once only the first wait for that: `proof` is what they are remembered by.
+        """
         leave_loop()
         if len(password_bytes(password)) > MAX_PASSWORD_BYTES:
             return False
         with self.hashing:
-            return verify_password(password, stored)
+            return self.remembered(proof) or verify_password(password, stored)
 
     def renewed(self, account: Account, stored: str, password: str) -> Account:
         """The account, its password hashed again where the cost was another one. The salt stays: nothing else changed.
@@ -10018,7 +10342,8 @@ class Accounts:
 
     def proof(self, name: str, stored: str, password: str) -> bytes:
         """What is remembered of right credentials: it tells nothing of them, and is another one after each change."""
-        return hmac.digest(self.key, "\0".join([name, stored, password]).encode("utf-8", "replace"), "sha256")
+        text = "\0".join([name, stored, password]).encode("utf-8", "replace")
+        return hashlib.blake2b(text, key=self.key, digest_size=32).digest()
 
     def remembered(self, proof: bytes) -> bool:
         """Whether these credentials were found right some minutes ago."""
@@ -10040,22 +10365,25 @@ class Accounts:
 
     def account(self, name: str) -> Account | None:
         """The account of that name."""
-        row = self.fetch(ACCOUNT + "where u.name=?", (name,))
+        row = self.fetch(ACCOUNT_OF_NAME, (name,))
         return Account(*row) if row else None
 
     def fetch(self, query: str, values: tuple[SqlValue, ...]) -> tuple[Any, ...] | None:
-        """One row."""
-        with self.store.database.reading() as connection:
-            row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
-            return row
+        """One row; in a server's loop it is not read again until somebody commits something."""
+        known = HERE.turn.recall(self.store.database) if HERE.turn else {}
+        if (query, values) not in known:
+            with self.store.database.reading() as connection:
+                bounded(known)[query, values] = connection.execute(query, values).fetchone()
+        found: tuple[Any, ...] | None = known[query, values]
+        return found
 
     def note_use(self, table: str, column: str, key: int | str, last: str | None) -> None:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
-            bounded(self.used)[key] = now[:16]
             statement = sql("update {} set last_used=? where {}=?", quoted(table), quoted(column))
             self.store.database.write_if_free(statement.text, (now, key))
+            bounded(self.used)[key] = now[:16]
 
     # -- signing in --
 
@@ -10916,8 +11244,8 @@ def remembered(method: Method) -> Method:
         found = self.readings.get(place)
         if found is None:
             found = method(self, *given)
-            if len(repr(given)) <= MAX_REMEMBERED_LENGTH:
-                bounded(self.readings)[place] = found
+            if len(repr(given)) <= MAX_READING_LENGTH:
+                bounded(self.readings, MAX_READINGS)[place] = found
         return found
 
     return remembering  # type: ignore[return-value]
@@ -11036,8 +11364,8 @@ class Dialect:
 
     def kept_back(self, table: Table) -> frozenset[str]:
         """The fields and links of a table whose history is not shown: it has values from before they were hidden."""
-        secret = {name for name, column in table.fields.items() if column.write_only}
-        return frozenset(secret | {member.name for member in self.rights.hidden if member in table.members.values()})
+        hidden = (member.name for member in self.rights.hidden if member in table.members.values())
+        return frozenset((*table.secrets, *hidden))
 
     def today(self) -> str:
         """The day (UTC) by the store's clock."""
@@ -11580,6 +11908,7 @@ LIMBAS_ARCHIVED: Mapping[str, Literal["no", "only", "trash", "all"]] = {
     "2": "trash",
     "all": "all",
 }
+ID_TEXT, ID_OF_OTHERS_TEXT = (re.compile(pattern, re.ASCII) for pattern in (r"\d+", r"-?\d+"))
 NUMBER_OPERATORS: tuple[str, ...] = ("eq", "neq", "lt", "gt", "lte", "gte")
 TEXT_OPERATORS: tuple[str, ...] = ("eq", "neq", "contains", "startswith", "endswith")
 LIMBAS_OPERATORS: Mapping[str, tuple[str, ...]] = {
@@ -11612,7 +11941,7 @@ def parse_limbas_date(text: str) -> Span:
     day, _, clock = text.strip().partition(" ")
     if day.upper() in ("KW", "CW"):
         day, clock = text.strip(), ""
-    for pattern, form in GERMAN_DATES:
+    for pattern, form in GERMAN_DATES if "T" not in day else ():
         match = pattern.fullmatch(day)
         if match:
             day = form.format(*match.groups())
@@ -11736,7 +12065,7 @@ class Limbas(Dialect):
 
     def record_id(self, text: str, table: Table) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
-        if not re.fullmatch(r"-?\d+" if table.adopted else r"\d+", text, re.ASCII):
+        if not (ID_OF_OTHERS_TEXT if table.adopted else ID_TEXT).fullmatch(text):
             raise fail("bad_id", value=text)
         return int(text) if len(text) < 21 and int(text) in table.ids else 0
 
@@ -11810,7 +12139,7 @@ class Limbas(Dialect):
 
     def check_parameters(self, request: Request) -> None:
         """A request that writes has no parameters; the original ignores `$fields`."""
-        for parameter in request.parameters:
+        for parameter in request.parameters if request.query else ():
             if parameter.keys[0].lower() != "$fields" or self.services.strict:
                 raise fail("unknown_parameter", name=parameter.name)
 
@@ -11842,10 +12171,11 @@ class Limbas(Dialect):
 
     def answer_update(self, request: Request, table: Table, steps: Sequence[Operation]) -> Reply:
         """Take the steps in one transaction; the last one has the record."""
-        rows = self.run(request, Batch(tuple(steps))).parts[-1].rows
-        if not rows:
+        *before, last = steps
+        outcome = self.run(request, Batch((*before, last))).parts[-1] if before else self.run(request, last)
+        if not outcome.rows:
             raise fail("not_found")
-        return self.answer(request, rows[0], table)
+        return self.answer(request, outcome.rows[0], table)
 
     def status(self, value: Json) -> Status:
         """The status that `$archived` in a body asks for."""
@@ -11872,26 +12202,8 @@ class Limbas(Dialect):
             data = {}
         if not isinstance(data, Mapping):
             raise LimbasError('Key "data" must be an object of attributes!')
-        names = self.names(table)
-        coerced = {name: self.coerce(names.find(name, writing=True), value, request) for name, value in data.items()}
-        return read_values(names, coerced, self.read_link, text=request.brings_texts)
-
-    def coerce(self, member: Field | Link | None, value: Json, request: Request) -> Json:
-        """A value as Limbas takes it beside the plain form: its dates, ids of choices, and in forms `12,50`."""
-        if not isinstance(member, Field):
-            return value
-        if member.kind.name == "choices":
-            parts = value.split(";") if request.brings_texts and isinstance(value, str) and value else value
-            return [_choice(member, part) for part in parts] if isinstance(parts, list) else parts
-        if isinstance(value, str) and value and member.kind.is_date:
-            with contextlib.suppress(ValueError):
-                return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
-        if request.brings_texts and isinstance(value, str):
-            if member.kind.name == "number":
-                return value.replace(",", ".")
-            if member.kind.name == "boolean":
-                return {"on": "true", "off": "false"}.get(value.lower(), value)
-        return value
+        adapt = _limbas_text if request.brings_texts else _limbas_value
+        return read_values(self.names(table), data, self.read_link, request.brings_texts, adapt)
 
     def data(self, body: Mapping[str, Json], missing: str) -> Json:
         """The value under `data` in a body; `missing` ends the message when there is none."""
@@ -11966,6 +12278,28 @@ class Limbas(Dialect):
         if not items:
             raise LimbasError('Key "data" is missing!')
         return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
+
+
+def _limbas_value(member: Field, value: Json) -> Json:
+    """A value as Limbas takes it beside the plain form: its dates, and ids of choices."""
+    if member.kind.name == "choices":
+        return [_choice(member, part) for part in value] if isinstance(value, list) else value
+    if member.kind.is_date and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
+    return value
+
+
+def _limbas_text(member: Field, value: Json) -> Json:
+    """A value as Limbas takes it in a form: also choices with semicolons between them, and `12,50`."""
+    if isinstance(value, str):
+        if member.kind.name == "choices" and value:
+            value = value.split(";")
+        elif member.kind.name == "number":
+            return value.replace(",", ".")
+        elif member.kind.name == "boolean":
+            return {"on": "true", "off": "false"}.get(value.lower(), value)
+    return _limbas_value(member, value)
 
 
 def _choice(member: Field, value: Json) -> Json:
@@ -20204,6 +20538,16 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
+@functools.lru_cache(maxsize=64)
+def name_of(host: str) -> str:
+    """The name in a Host header, in lower case, without a port.
+
+    >>> name_of("Localhost:8080"), name_of("[::1]")
+    ('localhost', '[::1]')
+    """
+    return (host if host.endswith("]") else host.rsplit(":", 1)[0]).lower()
+
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -20263,9 +20607,8 @@ class Policy:
 
     def check_host(self, request: Request) -> None:
         """ApiError `wrong_host` for a name that is not ours; another site can point a name of its own here."""
-        name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-        if self.hosts is not None and name.lower() not in self.hosts:
-            raise fail("wrong_host", host=name[:100])
+        if self.hosts is not None and name_of(request.host) not in self.hosts:
+            raise fail("wrong_host", host=name_of(request.host)[:100])
 
     def allows(self, origin: str) -> bool:
         """Whether pages of an origin may call."""
@@ -20278,11 +20621,11 @@ class Policy:
 
     def cors_headers(self, request: Request) -> tuple[tuple[str, str], ...]:
         """The headers that let an allowed page read the answer."""
+        if not self.origins:
+            return ()
         origin = request.header("Origin")
         if "*" in self.origins:
             return (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "ETag, Location"))
-        if not self.origins:
-            return ()
         if origin not in self.origins:
             return (("Vary", "Origin"),)
         exposed = ("Access-Control-Expose-Headers", "ETag, Location")
@@ -20465,6 +20808,8 @@ class Answered(NamedTuple):
     def log(self) -> None:
         """Its line in the log."""
         assert self.reply
+        if not request_log.isEnabledFor(logging.INFO):
+            return
         user = loggable(self.request.actor.name) if self.request and self.request.actor.name else "-"
         log_request(self.number, self.environ, self.reply.status, self.started, user)
 
@@ -20490,7 +20835,7 @@ class Application:
         self.dialects = [DIALECTS[name](services) for name in dialects]
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
-        self.stopping = False
+        self.stopping, self.has_added = False, False
         self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
 
     def make_own_router(self) -> Addresses:
@@ -20515,8 +20860,11 @@ class Application:
         try:
             environ = self.policy.before_proxies(as_it_came(environ))
             request = Request(environ, self.limits)
-            with contextlib.nullcontext() if HERE.turn else self.store.database.request():
+            if HERE.turn:
                 reply = self.answer(request)
+            else:
+                with self.store.database.request():
+                    reply = self.answer(request)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
@@ -20551,7 +20899,8 @@ class Application:
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
             return None
-        found = self.match(self.added_router, request) or self.match(self.own_router, request)
+        found = self.match(self.added_router, request) if self.has_added else None
+        found = found or self.match(self.own_router, request)
         if found is None or not found[0].public:
             self.services.authenticate(request)
         if found is None:
@@ -20693,6 +21042,7 @@ class Application:
         def register(function: RouteFunction) -> RouteFunction:
             answer = functools.partial(self.of_route, function, public)
             add_route(self.added_router, Route(methods or ("GET",), rule, answer, public))
+            self.has_added = True
             return function
 
         return register
@@ -20724,16 +21074,16 @@ class Application:
 
 def headers_of(reply: Reply, number: str) -> list[tuple[str, str]]:
     """The headers of an answer to the request with an id; no client is believed about that."""
-    has_body = reply.status not in (101, 204, 304)
-    headers = [("Content-Type", reply.content_type)] if has_body else []
-    headers += [("Content-Length", str(reply.length))] if has_body and reply.length is not None else []
-    own = {name for name, _ in reply.headers}
-    return [
-        *headers,
-        *(pair for pair in SECURITY_HEADERS if pair[0] not in own),
-        *reply.headers,
-        ("X-Request-Id", number),
-    ]
+    headers = [("Content-Type", reply.content_type)]
+    if reply.length is not None:
+        headers.append(("Content-Length", str(reply.length)))
+    if reply.status in (101, 204, 304):
+        headers.clear()
+    own = [name for name, _ in reply.headers]
+    headers += [pair for pair in SECURITY_HEADERS if pair[0] not in own] if own else SECURITY_HEADERS
+    headers += reply.headers
+    headers.append(("X-Request-Id", number))
+    return headers
 
 
 def status_line(status: int) -> str:
@@ -21093,24 +21443,51 @@ PLAIN_LINE = re.compile(
 )
 """A request line without escapes in its path, a fragment or a host: what it says is what it is."""
 MAX_KNOWN_BYTES = 2000
+QUICK_BODY_BYTES = 64 * 1024
+HEADERS_SECONDS = 60.0
 
 
 class KnownHeaders(NamedTuple):
-    """What headers that have come before say: by their names, as variables of WSGI, and the length of the body."""
+    """What headers that have come before say: by their names, as variables of WSGI, and the length of the body.
+
+    They are known `until` a time of the clock that never goes back.
+    """
 
     headers: dict[str, str]
     variables: Mapping[str, str]
     content_length: int
+    until: float
 
 
 KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
 """A client sends the same headers with each request: these have gone through all checks, byte by byte."""
 
 
+def forget_headers() -> None:
+    """Keep no headers longer than a minute: there are passwords in them."""
+    oldest = next(iter(KNOWN_HEADERS.values()), None)
+    if oldest and time.monotonic() > oldest.until:
+        KNOWN_HEADERS.clear()
+
+
 def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers as variables of WSGI."""
     bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
     return {name if name in bare else f"HTTP_{name}": value for name, value in headers.items()}
+
+
+def environment_of(request: Any) -> dict[str, Any]:
+    """What the environment of WSGI has of a request."""
+    return {
+        "REQUEST_METHOD": request.command.upper(),
+        "SERVER_PROTOCOL": "HTTP/1.0" if request.version == "1.0" else "HTTP/1.1",
+        "PATH_INFO": f"/{request.path.lstrip('/')}" if request.path.startswith("//") else request.path,
+        "REQUEST_URI": request.request_uri,
+        "QUERY_STRING": request.query,
+        "wsgi.url_scheme": request.url_scheme,
+        "wsgi.input": request.get_body_stream(),
+        **(request.variables or variables_of(request.headers)),
+    }
 
 
 @functools.cache
@@ -21122,47 +21499,44 @@ def quick_parser() -> Any:
     base: Any = strict_parser()
 
     class Quick(base):  # type: ignore[misc]
+        body_rcv: Any
+        header_plus: bytes
         variables: Mapping[str, str] = EMPTY
 
+        def received(self, data: bytes) -> int:
+            if self.body_rcv is None and not self.header_plus:
+                start, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
+                known = KNOWN_HEADERS.get(data[start:end])
+                line: re.Match[bytes] | None = PLAIN_LINE.fullmatch(data, 0, start) if known else None
+                if known and line:
+                    self.repeat(line, known)
+                    return end
+            return int(super().received(data))
+
         def parse_header(self, header_plus: bytes) -> None:
-            end = header_plus.find(b"\r\n")
-            known = KNOWN_HEADERS.get(header_plus[end:])
-            line = PLAIN_LINE.fullmatch(header_plus, 0, end) if known else None
-            if known and line:
-                self.repeat(line, known)
-                return
             super().parse_header(header_plus)
+            end = header_plus.find(b"\r\n")
             if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
-                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length)
+                until = time.monotonic() + HEADERS_SECONDS
+                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length, until)
                 bounded(KNOWN_HEADERS)[header_plus[end:]] = known
 
         @property
         def is_plain(self) -> bool:
-            """Whether the headers say nothing about the connection, and mean the same in each request."""
-            return self.version == "1.1" and not (self.chunked or self.connection_close or self.expect_continue)
+            """Whether the headers say nothing about the connection, and the request is a small one."""
+            ends = self.version != "1.1" or self.connection_close or "UPGRADE" in self.headers
+            return not (ends or self.chunked or self.expect_continue or self.content_length > QUICK_BODY_BYTES)
 
         def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
             """A request with headers that have come before."""
-            self.headers, self.variables, self.content_length = known
+            self.headers, self.variables, self.content_length, _ = known
             self.first_line = line[0]
             self.command, self.request_uri, self.path, self.query = (part.decode("ascii") for part in line.groups(b""))
             self.version, self.url_scheme = "1.1", self.adj.url_scheme
             self.proxy_scheme, self.proxy_netloc, self.fragment = "", "", ""
+            self.headers_finished, self.completed = True, not self.content_length
             if self.content_length:
                 self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
-
-        def environment(self) -> dict[str, Any]:
-            """What the environment of WSGI has of the request."""
-            return {
-                "REQUEST_METHOD": self.command.upper(),
-                "SERVER_PROTOCOL": "HTTP/1.0" if self.version == "1.0" else "HTTP/1.1",
-                "PATH_INFO": f"/{self.path.lstrip('/')}" if self.path.startswith("//") else self.path,
-                "REQUEST_URI": self.request_uri,
-                "QUERY_STRING": self.query,
-                "wsgi.url_scheme": self.url_scheme,
-                "wsgi.input": self.get_body_stream(),
-                **(self.variables or variables_of(self.headers)),
-            }
 
     return Quick
 
@@ -21281,11 +21655,11 @@ def head_of(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     >>> head_of("204 No Content", [("ETag", '"1"')]).splitlines()[:2]
     [b'HTTP/1.1 204 No Content', b'ETag: "1"']
     """
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), date_line(int(time.time()))]
-    head = "\r\n".join([*lines, "", ""])
-    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    block = "".join(lines)
+    if not len(lines) == block.count("\n") == block.count("\r"):
         raise ValueError("a header has a line break")
-    return head.encode("latin-1")
+    return f"HTTP/1.1 {status}\r\n{block}{date_line(int(time.time()))}\r\n\r\n".encode("latin-1")
 
 
 class EscapedLog(logging.LoggerAdapter[logging.Logger]):
@@ -21371,7 +21745,7 @@ def quick_channel() -> Any:
 
         def environment(self, request: Any) -> dict[str, Any]:
             """The environment of WSGI for a request (PEP 3333), with what waitress has beside."""
-            return {**self.variables, **request.environment()}
+            return {**self.variables, **environment_of(request)}
 
         def deliver(self, data: bytes) -> None:
             """Send an answer of the loop; then the next request on this connection may come."""
@@ -21436,7 +21810,6 @@ def strict_channel() -> Any:
 # ======================================================================================================================
 
 ACCEPTS_PER_PASS = 64
-QUICK_BODY_BYTES = 64 * 1024
 DIGITS = re.compile(r"\d+")
 
 
@@ -21444,8 +21817,10 @@ class Loop:
     """Answers requests in the thread of a server's loop, which takes less time than to hand them to a worker.
 
     What is ready in a pass is answered in `run`; all that it writes has one commit, and whoever waits for that is
-    answered behind it. Whatever takes more than `GUARD_SECONDS`, or has to wait for somebody, goes to a worker; what is
-    like it goes there straight away, for `SLOW_FOR_SECONDS`.
+    answered behind it. Whatever takes more than `GUARD_SECONDS` goes to a worker, and what is like it goes there
+    straight away, for `SLOW_FOR_SECONDS`. While somebody else writes, the passes go on without those who would write
+    too; only who has waited for `PATIENCE_SECONDS` goes to a worker, else the workers would take the lock from us for
+    good, and each commit would be for one.
     """
 
     def __init__(self, app: Application, to_worker: Callable[[Any], None]) -> None:
@@ -21453,21 +21828,25 @@ class Loop:
         self.turn = Pass(app.store.database)
         self.ready: list[Any] = []
         self.held: list[tuple[Any, Answered]] = []
+        self.waiting: dict[Any, float] = {}
         self.slow: dict[tuple[str, ...], float] = {}
 
     def takes(self, request: Any) -> bool:
-        """Whether a request may be answered here: HTTP 1.1, small, and nothing about the connection."""
+        """Whether a request may be answered here."""
         return (
             request.is_plain
             and not request.error
-            and request.content_length <= QUICK_BODY_BYTES
-            and "UPGRADE" not in request.headers
             and not (self.slow and self.slow.get(likeness(request), 0.0) > time.monotonic())
         )
 
+    @property
+    def pause(self) -> float:
+        """How many seconds may go by before the next pass, if nothing happens."""
+        return 0.0 if self.ready else RETRY_SECONDS if self.waiting else math.inf
+
     def run(self) -> None:
         """Answer what is ready; a next request on the same connection waits for the next pass."""
-        ready, self.ready = self.ready, []
+        ready, self.ready = [*self.waiting, *self.ready], []
         for channel in ready:
             self.answer(channel)
         is_lost = self.turn.is_lost
@@ -21489,20 +21868,30 @@ class Loop:
                 raise Slow
         except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
             self.turn.undo()
-            if isinstance(error, Slow) and error.is_usual:
-                self.note_slow(request)
-            self.hand_over(channel)
+            self.put_off(channel, error if isinstance(error, Slow) else Slow())
         except BaseException:
             self.turn.undo()
             raise
         else:
+            self.waiting.pop(channel, None)
             if self.turn.keep():
                 self.held.append((channel, found))
             else:
                 self.send(channel, found)
 
+    def put_off(self, channel: Any, slow: Slow) -> None:
+        """Answer a request a little later, or let a worker do it."""
+        now = time.monotonic()
+        if slow.is_early and now < self.waiting.setdefault(channel, now + PATIENCE_SECONDS):
+            channel.requests[0].get_body_stream().seek(0)
+            return
+        if slow.is_usual:
+            self.note_slow(channel.requests[0])
+        self.hand_over(channel)
+
     def hand_over(self, channel: Any) -> None:
         """Let a worker answer, from the start."""
+        self.waiting.pop(channel, None)
         channel.requests[0].get_body_stream().seek(0)
         self.to_worker(channel)
 
@@ -21606,6 +21995,12 @@ class Watch:
             (self.epoll.modify if before else self.epoll.register)(number, flags)
         self.wanted[number] = found, flags
 
+    def forget(self, number: int, found: Any) -> None:
+        """Look at a socket no more. Where another process has it too, epoll does not forget it as it is closed here."""
+        known, flags = self.wanted.pop(number, (None, 0))
+        if known is found and flags:
+            self.epoll.unregister(number)
+
 
 class Sockets(dict[int, Any]):
     """The sockets of a server by their numbers, and those that something happened to."""
@@ -21623,8 +22018,15 @@ class Sockets(dict[int, Any]):
         super().__delitem__(number)
 
 
+def is_busy(channel: Any, arriving: bool) -> bool:
+    """Whether a request is being answered, or (while there is time for that) arriving, or a socket is being closed."""
+    if channel.web_socket and not channel.requests:
+        return arriving
+    return bool(channel.requests or channel.total_outbufs_len or (arriving and channel.request is not None))
+
+
 @functools.cache
-def strict_server() -> Any:
+def patient_server() -> Any:
     """waitress' server with our channel. When no more files may be open it waits a moment, in place of trying on."""
     from waitress.server import TcpWSGIServer
 
@@ -21661,6 +22063,26 @@ def strict_server() -> Any:
     return Server
 
 
+@functools.cache
+def strict_server() -> Any:
+    """Our server: it knows what it still has to do, and looks at sockets that it shares with other processes."""
+    base: Any = patient_server()
+
+    class Server(base):  # type: ignore[misc]
+        def is_busy(self, arriving: bool) -> bool:
+            """Whether somebody has to be answered; also who has only begun to ask, while there is time for that."""
+            return any(is_busy(channel, arriving) for channel in self.active_channels.values())
+
+        def forget(self, number: int, found: Any) -> None:
+            """Look no more at a socket that goes on in another process, or is one of several processes."""
+            if self._map.get(number) is found:
+                del self._map[number]
+            if self.watch:
+                self.watch.forget(number, found)
+
+    return Server
+
+
 def begin_loop(server: Any) -> None:
     """Let this thread be that of a server's loop."""
     server.task_dispatcher.thread = threading.get_ident()
@@ -21673,7 +22095,7 @@ def turn(server: Any, seconds: float) -> bool:
     True when all connections were asked what they wait for; else only some were.
     """
     loop, asks_all = server.task_dispatcher.loop, True
-    wait = 0.0 if loop and loop.ready else seconds
+    wait = min(seconds, loop.pause) if loop else seconds
     if server.watch:
         asks_all = server.watch.wait(wait)
     else:
@@ -21686,42 +22108,9 @@ def turn(server: Any, seconds: float) -> bool:
 # ======================================================================================================================
 # 38  Server
 #
-# `serve` runs an application on waitress, bound to one address, with settings that hold in the open, and stops
-# gracefully: who has begun to ask is answered, sockets are closed, nothing new is taken.
+# waitress, bound to one address, with settings that hold in the open. It stops gracefully: who has begun to ask is
+# answered, sockets are closed, nothing new is taken.
 # ======================================================================================================================
-
-
-def serve(
-    app: Callable[..., Iterable[bytes]],
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    *,
-    on_ready: Callable[[str], None] = lambda url: None,
-    stop: threading.Event | None = None,
-) -> None:
-    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until `stop` is set.
-
-    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
-    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
-    only. OSError when the address cannot be had.
-    """
-    server = make_server(app, host, port)
-    ended = stop or threading.Event()
-
-    def end(*_: object) -> None:
-        ended.set()
-        server.pull_trigger()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
-    shown = f"[{host}]" if ":" in host else host
-    try:
-        on_ready(f"http://{shown}:{server.socket.getsockname()[1]}/")
-    except BaseException:
-        server.close()
-        raise
-    run_until(server, ended)
 
 
 def is_loopback(host: str) -> bool:
@@ -21732,8 +22121,8 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def bind_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to the first address that the host has. OSError when it cannot be had."""
+def bind_socket(host: str, port: int, is_shared: bool = False) -> socket.socket:
+    """A socket bound to the first address that the host has, perhaps beside others. OSError when it cannot be had."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -21741,6 +22130,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
     try:
         if os.name != "nt":  # there it would let two servers have one port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
     except BaseException:
         bound.close()
@@ -21748,17 +22139,21 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def make_server(app: Callable[..., Iterable[bytes]], host: str, port: int) -> Any:
-    """waitress, bound, with settings that hold in the open."""
+def make_server(app: WsgiApp, host: str, port: int) -> Any:
+    """waitress at an address. OSError when it cannot be had."""
+    return server_on(bind_socket(host, port), app, strict_server())
+
+
+def server_on(bound: socket.socket, app: WsgiApp, kind: Any) -> Any:
+    """waitress on a socket, with settings that hold in the open; `kind` is our class for it."""
     inner = getattr(app, "app", None)  # of worlds, and of whatever wraps one application
     ours = next((it for it in (app, inner) if isinstance(it, Application)), None)
     limits = ours.limits if ours else BODY_LIMITS
     buffered = max(MAX_BUFFERED_BYTES, limits.body, limits.upload) + MAX_BODY_BYTES  # our own refusal is worded better
     files = open_files(MAX_CONNECTIONS + 100)
-    bound = bind_socket(host, port)
     dispatcher = loop_dispatcher()()
     dispatcher.set_thread_count(WORKERS)
-    server = strict_server()(
+    server = kind(
         app,
         Sockets(),
         dispatcher=dispatcher,
@@ -21803,11 +22198,12 @@ def run_until(server: Any, ended: threading.Event) -> None:
     while not ended.is_set():
         if turn(server, 1.0):
             close_slow(server, started)
+            forget_headers()
     if server.ours:
         server.ours.stopping = True
     server.let_go()
     server.accepting = False
-    server.del_channel(server._map)
+    server.forget(server.socket.fileno(), server)
     server.socket.close()
     begun, quiet = time.monotonic(), 0
     deadline = begun + STOP_GRACE_SECONDS
@@ -21816,8 +22212,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
             client.close(Close.STOPPING)
         turn(server, 0.05)
         arriving = time.monotonic() < begun + 1
-        busy = any(_is_busy(channel, arriving) for channel in server.active_channels.values())
-        quiet = 0 if busy else quiet + 1
+        quiet = 0 if server.is_busy(arriving) else quiet + 1
     for client in web_sockets(server):  # before the workers go, so that nobody asks one to tell them something
         client.channel.handle_close()
     server.task_dispatcher.shutdown(True, max(0.1, deadline - time.monotonic()))
@@ -21852,15 +22247,605 @@ def web_sockets(server: Any) -> list[Socket]:
     return [channel.web_socket for channel in list(server.active_channels.values()) if channel.web_socket]
 
 
-def _is_busy(channel: Any, arriving: bool) -> bool:
-    """Whether a request is being answered, or (while there is time for that) arriving, or a socket is being closed."""
-    if channel.web_socket and not channel.requests:
-        return arriving
-    return bool(channel.requests or channel.total_outbufs_len or (arriving and channel.request is not None))
+# ======================================================================================================================
+# 39  Processes
+#
+# `serve`: in this process, or in several over one file (`Team`), one of which writes while the others only read. What
+# a reader may not do is done by the writer: the connection itself goes there (`Gate`), with what has come on it, and
+# goes back when it reads again; so nothing is relayed, and all sockets live where the events are. The process that
+# starts the others looks after them and does nothing else; they end when it does.
+# ======================================================================================================================
+
+RESTART_SECONDS = 1.0
+READS_OF_GUESTS = 3
+"""So many reads in a row the writer answers on a connection of a reader: to go and to come back costs about as much."""
+PARCEL_BYTES = 256 * 1024
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GATE_KIND = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+"""What is sent in one piece arrives in one piece, or not at all: also when somebody is killed at it."""
+FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS})
+"""How a system says that nothing more goes through a gate for the moment."""
+
+
+class Watched:
+    """What a server's loop looks at beside its connections; `number` is that of the file."""
+
+    accepting = False
+
+    def __init__(self, server: Any, number: int) -> None:
+        self.server, self.number = server, number
+        server._map[number] = self
+
+    def readable(self) -> bool:
+        """Whether to wait for something to read."""
+        return True
+
+    def writable(self) -> bool:
+        """Whether to wait for room to write."""
+        return False
+
+    def handle_read_event(self) -> None:
+        """Something can be read."""
+
+    def handle_write_event(self) -> None:
+        """There is room to write."""
+
+    def handle_expt_event(self) -> None:
+        """Something that sockets of this kind do not have."""
+
+    def handle_close(self) -> None:
+        """The other end is closed, which reading tells too."""
+        self.handle_read_event()
+
+    def handle_error(self) -> None:
+        """One of the functions before has failed."""
+        log.error("a process has lost touch with the others", exc_info=sys.exception())
+
+
+class Leash(Watched):
+    """An end of a pipe that nobody writes to: when the process that has the other one ends, the server ends too."""
+
+    def __init__(self, server: Any, number: int, ended: threading.Event) -> None:
+        super().__init__(server, number)
+        self.ended = ended
+
+    def handle_read_event(self) -> None:
+        """End, once."""
+        if not self.server.is_left:
+            self.server.is_left = True
+            self.ended.set()
+            self.server.forget(self.number, self)
+
+
+class Gate(Watched):
+    """One end of the way between two processes, on which connections go, each with the bytes that have come on it."""
+
+    def __init__(self, server: Any, end: socket.socket) -> None:
+        super().__init__(server, end.fileno())
+        end.setblocking(False)
+        self.end, self.is_open = end, True
+        self.waiting: deque[tuple[socket.socket, bytes]] = deque()
+
+    def readable(self) -> bool:
+        """Whether there is room for more connections."""
+        return len(self.server._map) < int(self.server.adj.connection_limit)
+
+    def writable(self) -> bool:
+        """Whether connections have to wait."""
+        return bool(self.waiting)
+
+    # -- the way out --
+
+    def send(self, connection: socket.socket, address: tuple[Any, ...], data: bytes) -> None:
+        """Hand over the connection of a client, whose address this is, with what it has sent."""
+        self.waiting.append((connection, json.dumps(address).encode("ascii") + b"\n" + data))
+        self.handle_write_event()
+        self.server._map.touched.add(self.number)
+
+    def handle_write_event(self) -> None:
+        """Send what goes through. A connection that cannot go any more is closed."""
+        while self.waiting:
+            connection, parcel = self.waiting[0]
+            try:
+                if self.is_open:
+                    socket.send_fds(self.end, [parcel], [connection.fileno()])
+            except OSError as error:
+                if error.errno in FULL:
+                    return
+                log.warning("a connection is lost: %s", error.strerror)
+            self.waiting.popleft()
+            connection.close()
+
+    # -- the way in --
+
+    def handle_read_event(self) -> None:
+        """Take the connections that have come."""
+        while self.is_open and self.readable() and self.take():
+            pass
+
+    def take(self) -> bool:
+        """Take one; False when there is none."""
+        try:
+            parcel, numbers, *_ = socket.recv_fds(self.end, PARCEL_BYTES, 1)
+        except BlockingIOError:
+            return False
+        except OSError:
+            parcel, numbers = b"", []
+        if not parcel:
+            self.close()
+            return False
+        if not numbers:
+            log.warning("a connection is lost: no more files may be open")
+        for number in numbers:
+            os.set_inheritable(number, False)
+            self.server.admit(socket.socket(fileno=number), parcel, self)
+        return True
+
+    def say_goodbye(self) -> None:
+        """Tell the other side that nobody comes any more; not all systems do."""
+        with contextlib.suppress(OSError):
+            self.end.send(b"")
+
+    def close(self) -> None:
+        """Nobody is behind the gate any more."""
+        self.is_open = False
+        self.server.forget(self.number, self)
+        self.end.close()
+        self.handle_write_event()
+
+
+@functools.cache
+def travelling_parser() -> Any:
+    """Our parser, which keeps what has come up to the end of the head: another process can begin with that."""
+    base: Any = quick_parser()
+
+    class Travelling(base):  # type: ignore[misc]
+        raw = b""
+
+        def received(self, data: bytes) -> int:
+            in_head = self.body_rcv is None
+            consumed: int = super().received(data)
+            if in_head:
+                self.raw += data[:consumed]
+            return consumed
+
+        @property
+        def only_reads(self) -> bool:
+            """Whether the request seems to change nothing. One that is refused does not."""
+            is_plain = (
+                not self.error and self.body_rcv is None and self.headers.get("UPGRADE", "").lower() != "websocket"
+            )
+            return bool(is_plain and self.command in READING_METHODS)
+
+    return Travelling
+
+
+@functools.cache
+def cutting_parser() -> Any:
+    """The parser of a process that only reads: for it a request that changes something ends with its head."""
+    base: Any = travelling_parser()
+
+    class Cutting(base):  # type: ignore[misc]
+        is_cut = False
+
+        def received(self, data: bytes) -> int:
+            consumed: int = super().received(data)
+            if not self.headers_finished or self.error or self.empty or self.only_reads:
+                return consumed
+            self.raw += data[consumed:]
+            self.is_cut, self.completed, self.expect_continue = True, True, False
+            return len(data)
+
+    return Cutting
+
+
+@functools.cache
+def travelling_channel() -> Any:
+    """Our channel, which can leave through a gate, and goes on in another process with the requests that it has.
+
+    Where `has_to_leave` is true, it leaves in the next pass, or when all answers before are sent.
+    """
+    base: Any = strict_channel()
+
+    class Travelling(base):  # type: ignore[misc]
+        parser_class = travelling_parser()
+        gate: Gate | None = None
+        departs = False
+        requests: list[Any]
+        request: Any
+
+        def readable(self) -> bool:
+            if self.departs and not self.total_outbufs_len:
+                self.leave()
+            return not self.departs and bool(super().readable())
+
+        def writable(self) -> bool:
+            return bool(self.total_outbufs_len) if self.departs else bool(super().writable())
+
+        def handle_write(self) -> None:
+            if not self.departs:
+                super().handle_write()
+                return
+            self._flush_exception(self._flush_some)  # waitress would wait until the request is answered
+            if self.will_close:
+                self.handle_close()
+
+        def leave(self) -> None:
+            """Go; in the thread of the loop. Nothing is closed but what this process has of the connection."""
+            server, requests = self.server, [*self.requests, *([self.request] if self.request else [])]
+            server.forget(self._fileno, self)
+            self.del_channel()
+            self.connected, self.requests, self.request = False, [], None
+            (self.gate or server.gates[0]).send(self.socket, self.addr, b"".join(it.raw for it in requests))
+            for closed in (*requests, *self.outbufs):
+                closed.close()
+
+    return Travelling
+
+
+@functools.cache
+def reading_channel() -> Any:
+    """A connection in a process that only reads: it leaves when a request is for the writer, or turns out to be."""
+    base: Any = travelling_channel()
+
+    class Task(base.task_class):  # type: ignore[misc]
+        def execute(self) -> None:
+            try:
+                super().execute()
+            except Slow:
+                if self.wrote_header:
+                    raise RuntimeError("a route writes into the database after it has begun to answer") from None
+                raise
+
+    class Reading(base):  # type: ignore[misc]
+        parser_class = cutting_parser()
+        task_class = Task
+
+        def has_to_leave(self) -> bool:
+            return bool(self.requests[0].is_cut)
+
+        def service(self) -> None:
+            try:
+                super().service()
+            except Slow:
+                self.departs = True
+                self.server.pull_trigger()
+
+    return Reading
+
+
+@functools.cache
+def guest_channel() -> Any:
+    """A connection that has come to the writer: it goes back when it reads, several times in a row."""
+    base: Any = travelling_channel()
+
+    class Guest(base):  # type: ignore[misc]
+        reads = 0
+        departs: bool
+
+        def received(self, data: bytes) -> bool:
+            taken = bool(super().received(data))
+            if self.departs and self.has_more():  # a body that has come cannot travel any more
+                self.departs = False
+                self.server.begin(self)
+            return taken
+
+        def has_more(self) -> bool:
+            """Whether something has come behind the request."""
+            return len(self.requests) > 1 or self.request not in (None, self.requests[0])
+
+        def has_to_leave(self) -> bool:
+            self.reads = self.reads + 1 if self.requests[0].only_reads else 0
+            is_awaited = self.gate.is_open and not self.server.is_left
+            return self.reads > READS_OF_GUESTS and is_awaited and not self.has_more()
+
+    return Guest
+
+
+@functools.cache
+def member_server() -> Any:
+    """Our server as one of several processes."""
+    base: Any = strict_server()
+
+    class Joined(base):  # type: ignore[misc]
+        guest_class: Any
+        gates: Sequence[Gate] = ()
+        is_left = False
+        writes = False
+
+        def join(self, ends: Sequence[socket.socket], leash: int, ended: threading.Event) -> None:
+            """Be the one that writes, which has no way out, or one that reads."""
+            self.gates = [Gate(self, end) for end in ends]
+            self.leash = Leash(self, leash, ended)
+            self.guest_class = guest_channel() if self.writes else reading_channel()
+            if not self.writes:
+                self.channel_class = reading_channel()
+
+        def admit(self, connection: socket.socket, parcel: bytes, gate: Gate) -> None:
+            """Go on with a connection that has come through a gate."""
+            address, _, data = parcel.partition(b"\n")
+            channel = self.guest_class(self, connection, tuple(json.loads(address)), self.adj, map=self._map)
+            channel.gate = gate
+            channel.received(data)
+
+        def add_task(self, task: Any) -> None:
+            if isinstance(task, travelling_channel()) and task.has_to_leave():
+                task.departs = True
+            else:
+                self.begin(task)
+
+        def begin(self, task: Any) -> None:
+            """Let a request be answered here."""
+            super().add_task(task)
+
+        def is_busy(self, arriving: bool) -> bool:
+            """Also as long as somebody may still come: the writer is the last one to end."""
+            waiting = any(gate.waiting or (self.writes and self.is_left and gate.is_open) for gate in self.gates)
+            return waiting or bool(super().is_busy(arriving))
+
+    return Joined
+
+
+class Member(NamedTuple):
+    """A process of a `Team`: its place, where 0 is the writer's, its number, and when it began (`time.monotonic`)."""
+
+    place: int
+    process: int
+    began: float
+
+
+class Team:
+    """The processes that serve one file, on sockets that listen at one address: the first one writes, the others read.
+
+    The process that makes the team is none of them. It has to use the database no more, and has one thread at best.
+    """
+
+    def __init__(self, app: Application, bound: Sequence[socket.socket]) -> None:
+        self.app, self.bound = app, bound
+        self.gates = [socket.socketpair(socket.AF_UNIX, GATE_KIND) for _ in bound[1:]]  # the writer's end, a reader's
+        for end in itertools.chain(*self.gates):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PARCEL_BYTES)
+        self.leash, self.wake = os.pipe(), socket.socketpair()
+        self.members: dict[int, Member] = {}  # by a pipe that ends with the process
+        self.vacant = dict.fromkeys(range(len(bound)), 0.0)  # places, and when they may be filled
+
+    # -- in the process that looks after the others --
+
+    def look_after(self, stop: threading.Event | None) -> None:
+        """Start the processes, and each that ends again, until `end_soon` or, within a second, until the event."""
+        while not (stop and stop.is_set()):
+            now = time.monotonic()
+            for place in [place for place, moment in self.vacant.items() if moment <= now]:
+                self.start(place)
+            ready = self.wait(min([1.0, *(moment - now for moment in self.vacant.values())]))
+            if self.wake[0].fileno() in ready:
+                return
+            for beat in ready:
+                member, status = self.bury(beat)
+                self.vacant[member.place] = member.began + RESTART_SECONDS
+                role = "reads" if member.place else "writes"
+                log.warning("the process %d, which %s, has ended (%s): here is another", member.process, role, status)
+
+    def end_soon(self, *_: object) -> None:
+        """Let `look_after` come to its end; also a handler of signals."""
+        with contextlib.suppress(OSError):  # it has come
+            self.wake[1].send(b"x")
+
+    def wait(self, seconds: float) -> list[int]:
+        """The pipes to which something happens in that time."""
+        watch = select.poll()
+        for number in (*self.members, self.wake[0].fileno()):
+            watch.register(number, select.POLLIN)
+        return [number for number, _ in watch.poll(max(0.0, seconds) * 1000)]
+
+    def start(self, place: int) -> None:
+        """Start the process for a place; where there can be none now, later."""
+        beat, held = os.pipe()
+        sys.stdout.flush()  # what waits there would be written twice
+        sys.stderr.flush()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until the new one has handlers of its own
+        try:
+            process = os.fork()
+        except OSError as error:
+            log.warning("a process has to wait: %s", error.strerror)
+            os.close(beat)
+            self.vacant[place] = time.monotonic() + RESTART_SECONDS
+        else:
+            if not process:
+                self.live(place, beat)
+            self.members[beat] = Member(place, process, time.monotonic())
+            del self.vacant[place]
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(held)
+
+    def bury(self, beat: int) -> tuple[Member, int | None]:
+        """Forget a process that has ended; with its exit code, or with its signal below 0."""
+        member, status = self.members.pop(beat), None
+        os.close(beat)
+        with contextlib.suppress(ChildProcessError):  # somebody else waits for all children
+            status = os.waitstatus_to_exitcode(os.waitpid(member.process, 0)[1])
+        return member, status
+
+    def end(self) -> None:
+        """End all processes: each answers what it has begun, for at most `STOP_GRACE_SECONDS`."""
+        for end in itertools.chain(self.bound, *self.gates):
+            end.close()
+        os.close(self.leash[0])
+        os.close(self.leash[1])
+        deadline = time.monotonic() + STOP_GRACE_SECONDS + 5
+        while self.members and time.monotonic() < deadline:
+            for beat in self.wait(0.1):
+                if beat in self.members:
+                    self.bury(beat)
+        for member in self.members.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member.process, signal.SIGKILL)
+        for beat in list(self.members):
+            self.bury(beat)
+        for end in self.wake:
+            end.close()
+
+    # -- in one of the others --
+
+    def live(self, place: int, beat: int) -> NoReturn:
+        """Be the process for a place, from its start to its end; others hear our heart at the pipe `beat`."""
+        status = 1
+        try:
+            self.let_go(place, beat)
+            self.work(place)
+            status = 0
+        except BaseException:
+            log.exception("a process cannot go on")
+        finally:
+            with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
+                sys.stdout.flush()
+            os._exit(status)
+
+    def let_go(self, place: int, beat: int) -> None:
+        """Close what belongs to others, so that it ends with them."""
+        kept = {self.bound[place], *self.ends(place)}
+        for end in itertools.chain(self.bound, self.wake, *self.gates):
+            if end not in kept:
+                end.close()
+        for number in (*self.members, beat, self.leash[1]):
+            os.close(number)
+
+    def ends(self, place: int) -> list[socket.socket]:
+        """The gates of a process: the writer has one for each reader."""
+        return [readers for _, readers in self.gates[place - 1 : place]] if place else [own for own, _ in self.gates]
+
+    def work(self, place: int) -> None:
+        """Serve, until the process that looks after us ends, or until SIGTERM."""
+        self.app.store.database.only_reads = place > 0
+        ended, server = threading.Event(), server_on(self.bound[place], self.app, member_server())
+        server.writes = place == 0
+        server.join(self.ends(place), self.leash[0], ended)
+
+        def end(*_: object) -> None:
+            ended.set()
+            server.pull_trigger()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all of us; one of us is enough
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        run_until(server, ended)
+        for gate in server.gates if server.is_left else ():
+            gate.say_goodbye()
+
+
+def check_team(app: WsgiApp) -> Application:
+    """The application, if several processes can serve it, else ValueError."""
+    if not (hasattr(os, "fork") and hasattr(socket, "send_fds")):
+        raise ValueError("several workers need a system with fork, which Windows is not")
+    if not isinstance(app, Application):
+        raise ValueError("several workers serve what make_app gives, and nothing around it")
+    if app.store.database.is_single:
+        raise ValueError("several workers need a database in a file that this program opens by itself")
+    return app
+
+
+def bind_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets that listen at one address. OSError when it cannot be had.
+
+    On Linux each gets its share of the connections; elsewhere they are the same, and whoever is free accepts.
+    """
+    bound = [bind_socket(host, port)]
+    try:
+        if sys.platform == "linux":
+            bound[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not earlier: a port in use is not shared
+            taken = bound[0].getsockname()[1]
+            bound += [bind_socket(host, taken, is_shared=True) for _ in range(1, count)]
+        else:
+            bound += [bound[0].dup() for _ in range(1, count)]
+        for each in bound:
+            each.listen(1024)
+    except BaseException:
+        for each in bound:
+            each.close()
+        raise
+    return bound
+
+
+class ServeWords(TypedDict, total=False):
+    """The keyword arguments of `serve`."""
+
+    on_ready: Callable[[str], None]
+    stop: threading.Event | None
+    workers: int
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How `serve` serves; the words are its own."""
+
+    on_ready: Callable[[str], None] = lambda url: None
+    stop: threading.Event | None = None
+    workers: int = 1
+
+
+def serve(
+    app: Callable[..., Iterable[bytes]], host: str = "127.0.0.1", port: int = 8080, **words: Unpack[ServeWords]
+) -> None:
+    """Serve a WSGI application on waitress until SIGTERM or SIGINT, or until the event `stop` is set.
+
+    `port` 0 takes a free one; `on_ready` gets the address when connections are accepted. On the way out sockets are
+    closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
+    only. With `workers` above 1 so many processes serve what `make_app` has made over a file: one of them writes, the
+    others read; this one should have no other threads. OSError when the address cannot be had; ValueError for an
+    application that goes with one process only.
+    """
+    serving = Serving(**words)
+    if serving.workers < 1:
+        raise ValueError("workers is a number from 1")
+    if serving.workers > 1:
+        serve_together(check_team(app), host, port, serving)
+    else:
+        serve_alone(make_server(app, host, port), host, serving)
+
+
+def url_of(host: str, bound: socket.socket) -> str:
+    """The address at which a socket of a host is reached."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
+
+
+def hear_signals(end: Callable[..., None]) -> None:
+    """Have a function called at SIGTERM and SIGINT, in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, end)
+
+
+def serve_alone(server: Any, host: str, serving: Serving) -> None:
+    """Serve in this process."""
+    ended = serving.stop or threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        server.pull_trigger()
+
+    hear_signals(end)
+    try:
+        serving.on_ready(url_of(host, server.socket))
+    except BaseException:
+        server.close()
+        raise
+    run_until(server, ended)
+
+
+def serve_together(app: Application, host: str, port: int, serving: Serving) -> None:
+    """Serve in several processes, and look after them."""
+    team = Team(app, bind_together(host, port, serving.workers))
+    hear_signals(team.end_soon)
+    try:
+        serving.on_ready(url_of(host, team.bound[0]))
+        team.look_after(serving.stop)
+    finally:
+        team.end()
 
 
 # ======================================================================================================================
-# 39  Testing
+# 40  Testing
 #
 # What tests need: a `World` is an application with a journal, faults, snapshots, perhaps a clock that is set. `Worlds`
 # are many of them behind one address, for `--test` only. The pytest plugin is at the end: its fixture gives one world
@@ -22240,11 +23225,6 @@ def headers_of_request(environ: Mapping[str, Any]) -> dict[str, str]:
     if environ.get("CONTENT_TYPE"):
         given["CONTENT_TYPE"] = environ["CONTENT_TYPE"]
     return {name.replace("_", "-").title(): value for name, value in sorted(given.items())}
-
-
-def variable_of(header: str) -> str:
-    """The variable of the WSGI environment that has a header."""
-    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
@@ -22713,7 +23693,7 @@ def plugin_of(fixtures: Fixtures) -> object:
 
 
 # ======================================================================================================================
-# 40  Commands
+# 41  Commands
 #
 # What the command line does with a file: `user` and `token` look after its accounts, `check` and `migrate` after its
 # tables, `import`, `export` and `fill` after its records, `backup` and `restore` after the whole; `schema` prints what
@@ -23433,7 +24413,7 @@ def schema_command(arguments: Sequence[str]) -> int:
 
 
 # ======================================================================================================================
-# 41  Command line
+# 42  Command line
 #
 # `minirest [SCHEMA]` serves; the other commands are those of the section before. Exit codes: 0, 1 for what went wrong
 # while running, 2 for usage and schema files.
@@ -23542,6 +24522,7 @@ def server_parser() -> argparse.ArgumentParser:
     add("--seed", metavar="NUMBER", type=int, default=_twin("SEED"), help="the same ids, tokens and times in every run")
     add("--strict", action="store_true", default=_flag_twin("STRICT"), help="refuse what the original servers ignore")
     add("--sign-up", action="store_true", default=_flag_twin("SIGN_UP"), help="let strangers make themselves users")
+    add("--workers", default=_twin("WORKERS", "1"), metavar="NUMBER", help="processes: one writes, others only read")
     add("--reload", action="store_true", default=_flag_twin("RELOAD"), help="start again when the schema file changes")
     add(
         "--log",
@@ -23562,6 +24543,7 @@ def serve_command(arguments: Sequence[str]) -> int:
     if options.reload:
         return reload_on_change(places.schema, arguments)
     check_test_options(options)
+    workers = workers_of(options)
     app, settings = make_app_for(options, places)
     served = Worlds(app, settings) if options.test else app
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a request that waits a moment is no news
@@ -23573,8 +24555,9 @@ def serve_command(arguments: Sequence[str]) -> int:
         announce(app, places, url, secret)
 
     try:
+        check_workers(app, workers)
         with logging_to_stderr(options.log or sys.stderr.isatty()):
-            serve(served, options.host, port, on_ready=greet)
+            serve(served, options.host, port, on_ready=greet, workers=workers)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -23594,6 +24577,24 @@ def check_test_options(options: argparse.Namespace) -> None:
         raise UsageError("--test is for this machine only: it goes without --trusted-proxy")
     if options.seed is not None and not options.test:
         raise UsageError("--seed goes with --test only: whoever knows the number knows all tokens")
+
+
+def workers_of(options: argparse.Namespace) -> int:
+    """The number of processes. UsageError when it is none, or goes with another option only if it is 1."""
+    if not re.fullmatch(r"[1-9]\d?", options.workers, re.ASCII) or int(options.workers) > MAX_WORKERS:
+        raise UsageError(f"--workers {options.workers!r} is no number from 1 to {MAX_WORKERS}")
+    if options.test and options.workers != "1":
+        raise UsageError("--test goes with one process: leave --workers out")
+    return int(options.workers)
+
+
+def check_workers(app: Application, workers: int) -> None:
+    """UsageError when several processes cannot serve an application."""
+    try:
+        if workers > 1:
+            check_team(app)
+    except ValueError as error:
+        raise UsageError(f"--workers {workers} does not go here: {error}") from None
 
 
 def port_of(text: str) -> int:

@@ -219,6 +219,7 @@ OPTIONS |= {
     "--log",
     "--max-body",
     "--max-upload",
+    "--workers",
     "--version",
     "--help",
 }
@@ -730,6 +731,7 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "max_body": "2",
         "max_upload": "3",
         "seed": "4",
+        "workers": "5",
     }
     flags = ["no_auth", "no_examples", "strict", "sign_up", "test", "reload", "log"]
     lists = ["cors", "allow_host", "trusted_proxy"]
@@ -744,6 +746,7 @@ def test_every_option_has_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
         "max_body": "2097152",
         "max_upload": "67108864",
         "seed": None,
+        "workers": "1",
         **dict.fromkeys(flags, False),
         **{name: [] for name in lists},
     }

@@ -43,8 +43,9 @@ NOT_RUN = [
     *(".venv/bin/ruff format", ".venv/bin/ruff check", ".venv/bin/mypy", ".venv/bin/python -m pytest -n auto"),
     *(".venv/bin/coverage run -m pytest tests/test_sql.py", ".venv/bin/coverage report"),
     "npm install --prefix tests/clients --no-package-lock --ignore-scripts",
+    ".venv/bin/python -m tests.bench",
 ]
-"""Commands that fetch packages or run these tests: `.ci/run` takes the same steps."""
+"""Commands that fetch packages or run these tests: `.ci/run` takes the same steps, but for the benchmark."""
 GUNICORN = ".venv/bin/gunicorn --workers 2 --preload program:app"
 INNER_KINDS = {"content", "scalar"}
 """Kinds that no schema file can ask for."""
@@ -637,7 +638,9 @@ def test_limits() -> None:
 
 def limit_text(value: float | tuple[int, ...]) -> str:
     """A limit as the README writes it."""
-    return ".".join(map(str, value)) if isinstance(value, tuple) else str(int(value))
+    if isinstance(value, tuple):
+        return ".".join(map(str, value))
+    return f"{value:g}" if 0 < value < 1 else str(int(value))
 
 
 def options() -> dict[str, str]:

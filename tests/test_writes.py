@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -1722,6 +1726,104 @@ IDS = st.lists(ID, max_size=3)
 NAME = st.sampled_from(["a", "b", "c", None])
 SIZE = st.integers(-1, 2)
 HOW = st.sampled_from(["replace", "add", "remove", "toggle"])
+
+
+# ---- what a write asks SQLite for ----
+
+OWN = {"$or": [{"owner": None}, {"owner": "$me"}]}
+RULED: Json = {
+    "$defs": {
+        "folders": {
+            "type": "object",
+            "properties": {"open": {"type": "boolean"}},
+            "x-rights": {"*": {"*": True}},
+            "examples": [{"open": True}],
+        },
+        "notes": {
+            "type": "object",
+            "properties": {
+                "text": TEXT,
+                "stars": {"type": "integer"},
+                "folder": ref("folders"),
+                "answers": refs("notes", **{"x-inverse": "question"}),
+                "question": ref("notes"),
+            },
+            "x-rights": {
+                "*": {"*": OWN},
+                "reader": {"*": OWN, "get": True},
+                "guest": {"*": {"folder": {"open": True}}},
+            },
+            "examples": [
+                {"text": "a", "stars": 1},
+                {"text": "b", "folder": 1, "_owner": "zoe"},
+                {"text": "c", "_owner": "zoe"},
+            ],
+        },
+    }
+}
+
+
+def statements_of(app: minirest.Application, user: str, method: str, address: str, body: Json) -> list[str]:
+    """The first words of what one request runs on the connection for writing, and the table."""
+    statements: list[str] = []
+    client = minirest.Client(app, {"Authorization": f"Basic {b64encode(f'{user}:correct horse'.encode()).decode()}"})
+    assert client.request(method, address, json=body).status < 300  # whatever is remembered is remembered now
+    app.store.database.writer.set_trace_callback(statements.append)
+    assert client.request(method, address, json=body | {"data": body["data"] | {"stars": 7}}).status < 300
+    app.store.database.writer.set_trace_callback(None)
+    return [re.sub(r'(?s)^(\w+).*?(?:from|into|update)? "?(_history|notes)\b.*', r"\1 \2", it) for it in statements]
+
+
+@pytest.mark.parametrize(
+    ("user", "extra"),
+    [("ann", []), ("reader", ["select notes"])],
+    ids=["who sees a record may change it", "who sees more asks once more"],
+)
+def test_a_write_of_one_record_runs_as_few_statements_as_it_can(
+    user: str, extra: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minirest, "SCRYPT_COST", minirest.SCRYPT_COST_IN_MEMORY)
+    users = dict.fromkeys(("ann", "reader"), "correct horse")
+    with closing(minirest.make_app(RULED, db=str(tmp_path / "data.db"), users=users)) as app:
+        app.accounts.put_user("reader", roles=["reader"])
+        created = statements_of(app, user, "POST", "/notes", {"data": {"text": "b", "stars": 1}})
+        updated = statements_of(app, user, "PATCH", "/notes/1", {"data": {"stars": 2}})
+    change = ["update notes", "insert _history"]
+    assert created == ["begin immediate", "insert notes", "insert _history", "select notes", *extra, "commit"]
+    assert updated == ["begin immediate", "select notes", *extra, *change, "select notes", *extra, "commit"]
+
+
+def test_a_record_that_was_seen_is_held_against_its_rule_again_when_anything_has_changed() -> None:
+    guest = minirest.Actor(7, "guest", roles=("guest",))
+    with closing(minirest.make_app(RULED, users={"ann": "correct horse"})) as app:
+        notes, folders = (app.schema.tables[name] for name in ("notes", "folders"))
+        note, folder = (
+            minirest.Compare(minirest.Path((), table.id), "eq", key) for table, key in ((notes, 2), (folders, 1))
+        )
+        text = Update(notes, note, {notes.fields["text"]: "c"}, {}, minirest.Const(None))
+        close = Update(folders, folder, {folders.fields["open"]: 0}, {}, minirest.Const(None))
+        with pytest.raises(minirest.ApiError) as refused:
+            app.store.run_for(guest, Batch((text, close)), "test")
+        assert refused.value.code == "forbidden"
+        app.store.run_for(guest, Batch((text, text)), "test")
+        app.store.run_for(guest, close, "test")
+        assert app.store.run_for(guest, text, "test").changed == 0
+
+
+def test_what_a_hook_has_read_is_not_what_the_actor_sees() -> None:
+    guest = minirest.Actor(7, "guest", roles=("guest",))
+    with closing(minirest.make_app(RULED, users={"ann": "correct horse"})) as app:
+        notes, origin = app.schema.tables["notes"], minirest.origin_of(app.schema, guest, "test", app.store.moment())
+
+        def look_around(writer: minirest.Writer) -> minirest.Outcome:
+            with minirest.unbound(writer):
+                assert writer.record(notes, 3)[notes.fields["text"]] == "c"
+            writer.permit("update", notes, 3)
+            return minirest.Outcome()
+
+        with pytest.raises(minirest.ApiError) as refused:
+            app.store.write(look_around, origin)
+        assert refused.value.code == "forbidden"
 
 
 class Writes(RuleBasedStateMachine):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from random import Random
+from threading import Barrier
 from typing import Any, NamedTuple
 
 from tests.web import many, one
@@ -92,9 +93,9 @@ class NocoBase:
 class Client:
     """One connection that stays open where the server lets it; a request is not sent before the last is answered."""
 
-    def __init__(self, port: int, number: int) -> None:
+    def __init__(self, port: int, number: int, together: Barrier) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
-        self.random, self.number = Random(number), number
+        self.random, self.number, self.together = Random(number), number, together
         self.dialect: Limbas | NocoBase = NocoBase() if number % 2 else Limbas()
         self.notes: Notes = {}
         self.keys: dict[str, int] = {}
@@ -105,7 +106,9 @@ class Client:
             return [Write(self.write(turn), dict(self.notes)) for turn in range(writes)]
 
     def write(self, turn: int) -> str:
-        """Write something; gives the X-Request-Id of the answer."""
+        """Write something, every other time together with all clients; gives the X-Request-Id of the answer."""
+        if turn % 2 == 0:
+            self.together.wait()
         if not self.notes or (len(self.notes) < NOTES_AT_ONCE and self.random.random() < 0.5):
             return self.create(f"{self.number}-{turn}-" + "." * self.random.randrange(MAX_PADDING))
         text = self.random.choice(list(self.notes))
@@ -158,5 +161,11 @@ class Client:
 
 def write_at_once(port: int, clients: int, writes: int) -> list[list[Write]]:
     """Let so many clients write at the same time; gives what each has written."""
+    together = Barrier(clients, timeout=WAIT_SECONDS)
     with ThreadPoolExecutor(clients) as pool:
-        return list(pool.map(lambda number: Client(port, number).run(writes), range(clients)))
+        futures = [pool.submit(Client(port, number, together).run, writes) for number in range(clients)]
+        ended = wait(futures, return_when=FIRST_EXCEPTION).done
+        together.abort()  # where one has failed, the others need not wait for it
+        for future in ended:
+            future.result()
+        return [future.result() for future in futures]
