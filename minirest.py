@@ -5485,7 +5485,8 @@ class Pass:
         self.holds_lock, self.is_open, self.has_written = False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
         self.known: dict[Any, Any] = {}
-        self.version, self.knows_version = -1, False
+        self.version: tuple[sqlite3.Connection, int] | None = None
+        self.knows_version = False
 
     # -- a request --
 
@@ -5562,7 +5563,8 @@ class Pass:
         if database is not self.database or database.is_single or self.has_written:
             return {}
         if not self.knows_version:
-            version: int = database.loop_reader.execute("pragma data_version").fetchone()[0]
+            reader = database.loop_reader  # another one counts from the start again
+            version = reader, reader.execute("pragma data_version").fetchone()[0]
             if version != self.version:
                 self.version, self.known = version, {}
             self.knows_version = True

@@ -65,7 +65,8 @@ class Peer:
     def take(self) -> bytes:
         """The next answer, as it came."""
         self.until(lambda: self.whole() > 0)
-        found, self.received = self.received[: self.whole()], self.received[self.whole() :]
+        length = self.whole()
+        found, self.received = self.received[:length], self.received[length:]
         if not found.startswith(b"HTTP/1.1 100"):
             del self.asked[:1]
         return found
