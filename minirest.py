@@ -20541,12 +20541,12 @@ CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 @functools.lru_cache(maxsize=64)
 def name_of(host: str) -> str:
-    """The name in a Host header, in lower case, without a port.
+    """The name in a Host header, without a port.
 
-    >>> name_of("Localhost:8080"), name_of("[::1]")
+    >>> name_of("localhost:8080"), name_of("[::1]")
     ('localhost', '[::1]')
     """
-    return (host if host.endswith("]") else host.rsplit(":", 1)[0]).lower()
+    return host if host.endswith("]") else host.rsplit(":", 1)[0]
 
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -20608,8 +20608,9 @@ class Policy:
 
     def check_host(self, request: Request) -> None:
         """ApiError `wrong_host` for a name that is not ours; another site can point a name of its own here."""
-        if self.hosts is not None and name_of(request.host) not in self.hosts:
-            raise fail("wrong_host", host=name_of(request.host)[:100])
+        name = name_of(request.host)
+        if self.hosts is not None and name.lower() not in self.hosts:
+            raise fail("wrong_host", host=name[:100])
 
     def allows(self, origin: str) -> bool:
         """Whether pages of an origin may call."""
@@ -21509,7 +21510,7 @@ def quick_parser() -> Any:
                 start, end = data.find(b"\r\n"), data.find(b"\r\n\r\n") + 4
                 known = KNOWN_HEADERS.get(data[start:end])
                 line: re.Match[bytes] | None = PLAIN_LINE.fullmatch(data, 0, start) if known else None
-                if known and line:
+                if known and line and known.content_length < self.adj.max_request_body_size:
                     self.repeat(line, known)
                     return end
             return int(super().received(data))

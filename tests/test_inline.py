@@ -38,8 +38,9 @@ SCHEMA: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine makes nothing slow."""
+    """A busy machine makes nothing slow, and nobody waits for another one who writes."""
     monkeypatch.setattr(minirest, "GUARD_SECONDS", 1e9)
+    monkeypatch.setattr(minirest, "PATIENCE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -338,6 +339,20 @@ def test_somebody_else_writes(web: Passes, other: Callable[[Passes], AbstractCon
     assert peers[0].answer().status == 201
     assert names(peers[1]) == ["Meier", "Schulz", "a"]
     assert web.loop.slow == {}
+
+
+def test_a_write_waits_a_moment(web: Passes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes while a worker does is answered in the loop, with one commit for all, when that is soon done."""
+    monkeypatch.setattr(minirest, "PATIENCE_SECONDS", 1e9)
+    peers = web.peers(3)
+    with other_worker(web):
+        for name, peer in zip("ab", peers, strict=False):
+            peer.send(post(name))
+        web.turn()
+        assert names(peers[2]) == ["Meier", "Schulz"]
+        assert [peer.receive() for peer in peers[:2]] == [b"", b""]
+    assert [peer.answer().status for peer in peers[:2]] == [201, 201]
+    assert web.there == []
 
 
 def test_reading_in_memory_while_a_worker_writes() -> None:

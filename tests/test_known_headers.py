@@ -145,7 +145,7 @@ def verdict(parser: Any, data: bytes, size: int) -> dict[str, Any]:
     found = {name: getattr(parser, name, None) for name in LEARNT}
     found |= {"taken": taken, "error": error, "body": parser.get_body_stream().read()}
     if parser.completed and not (error or parser.empty):
-        variables = parser.environment()
+        variables = minirest.environment_of(parser)
         found["environ"] = {**variables, "wsgi.input": variables["wsgi.input"].read()}
     parser.close()
     return found
@@ -169,8 +169,7 @@ def verdict_of_strict(data: bytes, size: int) -> dict[str, Any]:
     """What the parser says that remembers nothing."""
 
     class Plain(minirest.strict_parser()):  # type: ignore[misc]
-        def environment(self) -> dict[str, Any]:
-            return {"wsgi.input": self.get_body_stream()}
+        variables = minirest.EMPTY
 
     found = verdict(Plain(ADJUSTMENTS), data, size)
     found.pop("environ", None)

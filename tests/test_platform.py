@@ -926,7 +926,7 @@ def test_errors_have_one_form(things: Web, monkeypatch: pytest.MonkeyPatch) -> N
         answer = Answer(reply.status, {"Content-Type": reply.content_type}, reply.body)
         assert answer.error[1][0].startswith("error_")
         assert answer.status == (404 if code == "unknown_table" else rule.status)
-    monkeypatch.setattr(things.app.store, "run", lambda *_: 1 / 0)
+    monkeypatch.setattr(things.app.store, "run_for", lambda *_: 1 / 0)
     message, tags = things("GET", "/things").error
     assert (message.partition(";")[0], tags) == ("Internal error", ["error_internal"])
 

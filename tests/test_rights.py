@@ -424,9 +424,11 @@ def test_dialects_read_tables_for_the_caller(monkeypatch: pytest.MonkeyPatch) ->
     world.give(in_all({}, "hide", HIDDEN))
     run = minirest.Dialect.run
 
-    def checked(self: minirest.Dialect, request: minirest.Request, op: minirest.Operation) -> minirest.Outcome:
+    def checked(
+        self: minirest.Dialect, request: minirest.Request, op: minirest.Operation, *key: Any
+    ) -> minirest.Outcome:
         assert self.rights is minirest.rights_of(self.schema, request.actor)
-        return run(self, request, op)
+        return run(self, request, op, *key)
 
     monkeypatch.setattr(minirest.Dialect, "run", checked)
     for row in ROWS:

@@ -352,8 +352,8 @@ def test_a_batch_of_selects_is_one_snapshot(tmp_path: Path, monkeypatch: pytest.
     with closing(open_store(tmp_path / "x.db")) as store:
         read = minirest.read
 
-        def read_and_write(connection: sqlite3.Connection, op: Select, sight: minirest.Sight) -> minirest.Outcome:
-            outcome = read(connection, op, sight)
+        def read_and_write(connection: sqlite3.Connection, op: Select, *seen: Any) -> minirest.Outcome:
+            outcome = read(connection, op, *seen)
             monkeypatch.setattr(minirest, "read", read)
             store.run(make_door(store, "new"))
             return outcome
@@ -367,14 +367,14 @@ def test_a_batch_of_selects_is_one_snapshot(tmp_path: Path, monkeypatch: pytest.
 def test_a_total_belongs_to_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The total is counted in the snapshot of the rows."""
     with closing(open_store(tmp_path / "x.db")) as store:
-        total = minirest.Compiler.total
+        count = minirest.count
 
-        def write_and_total(self: minirest.Compiler, op: Select) -> Any:
-            monkeypatch.setattr(minirest.Compiler, "total", total)
+        def write_and_count(connection: sqlite3.Connection, statement: minirest.Sql) -> int:
+            monkeypatch.setattr(minirest, "count", count)
             store.run(make_door(store, "new"))
-            return total(self, op)
+            return count(connection, statement)
 
-        monkeypatch.setattr(minirest.Compiler, "total", write_and_total)
+        monkeypatch.setattr(minirest, "count", write_and_count)
         outcome = store.run(doors(store, total=True))
         assert (texts(outcome), outcome.total) == (["front", "back"], 2)
 
