@@ -13,13 +13,13 @@ from tests.bench.data import make_data
 from tests.bench.servers import Door, Hello, Minirest, Server
 
 MAX_RATIOS: Mapping[str, float] = {
-    "one": 10,
-    "list 20": 13,
-    "list + total": 13,
-    "filter 100": 15,
-    "embed 20": 14,
-    "create": 20,
-    "update": 18,
+    "one": 2,
+    "list 20": 3.5,
+    "list + total": 3.5,
+    "filter 100": 3.5,
+    "embed 20": 4.5,
+    "create": 7.5,
+    "update": 5.5,
 }
 """For each job through Limbas, with a password and a rule for each row: how many hellos a request may cost."""
 ROUNDS, REQUESTS = 5, 40
