@@ -18,8 +18,8 @@ MAX_RATIOS: Mapping[str, float] = {
     "list + total": 3.5,
     "filter 100": 3.5,
     "embed 20": 4.5,
-    "create": 7.5,
-    "update": 5.5,
+    "create": 14,
+    "update": 9,
 }
 """For each job through Limbas, with a password and a rule for each row: how many hellos a request may cost."""
 ROUNDS, REQUESTS = 5, 40
