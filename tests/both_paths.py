@@ -101,11 +101,12 @@ class BothPaths:
 
     def rows(self, app: minirest.Application) -> Rows:
         """All rows of our tables and those of the schema."""
-        connection = app.store.database.writer
-        if app not in self.tables:
-            names = {*minirest.OUR_TABLES, *(table.name for table in app.schema.tables.values())}
-            self.tables[app] = [name for name in sorted(names) if is_readable(connection, name)]
-        return {name: connection.execute(f'select * from "{name}"').fetchall() for name in self.tables[app]}
+        database = app.store.database
+        with database.write_lock:  # a worker may be reading on the only connection, to tell a socket of an event
+            if app not in self.tables:
+                names = {*minirest.OUR_TABLES, *(table.name for table in app.schema.tables.values())}
+                self.tables[app] = [name for name in sorted(names) if is_readable(database.writer, name)]
+            return {name: database.writer.execute(f'select * from "{name}"').fetchall() for name in self.tables[app]}
 
 
 def is_readable(connection: sqlite3.Connection, name: str) -> bool:

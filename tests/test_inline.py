@@ -74,7 +74,8 @@ def names(peer: Peer) -> list[str]:
 
 def history(app: minirest.Application) -> int:
     """The number of rows of history."""
-    return int(unguarded(app.store).execute("select count(*) from _history").fetchone()[0])
+    with app.store.database.write_lock:
+        return int(unguarded(app.store).execute("select count(*) from _history").fetchone()[0])
 
 
 def traced(web: Passes) -> list[str]:
