@@ -21819,10 +21819,10 @@ class Loop:
     """Answers requests in the thread of a server's loop, which takes less time than to hand them to a worker.
 
     What is ready in a pass is answered in `run`; all that it writes has one commit, and whoever waits for that is
-    answered behind it. Whatever takes more than `GUARD_SECONDS` goes to a worker, and what is like it goes there
-    straight away, for `SLOW_FOR_SECONDS`. While somebody else writes, the passes go on without those who would write
-    too; only who has waited for `PATIENCE_SECONDS` goes to a worker, else the workers would take the lock from us for
-    good, and each commit would be for one.
+    answered behind it. Whatever takes more than `GUARD_SECONDS` goes to a worker. After the second time what is like it
+    goes there straight away, for `SLOW_FOR_SECONDS`. While somebody else writes, the passes go on without those who
+    would write too; only who has waited for `PATIENCE_SECONDS` goes to a worker, else the workers would take the lock
+    from us for good, and each commit would be for one.
     """
 
     def __init__(self, app: Application, to_worker: Callable[[Any], None]) -> None:
@@ -21831,15 +21831,11 @@ class Loop:
         self.ready: list[Any] = []
         self.held: list[tuple[Any, Answered]] = []
         self.waiting: dict[Any, float] = {}
-        self.slow: dict[tuple[str, ...], float] = {}
+        self.slow: dict[tuple[str, ...], Stopped] = {}
 
     def takes(self, request: Any) -> bool:
         """Whether a request may be answered here."""
-        return (
-            request.is_plain
-            and not request.error
-            and not (self.slow and self.slow.get(likeness(request), 0.0) > time.monotonic())
-        )
+        return request.is_plain and not request.error and not (self.slow and self.is_slow(request))
 
     @property
     def pause(self) -> float:
@@ -21898,10 +21894,16 @@ class Loop:
         self.to_worker(channel)
 
     def note_slow(self, request: Any) -> None:
-        """Remember that requests like this one are slow."""
-        if len(self.slow) >= MAX_SLOW_FORMS:
-            self.slow.clear()
-        self.slow[likeness(request)] = time.monotonic() + SLOW_FOR_SECONDS
+        """Remember that a request like this one was stopped."""
+        form, now = likeness(request), time.monotonic()
+        before = self.slow.get(form, NEVER_STOPPED)
+        times = before.times + 1 if now < before.until else 1
+        bounded(self.slow, MAX_SLOW_FORMS)[form] = Stopped(times, now + SLOW_FOR_SECONDS)
+
+    def is_slow(self, request: Any) -> bool:
+        """Whether requests like this one are slow; one that was stopped once may have been slow by accident."""
+        times, until = self.slow.get(likeness(request), NEVER_STOPPED)
+        return times > 1 and time.monotonic() < until
 
     def failed(self, found: Answered) -> Answered:
         """The answer in place of another one, whose changes could not be kept."""
@@ -21915,6 +21917,16 @@ class Loop:
         found.log()
         head = head_of(status_line(found.reply.status), self.app.headers(found.request, found.reply, found.number))
         channel.deliver(head if found.environ["REQUEST_METHOD"] == "HEAD" else head + found.reply.body)
+
+
+class Stopped(NamedTuple):
+    """How often requests of one form were stopped in the loop, and until when that is remembered."""
+
+    times: int
+    until: float
+
+
+NEVER_STOPPED = Stopped(0, 0.0)
 
 
 def likeness(request: Any) -> tuple[str, ...]:
@@ -24558,6 +24570,7 @@ def serve_command(arguments: Sequence[str]) -> int:
 
     try:
         check_workers(app, workers)
+        gc.freeze()  # what is there now stays: to look through it for garbage would take longer than most requests
         with logging_to_stderr(options.log or sys.stderr.isatty()):
             serve(served, options.host, port, on_ready=greet, workers=workers)
     except BrokenPipeError:
