@@ -9205,6 +9205,11 @@ class Request:
         if "\0" in self.path:
             raise fail("bad_path")
 
+    @property
+    def ways(self) -> Ways | None:
+        """Where requests with the same headers led to; None where nobody remembers that."""
+        return self.environ.get("minirest.ways")
+
     def header(self, name: str) -> str | None:
         """The value of a header."""
         value = self.environ.get(variable_of(name))
@@ -9448,6 +9453,58 @@ class Route(NamedTuple):
 
 
 ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+class Way(NamedTuple):
+    """Where a request led to: who asked, as whom the handler sees it, and the names in the address.
+
+    `last` is the name of an id at the end of the path, in whose place another request may have another one.
+    """
+
+    actor: Actor
+    is_public: bool
+    handler: Callable[..., Reply]
+    names: Mapping[str, str]
+    last: str = ""
+
+
+class Ways:
+    """Where requests led to whose headers were the same, byte for byte. Others like them go there straight away.
+
+    They are found by whose they are, the method, and the form of the path (`form_of_path`). `proven` is for `Accounts`.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[object, str, str], Way] = {}
+        self.proven: dict[object, Proven] = {}
+
+    def note(self, place: tuple[object, str, str], last: str, way: Way) -> None:
+        """Remember where a request led to; `last` is what may be an id at the end of its path."""
+        names = [name for name, value in way.names.items() if value == last]
+        if len(names) == 1 or not last:
+            bounded(self.known)[place] = way._replace(last=names[0] if last else "")
+
+
+class Proven(NamedTuple):
+    """Whom headers have proven, as long as what was known of the database then is known, and until a time."""
+
+    actor: Actor
+    known: Mapping[Any, Any]
+    until: float
+
+
+PART_OF_ID = re.compile(r"[0-9a-f-]*[0-9][0-9a-f-]*")
+
+
+def form_of_path(path: str) -> tuple[str, str]:
+    """A path without what may be an id at its end, and that.
+
+    >>> form_of_path("/orders/12/"), form_of_path("/orders")
+    (('/orders/#/', '12'), ('/orders', ''))
+    """
+    slash = "/" if path.endswith("/") else ""
+    start, _, last = path.removesuffix("/").rpartition("/")
+    return (f"{start}/#{slash}", last) if PART_OF_ID.fullmatch(last) else (path, "")
 
 
 # ---- long bodies and files, read piece by piece ----
@@ -10195,18 +10252,15 @@ class Accounts:
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
         In a server's loop Basic is good for a second, or until somebody commits something.
         """
-        header = request.header("Authorization")
-        if not HERE.turn or not header:
+        ways = request.ways
+        if not HERE.turn or not ways:
             return self.authenticate_anew(request)
-        known = HERE.turn.recall(self.store.database)
-        place = hashlib.blake2b(header.encode("utf-8"), key=self.key, digest_size=16).digest()
-        actor: Actor
-        actor, until = known.get(place, (NOBODY, 0.0))
-        if until < time.monotonic():
-            actor = self.authenticate_anew(request)
-            if actor.token is None:
-                bounded(known)[place] = actor, time.monotonic() + 1
-        return actor
+        known, proven = HERE.turn.recall(self.store.database), ways.proven.get(self)
+        if not proven or proven.known is not known or proven.until < time.monotonic():
+            proven = Proven(self.authenticate_anew(request), known, time.monotonic() + 1)
+            if proven.actor.token is None and proven.actor.session is None:
+                ways.proven[self] = proven
+        return proven.actor
 
     def authenticate_anew(self, request: Request) -> Actor:
         """The user that the request's credentials prove now. ApiError."""
@@ -20895,12 +20949,36 @@ class Application:
 
     def answer(self, request: Request) -> Reply | None:
         """The reply to a request, None when it is a route of the embedding program."""
+        ways = request.ways if HERE.turn and not self.is_extended else None
+        form, last = form_of_path(request.path) if ways else ("", "")
+        place = self, request.method, form
+        way = ways.known.get(place) if ways else None
+        if way and self.may_go(way, request):
+            return way.handler(request, **({**way.names, way.last: last} if way.last else way.names))
         if not request.path.startswith(HEALTH):  # a probe may know nothing but our address
             self.policy.check_host(request)
         if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
             return self.policy.preflight(request)
         if self.router.routes and self.match(self.router, request):
             return None
+        way = self.find_way(request)
+        if ways:
+            ways.note(place, last, way)
+        return way.handler(request, **way.names)
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether it depends on more than the headers where a request leads to."""
+        return bool(self.has_added or self.router.routes or self.policy.proxies)
+
+    def may_go(self, way: Way, request: Request) -> bool:
+        """Whether a request may go a way that is known. ApiError where nobody may ask so."""
+        if not way.is_public:
+            self.services.authenticate(request)
+        return way.is_public or way.actor is request.actor
+
+    def find_way(self, request: Request) -> Way:
+        """Where a request leads to. ApiError."""
         found = self.match(self.added_router, request) if self.has_added else None
         found = found or self.match(self.own_router, request)
         if found is None or not found[0].public:
@@ -20908,7 +20986,7 @@ class Application:
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return as_seen(route.handler, request)(request, **names)
+        return Way(request.actor, route.public, as_seen(route.handler, request), names)
 
     def match(
         self, router: bottle.Bottle | bottle.Router | Addresses, request: Request, method: str = ""
@@ -21452,13 +21530,14 @@ HEADERS_SECONDS = 60.0
 class KnownHeaders(NamedTuple):
     """What headers that have come before say: by their names, as variables of WSGI, and the length of the body.
 
-    They are known `until` a time of the clock that never goes back.
+    They are known `until` a time of the clock that never goes back. `ways` is where requests with them led to.
     """
 
     headers: dict[str, str]
     variables: Mapping[str, str]
     content_length: int
     until: float
+    ways: Ways
 
 
 KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
@@ -21489,6 +21568,7 @@ def environment_of(request: Any) -> dict[str, Any]:
         "wsgi.url_scheme": request.url_scheme,
         "wsgi.input": request.get_body_stream(),
         **(request.variables or variables_of(request.headers)),
+        "minirest.ways": request.ways,
     }
 
 
@@ -21504,6 +21584,7 @@ def quick_parser() -> Any:
         body_rcv: Any
         header_plus: bytes
         variables: Mapping[str, str] = EMPTY
+        ways: Ways | None = None
 
         def received(self, data: bytes) -> int:
             if self.body_rcv is None and not self.header_plus:
@@ -21520,7 +21601,7 @@ def quick_parser() -> Any:
             end = header_plus.find(b"\r\n")
             if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
                 until = time.monotonic() + HEADERS_SECONDS
-                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length, until)
+                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length, until, Ways())
                 bounded(KNOWN_HEADERS)[header_plus[end:]] = known
 
         @property
@@ -21531,7 +21612,7 @@ def quick_parser() -> Any:
 
         def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
             """A request with headers that have come before."""
-            self.headers, self.variables, self.content_length, _ = known
+            self.headers, self.variables, self.content_length, _, self.ways = known
             self.first_line = line[0]
             self.command, self.request_uri, self.path, self.query = (part.decode("ascii") for part in line.groups(b""))
             self.version, self.url_scheme = "1.1", self.adj.url_scheme
