@@ -9423,15 +9423,19 @@ def json_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...
     return Reply(status, text.encode("utf-8"), headers)
 
 
-def record_reply(
-    request: Request, row: Row, text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
-) -> Reply:
-    """A reply with one record: its `ETag` is the version and a hash of the body; `If-None-Match` gives 304."""
+def record_reply(row: Row, text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """A reply with one record: its `ETag` is the version and a hash of the body."""
     body = text.encode("utf-8")
     tag = f'"{row.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
-    if status == 200 and request.knows(tag):
-        return Reply(304, headers=(("ETag", tag), *headers))
     return Reply(status, body, (("ETag", tag), *headers))
+
+
+def unless_known(request: Request, reply: Reply) -> Reply:
+    """304 in place of a reply that the client has already, by its `ETag` and the request's `If-None-Match`."""
+    if reply.status != 200 or request.header("If-None-Match") is None:
+        return reply
+    tag = dict(reply.headers).get("ETag")
+    return Reply(304, headers=reply.headers) if tag and request.knows(tag) else reply
 
 
 def not_allowed(request: Request, allowed: str) -> ApiError:
@@ -9986,7 +9990,7 @@ class Downloads:
             ("Accept-Ranges", "bytes"),
             ("Content-Disposition", disposition(file["name"])),
         )
-        if request.knows(tag):
+        if request.knows(tag):  # before a range is looked at
             return Reply(304, headers=headers)
         size = file["size"]
         wanted = wanted_range(request, size, tag)
@@ -12164,7 +12168,7 @@ class Limbas(Dialect):
         """The envelope of one record; for a new one with its address."""
         link = f"/{_segment(table)}/{row.key}"
         headers = (("Location", link),) if status == 201 else ()
-        return record_reply(request, row, f'{{"links":{{"self":"{link}"}},"data":{row.text}}}', status, headers)
+        return record_reply(row, f'{{"links":{{"self":"{link}"}},"data":{row.text}}}', status, headers)
 
     def record_shape(self, table: Table, members: Sequence[tuple[str, Field | Link]]) -> Shape:
         """A record with its attributes."""
@@ -13039,7 +13043,7 @@ class NocoBase(Dialect):
         rows = self.select(request, op, key).rows
         if not rows:
             return json_reply('{"data":null}')
-        return record_reply(request, rows[0], f'{{"data":{rows[0].text}}}')
+        return record_reply(rows[0], f'{{"data":{rows[0].text}}}')
 
     def select(self, request: Request, op: Select, key: SqlValue) -> Outcome:
         """What a Select finds; a record that does not exist has no associated ones."""
@@ -13930,7 +13934,7 @@ class CoreData(Dialect):
             raise fail("not_found")
         location = (("Location", self.record_address(table, rows[0].key)),) if status == 201 else ()
         headers = (*self.headers(request), *location)
-        reply = record_reply(request, rows[0], sorted_json(rows[0].text), status, headers)
+        reply = record_reply(rows[0], sorted_json(rows[0].text), status, headers)
         return Reply(reply.status, reply.body, reply.headers, COREDATA_MEDIA_TYPE)
 
     # -- shapes --
@@ -14730,7 +14734,7 @@ class Platform(Dialect):
         """The entity that an operation gave. ApiError `not_found` when it gave none."""
         if not rows:
             raise fail("not_found")
-        return record_reply(request, rows[0], self.success(names, rows[0]))
+        return record_reply(rows[0], self.success(names, rows[0]))
 
     # -- writing --
 
@@ -15612,7 +15616,7 @@ class Qore(Dialect):
     def record_reply(self, request: Request, row: Row, text: str, status: int = 200) -> Reply:
         """A reply with one record."""
         headers = (("Cache-Control", "no-cache, private"), *self.headers(request))
-        return dataclasses.replace(record_reply(request, row, text, status, headers), content_type="application/json")
+        return dataclasses.replace(record_reply(row, text, status, headers), content_type="application/json")
 
     def show_logs(self, request: Request, resource: str, key: str) -> Reply:
         """What happened to a record that is there, the newest first."""
@@ -20148,7 +20152,7 @@ class Documents(Pages):
         servers = dump_json([{"url": request.prefix or "/"}]).encode()
         body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
         tag = f'"{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
-        return Reply(304, headers=(("ETag", tag),)) if request.knows(tag) else Reply(200, body, (("ETag", tag),))
+        return Reply(200, body, (("ETag", tag),))
 
 
 DOCS_STYLE = """
@@ -20371,9 +20375,7 @@ class Docs(Documents):
         dialect = copy.copy(self.dialects[name])
         dialect.views, dialect.heard = {}, heard
         path, _, query = address.partition("?")
-        kept = {
-            key: value for key, value in request.environ.items() if key not in ("HTTP_IF_NONE_MATCH", "HTTP_PREFER")
-        }
+        kept = {key: value for key, value in request.environ.items() if key != "HTTP_PREFER"}
         place = {"REQUEST_METHOD": "GET", "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query}
         inner = Request({**kept, **place, "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""})
         inner.actor = request.actor
@@ -20921,6 +20923,7 @@ class Application:
             else:
                 with self.store.database.request():
                     reply = self.answer(request)
+            reply = reply and unless_known(request, reply)
         except Exception as error:
             reply = self.failure(request, environ.get("PATH_INFO", ""), error, number)
         finally:
@@ -21568,7 +21571,6 @@ def environment_of(request: Any) -> dict[str, Any]:
         "wsgi.url_scheme": request.url_scheme,
         "wsgi.input": request.get_body_stream(),
         **(request.variables or variables_of(request.headers)),
-        "minirest.ways": request.ways,
     }
 
 
@@ -21942,7 +21944,7 @@ class Loop:
         request = channel.requests[0]
         self.turn.begin()
         try:
-            found = self.app.respond(channel.environment(request))
+            found = self.app.respond({**channel.environment(request), "minirest.ways": request.ways})
             if not found.reply or found.reply.stream:
                 raise Slow
         except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
