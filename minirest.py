@@ -2933,6 +2933,12 @@ class Select:
     single: bool = False
     compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
+    @property
+    def depends_on_day(self) -> bool:
+        """Whether records can come and go as the days go by."""
+        row = self.parent.link.through if self.parent else None
+        return any(table.validity is not None for table in (self.table, row) if table)
+
 
 @dataclass(frozen=True, slots=True)
 class Create:
@@ -3702,6 +3708,8 @@ class Sql(NamedTuple):
 
     def of(self, key: SqlValue) -> Sql:
         """The statement about the record with a key."""
+        if KEY not in self.values:
+            return self
         return Sql(self.text, tuple([key if value is KEY else value for value in self.values]))
 
 
@@ -5494,7 +5502,6 @@ class Pass:
         """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
         self.has_written, self.deadline = False, time.monotonic() + GUARD_SECONDS
         self.worked = time.thread_time()
-        self.database.check_process()
         HERE.turn = self
 
     def is_over(self) -> bool:
@@ -7801,14 +7808,19 @@ class Store:
 
         `key` takes the place of `KEY` in a Select.
         """
-        known: tuple[Select, Sight] | None = op.compiled.get(actor) if isinstance(op, Select) else None
-        if known:
-            return self.read(known[0], known[1], key)
+        found = self.run_again(actor, op, key) if isinstance(op, Select) else None
+        if found:
+            return found
         origin = origin_of(self.schema, actor, dialect, self.moment())
         guarded = guard(op, actor, origin.moment, origin.rights)
         if isinstance(op, Select) and is_timeless(op, guarded, origin):
             bounded(op.compiled)[actor] = guarded, origin.sight
         return self.run(guarded, origin, key)
+
+    def run_again(self, actor: Actor, op: Select, key: SqlValue) -> Outcome | None:
+        """Run a Select that was run for an actor before, and means the same at any time; None for any other."""
+        known: tuple[Select, Sight] | None = op.compiled.get(actor)
+        return self.read(known[0], known[1], key) if known else None
 
     def run(self, op: Operation, origin: Origin | None = None, key: SqlValue = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
@@ -9189,12 +9201,14 @@ BODY_LIMITS = BodyLimits()
 class Request:
     """One request. `path` is decoded; `method` is in capitals, `query` as it came. Every reader is strict: ApiError.
 
-    `actor` is who asks. `form` is what `read_form` has read; whoever made the request closes it.
+    `actor` is who asks. `form` is what `read_form` has read; whoever made the request closes it. `reading` is what a
+    dialect has read for it.
     """
 
     def __init__(self, environ: Mapping[str, Any], limits: BodyLimits = BODY_LIMITS) -> None:
         self.environ, self.limits = environ, limits
         self.form: Form | None = None
+        self.reading: Reading | None = None
         self.method: str = environ["REQUEST_METHOD"].upper()
         self.query: str = environ.get("QUERY_STRING", "")
         self.actor = NOBODY
@@ -9402,13 +9416,17 @@ class Stream(NamedTuple):
     pieces: Iterable[bytes]
 
 
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+"""Headers of an answer, by their names."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer: `status`, `body` or a stream in its place, `headers` beside the usual ones, `content_type`."""
 
     status: int
     body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     content_type: str = JSON_TYPE
     stream: Stream | None = None
 
@@ -9418,12 +9436,12 @@ class Reply:
         return self.stream.length if self.stream else len(self.body)
 
 
-def json_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def json_reply(text: str, status: int = 200, headers: Headers = ()) -> Reply:
     """A reply with a JSON text."""
     return Reply(status, text.encode("utf-8"), headers)
 
 
-def record_reply(row: Row, text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def record_reply(row: Row, text: str, status: int = 200, headers: Headers = ()) -> Reply:
     """A reply with one record: its `ETag` is the version and a hash of the body."""
     body = text.encode("utf-8")
     tag = f'"{row.version}-{hashlib.blake2b(body, digest_size=8).hexdigest()}"'
@@ -9462,14 +9480,36 @@ ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 class Way(NamedTuple):
     """Where a request led to: who asked, as whom the handler sees it, and the names in the address.
 
-    `last` is the name of an id at the end of the path, in whose place another request may have another one.
+    `last` is the name of an id at the end of the path, in whose place another request may have another one. `told` is
+    what was read for which query.
     """
 
     actor: Actor
     is_public: bool
     handler: Callable[..., Reply]
     names: Mapping[str, str]
+    told: dict[str, Told]
     last: str = ""
+
+
+class Reading(NamedTuple):
+    """A Select for a request, and how what it finds is shown; `key` takes the place of `KEY` in both.
+
+    Where the key is the id at the end of the path, `key_of` reads it, in case that another one is asked for. ApiError.
+    """
+
+    op: Select
+    show: Callable[[Outcome, SqlValue], Reply]
+    key: SqlValue = None
+    key_of: Callable[[str], SqlValue] | None = None
+
+
+class Told(NamedTuple):
+    """What was read for a request, as whom, and whom its headers had proven for that; None for nobody at all."""
+
+    reading: Reading
+    actor: Actor
+    proven: Actor | None
 
 
 class Ways:
@@ -9482,11 +9522,12 @@ class Ways:
         self.known: dict[tuple[object, str, str], Way] = {}
         self.proven: dict[object, Proven] = {}
 
-    def note(self, place: tuple[object, str, str], last: str, way: Way) -> None:
+    def note(self, place: tuple[object, str, str], last: str, way: Way) -> Way:
         """Remember where a request led to; `last` is what may be an id at the end of its path."""
         names = [name for name, value in way.names.items() if value == last]
         if len(names) == 1 or not last:
-            bounded(self.known)[place] = way._replace(last=names[0] if last else "")
+            way = bounded(self.known)[place] = way._replace(last=names[0] if last else "")
+        return way
 
 
 class Proven(NamedTuple):
@@ -9985,7 +10026,7 @@ class Downloads:
         text = self.find(request, table, key, name)
         file = json.loads(text)
         tag = f'"{hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()}"'
-        headers: tuple[tuple[str, str], ...] = (
+        headers: Headers = (
             ("ETag", tag),
             ("Accept-Ranges", "bytes"),
             ("Content-Disposition", disposition(file["name"])),
@@ -10259,12 +10300,20 @@ class Accounts:
         ways = request.ways
         if not HERE.turn or not ways:
             return self.authenticate_anew(request)
-        known, proven = HERE.turn.recall(self.store.database), ways.proven.get(self)
-        if not proven or proven.known is not known or proven.until < time.monotonic():
-            proven = Proven(self.authenticate_anew(request), known, time.monotonic() + 1)
-            if proven.actor.token is None and proven.actor.session is None:
-                ways.proven[self] = proven
-        return proven.actor
+        known = HERE.turn.recall(self.store.database)  # before anything is read
+        actor = self.proven(ways)
+        if actor is None:
+            actor = self.authenticate_anew(request)
+            if actor.token is None and actor.session is None:
+                ways.proven[self] = Proven(actor, known, time.monotonic() + 1)
+        return actor
+
+    def proven(self, ways: Ways) -> Actor | None:
+        """Whom headers have proven that came before, if that is still good; in a server's loop."""
+        found = ways.proven.get(self)
+        assert HERE.turn
+        is_good = found and found.known is HERE.turn.recall(self.store.database) and found.until > time.monotonic()
+        return found.actor if found and is_good else None
 
     def authenticate_anew(self, request: Request) -> Actor:
         """The user that the request's credentials prove now. ApiError."""
@@ -11219,7 +11268,7 @@ class Hub:
                 client.drop()
 
 
-def engine_error(code: int, status: int = 400, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def engine_error(code: int, status: int = 400, headers: Headers = ()) -> Reply:
     """A refusal as engine.io words it."""
     return json_reply(dump_json({"code": code, "message": ENGINE_ERRORS[code]}), status, headers)
 
@@ -11391,6 +11440,11 @@ class Dialect:
         if self.heard is not None:
             self.heard.append(op)
         return self.services.store.run_for(request.actor, op, self.name, key)
+
+    def read(self, request: Request, reading: Reading) -> Reply:
+        """The reply with what is read."""
+        request.reading = reading
+        return reading.show(self.run(request, reading.op, reading.key), reading.key)
 
     def history_of(self, request: Request, table: Table, number: int) -> Filter:
         """The history of a record since it was made: what had its id before, and is deleted, had rights of its own."""
@@ -12050,7 +12104,7 @@ class Limbas(Dialect):
     def error(self, error: ApiError) -> Reply:
         status = error.status
         if error.code == "unauthenticated":
-            headers: tuple[tuple[str, str], ...] = (CHALLENGE,)
+            headers: Headers = (CHALLENGE,)
         else:
             headers = error.headers
         items = [{"code": ERRORS[fault.rule].status, "message": self.message(fault)} for fault in error.violations]
@@ -12095,7 +12149,7 @@ class Limbas(Dialect):
     def of_record(self, request: Request, table: str, key: str) -> Reply:
         """One record, in any state."""
         found = self.find_table(table)
-        number = self.record_id(key, found)
+        number = self.record_id(found, key)
         match request.method:
             case "GET" | "HEAD":
                 return self.get(request, found, number)
@@ -12111,7 +12165,7 @@ class Limbas(Dialect):
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """The records that a record is linked to."""
         source = self.find_table(table)
-        number = self.record_id(key, source)
+        number = self.record_id(source, key)
         member = self.names(source).find(link)
         if member is None:
             self.names(source).refuse(link)
@@ -12122,7 +12176,7 @@ class Limbas(Dialect):
             return self.change_link(request, member, number)
         return self.show_list(request, self.read_query(member.target, member, request.query, self.today()), number)
 
-    def record_id(self, text: str, table: Table) -> int:
+    def record_id(self, table: Table, text: str) -> int:
         """An id of the path: digits. Larger ones than any record has are still ids, of no record."""
         if not (ID_OF_OTHERS_TEXT if table.adopted else ID_TEXT).fullmatch(text):
             raise fail("bad_id", value=text)
@@ -12138,20 +12192,23 @@ class Limbas(Dialect):
 
     def show_list(self, request: Request, query: _LimbasQuery, number: int | None = None) -> Reply:
         """The records that the parameters choose; those that a link leads to belong to the record with that number."""
-        outcome = self.run(request, query.select, number)
-        return self.envelope(query, number, outcome)
+        return self.read(request, Reading(query.select, functools.partial(self.envelope, query), number))
 
-    def envelope(self, query: _LimbasQuery, number: int | None, outcome: Outcome) -> Reply:
+    def envelope(self, query: _LimbasQuery, outcome: Outcome, number: int | None) -> Reply:
         """The envelope of a list."""
         rows = ",".join([row.text for row in outcome.rows])
         return json_reply(f'{{"links":{dump_json(query.links(number, outcome.total))},"data":[{rows}]}}')
 
     def get(self, request: Request, table: Table, number: int) -> Reply:
         """One record in any state. ApiError `not_found`."""
-        rows = self.run(request, self.read_fields(table, request.query), number).rows
-        if not rows:
+        show, key_of = functools.partial(self.show, table), functools.partial(self.record_id, table)
+        return self.read(request, Reading(self.read_fields(table, request.query), show, number, key_of))
+
+    def show(self, table: Table, outcome: Outcome, _: SqlValue) -> Reply:
+        """One record. ApiError `not_found`."""
+        if not outcome.rows:
             raise fail("not_found")
-        return self.answer(request, rows[0], table)
+        return self.answer(outcome.rows[0], table)
 
     @remembered
     def read_fields(self, table: Table, text: str) -> Select:
@@ -12164,7 +12221,7 @@ class Limbas(Dialect):
         shape = self.record_shape(table, _LimbasFields(self.names(table)).read(given))
         return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
 
-    def answer(self, request: Request, row: Row, table: Table, status: int = 200) -> Reply:
+    def answer(self, row: Row, table: Table, status: int = 200) -> Reply:
         """The envelope of one record; for a new one with its address."""
         link = f"/{_segment(table)}/{row.key}"
         headers = (("Location", link),) if status == 201 else ()
@@ -12207,7 +12264,7 @@ class Limbas(Dialect):
         values = self.values(request, table, self.data(self.body(request, "data"), "missing!"))
         shape = self.whole_shape(table)
         op = Create(table, values.fields, values.links, shape, faults=tuple(values.faults))
-        return self.answer(request, self.run(request, op).rows[0], table, 201)
+        return self.answer(self.run(request, op).rows[0], table, 201)
 
     def update(self, request: Request, table: Table, number: int) -> Reply:
         """Change a record. `$archived` beside `data` archives, restores or trashes it: an extension of ours."""
@@ -12234,7 +12291,7 @@ class Limbas(Dialect):
         outcome = self.run(request, Batch((*before, last))).parts[-1] if before else self.run(request, last)
         if not outcome.rows:
             raise fail("not_found")
-        return self.answer(request, outcome.rows[0], table)
+        return self.answer(outcome.rows[0], table)
 
     def status(self, value: Json) -> Status:
         """The status that `$archived` in a body asks for."""
@@ -12302,7 +12359,7 @@ class Limbas(Dialect):
             raise LimbasError('Key "id" of relation data missing!')
         key = value["id"]
         text = str(key) if isinstance(key, str | int) and not isinstance(key, bool) else ""
-        return Item(Key(link.target.id, self.record_id(text or dump_json(key), link.target)))
+        return Item(Key(link.target.id, self.record_id(link.target, text or dump_json(key))))
 
     def change_link(self, request: Request, link: Link, number: int) -> Reply:
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
@@ -12313,7 +12370,7 @@ class Limbas(Dialect):
             if request.method != "DELETE":
                 query = _LimbasQuery(self, self.names(link.target, link), (), self.today(), parent)
                 outcome = self.run(request, Batch((relink, query.select))).parts[-1]
-                return self.envelope(query, number, outcome)
+                return self.envelope(query, outcome, number)
             outcome = self.run(request, relink)
         except ApiError as error:
             faults = (_named(fault, link) for fault in error.violations)
@@ -12593,7 +12650,7 @@ class _LimbasQuery:
     def special(self, member: Field | Link, value: str) -> Filter | None:
         """The conditions that have a spelling of their own: `#NULL#`, `#NOTNULL#`, and `#ID#5` on a link."""
         if isinstance(member, Link) and value.startswith("#ID#"):
-            key = self.dialect.record_id(value.removeprefix("#ID#"), member.target)
+            key = self.dialect.record_id(member.target, value.removeprefix("#ID#"))
             return Compare(Path((member,), member.target.id), "eq", key)
         if value not in ("#NULL#", "#NOTNULL#"):
             return None
@@ -12922,9 +12979,13 @@ class NocoBase(Dialect):
         if action == "list":
             return self.show_list(request, self.read_list(table, None, request.query, self.today()))
         if action == "get":
-            text, index = cut_key(request.query, index)
-            key = None if index is None else _key_value(table.address, index)
-            return self.get(request, self.read_get(table, index is not None, text, self.today()), key)
+            text, number = cut_key(request.query, index)
+            op, key_of = (
+                self.read_get(table, number is not None, text, self.today()),
+                functools.partial(_key_value, table.address),
+            )
+            key = None if number is None else key_of(number)
+            return self.read(request, Reading(op, self.show, key, key_of if number is index else None))
         return self.act(request, action, Call(self.names(table), self.read_query(request.query), index))
 
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
@@ -12943,7 +13004,8 @@ class NocoBase(Dialect):
         if action == "list":
             return self.show_list(request, self.read_list(link.target, link, request.query, self.today()), source)
         if action == "get":
-            return self.get(request, self.read_linked(link, index, request.query, self.today()), source)
+            op = self.read_linked(link, index, request.query, self.today())
+            return self.show(self.select(request, op, source), source)
         names, parent = self.names(link.target, link), Parent(link, Key(key, source))
         return self.act(request, action, Call(names, self.read_query(request.query), index, parent))
 
@@ -13008,11 +13070,19 @@ class NocoBase(Dialect):
 
     def show_list(self, request: Request, op: Select, key: SqlValue = None) -> Reply:
         """Records with `meta`; without it when `paginate=false`."""
-        outcome = self.select(request, op, key)
-        rows, total, size = ",".join([row.text for row in outcome.rows]), outcome.total or 0, op.page.limit
+        try:
+            return self.read(request, Reading(op, functools.partial(self.envelope, op.page), key))
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+            return self.envelope(op.page, Outcome(total=0), key)  # a record that does not exist has no associated ones
+
+    def envelope(self, page: Page, outcome: Outcome, _: SqlValue) -> Reply:
+        """Records with `meta`, or without."""
+        rows, total, size = ",".join([row.text for row in outcome.rows]), outcome.total or 0, page.limit
         if size is None:
             return json_reply(f'{{"data":[{rows}]}}')
-        window = f'"page":{op.page.offset // size + 1},"pageSize":{size},"totalPage":{-(-total // size)}'
+        window = f'"page":{page.offset // size + 1},"pageSize":{size},"totalPage":{-(-total // size)}'
         return json_reply(f'{{"data":[{rows}],"meta":{{"count":{total},{window}}}}}')
 
     @remembered
@@ -13038,12 +13108,11 @@ class NocoBase(Dialect):
             call.table, self.shape(call), where, scope, self.sort(call), Page(1), parent=call.parent, single=single
         )
 
-    def get(self, request: Request, op: Select, key: SqlValue) -> Reply:
+    def show(self, outcome: Outcome, _: SqlValue) -> Reply:
         """One record, or null."""
-        rows = self.select(request, op, key).rows
-        if not rows:
+        if not outcome.rows:
             return json_reply('{"data":null}')
-        return record_reply(rows[0], f'{{"data":{rows[0].text}}}')
+        return record_reply(outcome.rows[0], f'{{"data":{outcome.rows[0].text}}}')
 
     def select(self, request: Request, op: Select, key: SqlValue) -> Outcome:
         """What a Select finds; a record that does not exist has no associated ones."""
@@ -13682,12 +13751,12 @@ def sorted_json(text: str) -> str:
     return json.dumps(json.loads(text), ensure_ascii=False, sort_keys=True)
 
 
-def coredata_reply(text: str, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def coredata_reply(text: str, status: int = 200, headers: Headers = ()) -> Reply:
     """A reply with a JSON text."""
     return Reply(status, sorted_json(text).encode("utf-8"), headers, COREDATA_MEDIA_TYPE)
 
 
-def html_reply(status: int, text: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def html_reply(status: int, text: str = "", headers: Headers = ()) -> Reply:
     """A reply that the original gives as HTML: plain text, or nothing."""
     return Reply(status, text.encode("utf-8"), headers, "text/html; charset=utf-8")
 
@@ -13851,7 +13920,8 @@ class CoreData(Dialect):
                     raise fail("not_found")
                 return Reply(204)
             case _:
-                return self.answer(request, table, self.run(request, self.read_record(table), number).rows)
+                show, key_of = functools.partial(self.show, self.headers(request)), functools.partial(self.key, table)
+                return self.read(request, Reading(self.read_record(table), show, number, key_of))
 
     def show_linked(self, request: Request, table: Table, key: str, link: str) -> Reply:
         """The records that a record is linked to, in the order of the link; of a unique link at most one."""
@@ -13904,9 +13974,13 @@ class CoreData(Dialect):
 
     def show_list(self, request: Request, query: _CoreDataQuery, address: str, number: int | None = None) -> Reply:
         """`meta` and the `objects` that the parameters choose."""
-        outcome = self.run(request, query.select, number)
+        show = functools.partial(self.envelope, query, address, self.headers(request))
+        return self.read(request, Reading(query.select, show, number))
+
+    def envelope(self, query: _CoreDataQuery, address: str, headers: Headers, outcome: Outcome, _: SqlValue) -> Reply:
+        """The `meta` and the `objects`."""
         meta, rows = query.meta(address, outcome.total or 0), ",".join([row.text for row in outcome.rows])
-        return coredata_reply(f'{{"meta":{dump_json(meta)},"objects":[{rows}]}}', headers=self.headers(request))
+        return coredata_reply(f'{{"meta":{dump_json(meta)},"objects":[{rows}]}}', headers=headers)
 
     def show_set(self, request: Request, table: Table, ids: str) -> Reply:
         """The records of a list of ids, in its order, in any state; and the ids that there are not."""
@@ -13923,17 +13997,24 @@ class CoreData(Dialect):
         start = f'"not_found":{dump_json(missing)},' if missing else ""
         return coredata_reply(f'{{{start}"objects":[{objects}]}}', headers=self.headers(request))
 
-    def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+    def headers(self, request: Request) -> Headers:
         """The headers of an answer with records."""
         kept = (("Cache-Control", "no-cache"),) if request.method in ("GET", "HEAD") else ()
         return (("Vary", "Accept"), *kept)
 
     def answer(self, request: Request, table: Table, rows: Sequence[Row], status: int = 200) -> Reply:
         """One record; of a new one the address. ApiError `not_found` when there is none."""
+        location = (("Location", self.record_address(table, rows[0].key)),) if rows and status == 201 else ()
+        return self.one((*self.headers(request), *location), rows, status)
+
+    def show(self, headers: Headers, outcome: Outcome, _: SqlValue) -> Reply:
+        """One record that was read. ApiError `not_found`."""
+        return self.one(headers, outcome.rows)
+
+    def one(self, headers: Headers, rows: Sequence[Row], status: int = 200) -> Reply:
+        """One record. ApiError `not_found` when there is none."""
         if not rows:
             raise fail("not_found")
-        location = (("Location", self.record_address(table, rows[0].key)),) if status == 201 else ()
-        headers = (*self.headers(request), *location)
         reply = record_reply(rows[0], sorted_json(rows[0].text), status, headers)
         return Reply(reply.status, reply.body, reply.headers, COREDATA_MEDIA_TYPE)
 
@@ -14708,9 +14789,12 @@ class Platform(Dialect):
 
     def show_list(self, request: Request, op: Select | Batch, number: int | None = None) -> Reply:
         """A bare array, framed as the vendor's client reads it: one entity a line, a comma on a line of its own."""
-        outcome = self.run(request, op, number)
         if isinstance(op, Batch):
-            return self.show_meta(outcome.parts)
+            return self.show_meta(self.run(request, op, number).parts)
+        return self.read(request, Reading(op, self.framed, number))
+
+    def framed(self, outcome: Outcome, _: SqlValue) -> Reply:
+        """The array."""
         rows = "\n,\n".join([row.text for row in outcome.rows])
         return json_reply(f"[\n{rows}\n]" if rows else "[\n]")
 
@@ -14727,14 +14811,14 @@ class Platform(Dialect):
 
     def get(self, request: Request, names: Names, number: int) -> Reply:
         """One entity, in any state."""
-        rows = self.run(request, self.read_entity(names.table, request.query), number).rows
-        return self.answer(request, names, rows)
+        op, key_of = self.read_entity(names.table, request.query), functools.partial(self.number, names.table)
+        return self.read(request, Reading(op, functools.partial(self.show, names), number, key_of))
 
-    def answer(self, request: Request, names: Names, rows: Sequence[Row]) -> Reply:
+    def show(self, names: Names, outcome: Outcome, _: SqlValue = None) -> Reply:
         """The entity that an operation gave. ApiError `not_found` when it gave none."""
-        if not rows:
+        if not outcome.rows:
             raise fail("not_found")
-        return record_reply(rows[0], self.success(names, rows[0]))
+        return record_reply(outcome.rows[0], self.success(names, outcome.rows[0]))
 
     # -- writing --
 
@@ -14748,7 +14832,7 @@ class Platform(Dialect):
             self.read_list(values, word, system[f"_{word}"], body[word])
         shape = self.entity_shape(names.table)
         op = Create(names.table, values.fields, values.links, shape, faults=tuple(values.faults))
-        return self.answer(request, names, self.run(request, op).rows)
+        return self.show(names, self.run(request, op))
 
     def update(self, request: Request, names: Names, number: int) -> Reply:
         """Change what the body names; what cannot be changed is dropped, so that a whole entity can be sent back."""
@@ -14763,7 +14847,7 @@ class Platform(Dialect):
             expect=request.expected_version,
             faults=tuple(values.faults),
         )
-        return self.answer(request, names, self.run(request, op).rows)
+        return self.show(names, self.run(request, op))
 
     def delete(self, request: Request, names: Names, number: int) -> Reply:
         """Delete an entity, and show it once more."""
@@ -15310,7 +15394,7 @@ QORE = Style("qore", {"moment": "substr({0},1,23)||'000Z'"})
 Handler: TypeAlias = Callable[..., Reply]
 
 
-def qore_reply(text: str, headers: tuple[tuple[str, str], ...] = (), status: int = 200) -> Reply:
+def qore_reply(text: str, headers: Headers = (), status: int = 200) -> Reply:
     """A reply with a JSON text."""
     return Reply(status, text.encode("utf-8"), (("Cache-Control", "no-cache, private"), *headers), "application/json")
 
@@ -15495,7 +15579,7 @@ class Qore(Dialect):
             text = "1"
         return Page(size, size * (min(int(text), 2**53) - 1))
 
-    def headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+    def headers(self, request: Request) -> Headers:
         """The headers of an answer that `Prefer` can make smaller."""
         applied = (("Preference-Applied", "return=minimal"),) if wants_little(request) else ()
         return (("Vary", "Prefer"), *applied)
@@ -16778,7 +16862,7 @@ WORDS = (
     " letter meadow morning mountain number orchard paper pocket quiet river season shadow silver station stone summer"
     " table thread valley village water window winter yellow"
 )
-MADE_TEXTS: tuple[tuple[str, str], ...] = (
+MADE_TEXTS: Headers = (
     (r"e?mail", "{first}.{last}{n}@mail.example"),
     (r"phone|mobile|telefon|fax", "+49 30 {n:07}"),
     (r"first_?name|given|vorname", "{First}"),
@@ -17288,7 +17372,7 @@ class Pages(Dialect):
         said = (note(sentence(self.message(fault)), bad=True) for fault in error.violations)
         return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
 
-    def redirect(self, request: Request, address: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    def redirect(self, request: Request, address: str, headers: Headers = ()) -> Reply:
         """See another page of this application."""
         location = ("Location", request.prefix + address)
         return Reply(303, headers=(location, *headers), content_type="text/plain; charset=utf-8")
@@ -17299,7 +17383,7 @@ class Pages(Dialect):
         title: str,
         content: Html,
         status: int = 200,
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: Headers = (),
     ) -> Reply:
         """A page."""
         head = element(
@@ -20677,7 +20761,7 @@ class Policy:
         if request.origin is not None and not self.allows(request.origin):
             raise fail("cross_site", origin=request.origin[:200])
 
-    def cors_headers(self, request: Request) -> tuple[tuple[str, str], ...]:
+    def cors_headers(self, request: Request) -> Headers:
         """The headers that let an allowed page read the answer."""
         if not self.origins:
             return ()
@@ -20952,36 +21036,44 @@ class Application:
 
     def answer(self, request: Request) -> Reply | None:
         """The reply to a request, None when it is a route of the embedding program."""
-        ways = request.ways if HERE.turn and not self.is_extended else None
-        form, last = form_of_path(request.path) if ways else ("", "")
-        place = self, request.method, form
-        way = ways.known.get(place) if ways else None
-        if way and self.may_go(way, request):
-            return way.handler(request, **({**way.names, way.last: last} if way.last else way.names))
-        if not request.path.startswith(HEALTH):  # a probe may know nothing but our address
-            self.policy.check_host(request)
-        if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
-            return self.policy.preflight(request)
-        if self.router.routes and self.match(self.router, request):
-            return None
+        if HERE.turn and request.ways and not self.is_extended:
+            return self.answer_as_before(request, request.ways)
         way = self.find_way(request)
-        if ways:
-            ways.note(place, last, way)
-        return way.handler(request, **way.names)
+        return way.handler(request, **way.names) if way else None
 
     @property
     def is_extended(self) -> bool:
-        """Whether it depends on more than the headers where a request leads to."""
+        """Whether it depends on more than the headers and the address where a request leads to."""
         return bool(self.has_added or self.router.routes or self.policy.proxies)
 
+    def answer_as_before(self, request: Request, ways: Ways) -> Reply:
+        """The reply to a request, which may go a way that is known; what is read for it is known from then on."""
+        form, last = form_of_path(request.path)
+        place = self, request.method, form
+        way = ways.known.get(place)
+        if way is None or not self.may_go(way, request):
+            found = self.find_way(request)
+            assert found
+            way = ways.note(place, last, found)
+        reply = way.handler(request, **({**way.names, way.last: last} if way.last else way.names))
+        if request.reading and reply.status == 200:
+            self.note_reading(request, request.reading, ways, way)
+        return reply
+
     def may_go(self, way: Way, request: Request) -> bool:
-        """Whether a request may go a way that is known. ApiError where nobody may ask so."""
+        """Whether a request may go a way that is known. ApiError for who may not ask at all."""
         if not way.is_public:
             self.services.authenticate(request)
         return way.is_public or way.actor is request.actor
 
-    def find_way(self, request: Request) -> Way:
-        """Where a request leads to. ApiError."""
+    def find_way(self, request: Request) -> Way | None:
+        """Where a request leads to; None for a route of the embedding program. ApiError."""
+        if not request.path.startswith(HEALTH):  # a probe may know nothing but our address
+            self.policy.check_host(request)
+        if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
+            return Way(NOBODY, True, self.policy.preflight, EMPTY, {})
+        if self.router.routes and self.match(self.router, request):
+            return None
         found = self.match(self.added_router, request) if self.has_added else None
         found = found or self.match(self.own_router, request)
         if found is None or not found[0].public:
@@ -20989,7 +21081,47 @@ class Application:
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return Way(request.actor, route.public, as_seen(route.handler, request), names)
+        return Way(request.actor, route.public, as_seen(route.handler, request), names, {})
+
+    # -- what is asked again --
+
+    def note_reading(self, request: Request, reading: Reading, ways: Ways, way: Way) -> None:
+        """Remember what was read for a request, if another one like it is answered by the same and nothing else."""
+        asked = request.method == "GET" and request.header("If-None-Match") is None and not self.policy.origins
+        same = not reading.op.depends_on_day and (reading.key_of or not way.last)
+        if not (asked and same) or len(request.query) > MAX_READING_LENGTH:
+            return
+        if not self.policy.auth or request.actor is ANONYMOUS:
+            bounded(way.told)[request.query] = Told(reading, request.actor, None)
+        elif proven := self.accounts.proven(ways):
+            bounded(way.told)[request.query] = Told(reading, request.actor, proven)
+
+    def answer_again(self, request: Any) -> Answered | None:
+        """The answer to a request of waitress, when only a Select has to be run for it; else None."""
+        started, ways = time.perf_counter(), request.ways
+        if not ways or self.is_extended or request_log.isEnabledFor(logging.INFO):
+            return None
+        form, last = form_of_path(request.path)
+        way = ways.known.get((self, request.command, form))
+        told = way.told.get(request.query) if way else None
+        if told is None or (told.proven and told.proven is not self.accounts.proven(ways)):
+            return None
+        try:
+            reply = self.read_again(told, last if way.last else "")
+        except sqlite3.Error as error:
+            check_slow(error)
+            return None  # it is answered as if nobody had asked before
+        except ApiError:
+            return None
+        environ = {"REQUEST_METHOD": request.command, "PATH_INFO": request.path, "QUERY_STRING": request.query}
+        return Answered(environ, None, reply, self.accounts.chance.digits(8), started) if reply else None
+
+    def read_again(self, told: Told, last: str) -> Reply | None:
+        """What was told, as it is now; `last` is the id that is asked for. None where that was not kept."""
+        reading = told.reading
+        key = reading.key_of(last) if last and reading.key_of else reading.key
+        outcome = self.store.run_again(told.actor, reading.op, key)
+        return reading.show(outcome, key) if outcome else None
 
     def match(
         self, router: bottle.Bottle | bottle.Router | Addresses, request: Request, method: str = ""
@@ -21747,6 +21879,37 @@ def head_of(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     return f"HTTP/1.1 {status}\r\n{block}{date_line(int(time.time()))}\r\n\r\n".encode("latin-1")
 
 
+@functools.lru_cache(maxsize=64)
+def usual_lines(status: int, content_type: str, own: tuple[str, ...]) -> tuple[str, bool, str]:
+    """The lines of a head that are always the same: before the length, whether there is one, and those behind it.
+
+    `own` are the names of the reply's other headers, which follow.
+    """
+    pairs = headers_of(Reply(status, b"", tuple((name, "") for name in own), content_type), "")
+    varying = ("Content-Length", "X-Request-Id", *own)
+    lines = {name: f"{name}: {value}\r\n" for name, value in pairs if name not in varying}
+    before = f"HTTP/1.1 {status_line(status)}\r\n{lines.pop('Content-Type', '')}"
+    return before, "Content-Length" in dict(pairs), "".join(lines.values())
+
+
+def head_of_reply(reply: Reply, number: str, cors: Headers = ()) -> bytes:
+    """What `head_of` makes of a reply without a stream, in less time. ValueError for a line break in a header.
+
+    >>> reply = Reply(200, b"{}", (("ETag", '"1"'), ("Cache-Control", "no-store")))
+    >>> head_of_reply(reply, "5") == head_of("200 OK", headers_of(reply, "5"))
+    True
+    """
+    names = tuple([name for name, _ in reply.headers])
+    before, has_length, security = usual_lines(reply.status, reply.content_type, names)
+    length = f"Content-Length: {len(reply.body)}\r\n" if has_length else ""
+    own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+    if not len(names) == own.count("\n") == own.count("\r"):
+        raise ValueError("a header has a line break")
+    last = "".join([f"{name}: {value}\r\n" for name, value in cors])
+    date = date_line(int(time.time()))
+    return f"{before}{length}{security}{own}X-Request-Id: {number}\r\n{last}{date}\r\n\r\n".encode("latin-1")
+
+
 class EscapedLog(logging.LoggerAdapter[logging.Logger]):
     """A log for messages of others, which put paths into them as they came."""
 
@@ -21928,6 +22091,7 @@ class Loop:
     def run(self) -> None:
         """Answer what is ready; a next request on the same connection waits for the next pass."""
         ready, self.ready = [*self.waiting, *self.ready], []
+        self.app.store.database.check_process()
         for channel in ready:
             self.answer(channel)
         is_lost = self.turn.is_lost
@@ -21944,7 +22108,9 @@ class Loop:
         request = channel.requests[0]
         self.turn.begin()
         try:
-            found = self.app.respond({**channel.environment(request), "minirest.ways": request.ways})
+            found = self.app.answer_again(request)
+            if found is None:
+                found = self.app.respond({**channel.environment(request), "minirest.ways": request.ways})
             if not found.reply or found.reply.stream:
                 raise Slow
         except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
@@ -21998,7 +22164,8 @@ class Loop:
         """Send an answer, in one piece."""
         assert found.reply
         found.log()
-        head = head_of(status_line(found.reply.status), self.app.headers(found.request, found.reply, found.number))
+        cors = self.app.policy.cors_headers(found.request) if found.request else ()
+        head = head_of_reply(found.reply, found.number, cors)
         channel.deliver(head if found.environ["REQUEST_METHOD"] == "HEAD" else head + found.reply.body)
 
 
@@ -22319,6 +22486,7 @@ def run_until(server: Any, ended: threading.Event) -> None:
     server.trigger.close()
     if server.watch:
         server.watch.epoll.close()
+    KNOWN_HEADERS.clear()
 
 
 def close_slow(server: Any, started: dict[Any, float]) -> None:

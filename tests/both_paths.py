@@ -1,4 +1,7 @@
-"""Answers requests as a server's loop does, and then as a worker does, and holds the two together byte by byte."""
+"""Answers requests as a server's loop does, and then as a worker does, and holds the two together byte by byte.
+
+What has been asked before, with the same headers, is also answered as the loop does it then.
+"""
 
 import functools
 import io
@@ -8,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -26,18 +30,19 @@ class Said(NamedTuple):
     """What a request was answered, and, if it has written, what it left behind."""
 
     status: str
-    headers: list[tuple[str, str]]
+    headers: tuple[tuple[str, str], ...]
     body: bytes
     events: list[Any]
     rows: Rows
 
 
 class BothPaths:
-    """What stands in for `Application.__call__`; it counts what the loop has answered, and what it has left."""
+    """What stands in for `Application.__call__`; it counts what the loop has answered, left, and answered again."""
 
     def __init__(self) -> None:
         self.plain = minirest.Application.__call__
-        self.answered, self.left = 0, 0
+        self.answered, self.left, self.repeated = 0, 0, 0
+        self.ways: dict[Any, minirest.Ways] = {}
         self.numbers = itertools.count()
         self.tables = weakref.WeakKeyDictionary[minirest.Application, list[str]]()
         self.lock = threading.RLock()
@@ -51,7 +56,12 @@ class BothPaths:
             return self.plain(app, environ, start_response)
         data = stream.read(minirest.QUICK_BODY_BYTES + 1)
         with self.lock, standing_still(app, next(self.numbers)) as again:
-            inline = self.in_loop(app, {**environ, "wsgi.input": io.BytesIO(data)})
+            known = {**environ, "minirest.ways": self.ways_of(app, environ)}
+            before = self.asked_again(app, known)
+            again()
+            inline = self.in_loop(app, {**known, "wsgi.input": io.BytesIO(data)})
+            again()
+            behind = self.asked_again(app, known)
             again()
             started, events = list[Any](), list[Any]()
             with listening(app, events.append):
@@ -60,27 +70,50 @@ class BothPaths:
                 )
             if inline:
                 parts = [b"".join(parts)]
-                found = Said(started[0], started[1], parts[0], events, self.rows(app) if inline.rows else {})
+                found = Said(started[0], tuple(started[1]), parts[0], events, self.rows(app) if inline.rows else {})
                 assert inline == found, (environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
+                assert {before, behind} <= {None, found[:3]}, (environ["PATH_INFO"], environ["QUERY_STRING"])
         start_response(*started)
         return parts
 
+    def ways_of(self, app: minirest.Application, environ: dict[str, Any]) -> minirest.Ways | None:
+        """What is remembered of requests with the same headers, if the server would remember such a request."""
+        line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']} HTTP/1.1"
+        if not minirest.PLAIN_LINE.fullmatch(line.encode("latin-1")) or environ.get("SCRIPT_NAME"):
+            return None
+        headers = ((name, value) for name, value in environ.items() if name.startswith(("HTTP_", "CONTENT_")))
+        return self.ways.setdefault((id(app), frozenset(headers)), minirest.Ways())
+
+    def asked_again(self, app: minirest.Application, environ: dict[str, Any]) -> tuple[Any, ...] | None:
+        """What the loop answers to a request like one before; None where there was none like it."""
+        ways = environ["minirest.ways"]
+        if ways is None:
+            return None
+        path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
+        asked = SimpleNamespace(ways=ways, command=environ["REQUEST_METHOD"], path=path, query=query)
+        with a_pass(app), knowing(app, environ):
+            found = app.answer_again(asked)
+        if found is None:
+            return None
+        assert found.reply
+        self.repeated += 1
+        status, headers = minirest.status_line(found.reply.status), app.headers(None, found.reply, found.number)
+        assert minirest.head_of_reply(found.reply, found.number) == minirest.head_of(status, headers)
+        return status, tuple(headers), found.reply.body
+
     def in_loop(self, app: minirest.Application, environ: dict[str, Any]) -> Said | None:
         """What a loop answers, which is undone; None where it leaves that to a worker, and then nothing has changed."""
-        turn, writes = minirest.Pass(app.store.database), environ["REQUEST_METHOD"] not in READING
+        writes = environ["REQUEST_METHOD"] not in READING
         before = self.rows(app) if writes else {}
-        turn.begin()
         try:
-            with pytest.MonkeyPatch.context() as patch, listening(app, lambda events: None):
-                patch.setattr(minirest, "GUARD_SECONDS", GUARD_SECONDS)
+            with a_pass(app) as turn, listening(app, lambda events: None), knowing(app, environ):
                 found = app.respond(environ)
-            turn.leave()
-            if found.reply is None or found.reply.stream:
-                raise minirest.Slow
-            events = [
-                publish.args[0] for publish in app.store.database.afterwards if isinstance(publish, functools.partial)
-            ]
-            rows = self.rows(app) if turn.has_written else {}
+                turn.leave()
+                if found.reply is None or found.reply.stream:
+                    raise minirest.Slow
+                later = app.store.database.afterwards
+                events = [publish.args[0] for publish in later if isinstance(publish, functools.partial)]
+                rows = self.rows(app) if turn.has_written else {}
         except minirest.Slow:
             self.left += 1
             return None
@@ -88,14 +121,12 @@ class BothPaths:
             self.answered += 1
             status = minirest.status_line(found.reply.status)
             headers = app.headers(found.request, found.reply, found.number)
-            assert minirest.head_of(status, headers)
-            return Said(status, headers, b"" if environ["REQUEST_METHOD"] == "HEAD" else found.reply.body, events, rows)
+            cors = app.policy.cors_headers(found.request) if found.request else ()
+            assert minirest.head_of_reply(found.reply, found.number, cors) == minirest.head_of(status, headers)
+            return Said(
+                status, tuple(headers), b"" if environ["REQUEST_METHOD"] == "HEAD" else found.reply.body, events, rows
+            )
         finally:
-            turn.undo()
-            if turn.is_open:  # when a token was used would stay
-                app.store.database.roll_back()
-                turn.is_open = False
-            assert turn.end()
             if writes:
                 assert self.rows(app) == before
 
@@ -115,6 +146,36 @@ def is_readable(connection: sqlite3.Connection, name: str) -> bool:
         connection.execute(f'select * from "{name}" limit 0')
         return True
     return False
+
+
+@contextmanager
+def a_pass(app: minirest.Application) -> Iterator[minirest.Pass]:
+    """A pass of a loop with one request; nothing of it stays."""
+    turn = minirest.Pass(app.store.database)
+    turn.begin()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(minirest, "GUARD_SECONDS", GUARD_SECONDS)
+            yield turn
+    finally:
+        turn.undo()
+        if turn.is_open:  # when a token was used would stay
+            app.store.database.roll_back()
+            turn.is_open = False
+        assert turn.end()
+
+
+@contextmanager
+def knowing(app: minirest.Application, environ: dict[str, Any]) -> Iterator[None]:
+    """In the block an application remembers whom the headers of a request prove, also those that it looks at anew."""
+    actor = None
+    levels, used = app.accounts.failures.levels.copy(), app.accounts.used.copy()
+    with suppress(minirest.Slow, minirest.ApiError, UnicodeError):
+        actor = app.accounts.authenticate_anew(minirest.Request(environ))
+    app.accounts.failures.levels, app.accounts.used = levels, used
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.accounts, "proven", lambda ways: actor)
+        yield
 
 
 @contextmanager
