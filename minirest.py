@@ -4309,7 +4309,7 @@ class Compiler:
     def select(self, op: Select) -> Sql:
         """The statement of a Select: rows of id, version, mark and JSON text."""
         frame, tables = self.place(op)
-        if op.sort and op.page.limit is not None:
+        if op.sort and op.page.limit is not None and not _comes_in_order(op):
             linked = self.linked(op, frame)
             where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
             order, limit = self.order(op, frame), Sql("")
@@ -4415,6 +4415,15 @@ def _has_index(where: Compare, column: Field) -> bool:
     if where.op == "eq" and where.case == "fold" and isinstance(where.value, str):
         return where.value.isascii() and not column.table.adopted and (column,) in column.table.indexes
     return where.case != "fold" and column.has_index
+
+
+def _comes_in_order(op: Select) -> bool:
+    """Whether SQLite finds the records in the order of a Select, so that it makes the rows of its page only."""
+    term = op.sort[0]
+    if len(op.sort) > 1 or op.parent or op.where != TRUE or isinstance(term, Matching) or term.path.links:
+        return False
+    by, has_own = term.path.field, (term.path.field,) in op.table.indexes  # behind a value follows the id, upwards
+    return by is op.table.id or (has_own and not (term.down or term.path.within or op.table.adopted))
 
 
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
