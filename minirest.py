@@ -5626,6 +5626,14 @@ class Pass:
                 writer.execute(f"pragma busy_timeout={BUSY_TIMEOUT_SECONDS * 1000:.0f}")
             self.is_open = True
 
+    def can_write(self) -> bool:
+        """Whether nobody else writes; then nobody can until the end of the pass."""
+        try:
+            self.open()
+        except (Slow, sqlite3.OperationalError):
+            return False
+        return True
+
     def take_lock(self) -> None:
         """Have the connection that writes, until the end of the pass. `Slow` where somebody else has it."""
         if not self.holds_lock:
@@ -22099,8 +22107,8 @@ class Loop:
 
     def run(self) -> None:
         """Answer what is ready; a next request on the same connection waits for the next pass."""
-        ready, self.ready = [*self.waiting, *self.ready], []
         self.app.store.database.check_process()
+        ready, self.ready = [*self.who_waited(), *self.ready], []
         for channel in ready:
             self.answer(channel)
         is_lost = self.turn.is_lost
@@ -22111,6 +22119,15 @@ class Loop:
                 self.hand_over(channel)
             else:
                 self.send(channel, found if is_kept else self.failed(found))
+
+    def who_waited(self) -> list[Any]:
+        """Those who wait to write, when nobody else does; who has waited for too long goes to a worker."""
+        if self.waiting and self.turn.can_write():
+            return [*self.waiting]
+        for channel, until in [*self.waiting.items()]:
+            if time.monotonic() >= until:
+                self.hand_over(channel)
+        return []
 
     def answer(self, channel: Any) -> None:
         """Answer the request of a connection."""
