@@ -1107,9 +1107,22 @@ def password_bytes(password: str) -> bytes:
 
 def _scrypt(password: str, salt: str, cost: tuple[int, int, int]) -> str:
     leave_loop()
+    _give_memory_back()
     n, r, p = cost
     maxmem = 256 * n * r + 2**20
     return hashlib.scrypt(password_bytes(password), salt=bytes.fromhex(salt), n=n, r=r, p=p, maxmem=maxmem).hex()
+
+
+@functools.cache
+def _give_memory_back() -> None:
+    """Have the C library of Linux take nothing above 1 MiB out of its own store, so that it goes back when it is free.
+
+    Left to itself it keeps what a hash has needed, 16 MiB, for each thread that has ever made one.
+    """
+    with contextlib.suppress(ImportError, AttributeError, OSError, TypeError):  # other systems have no such setting
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(-3, 2**20)  # M_MMAP_THRESHOLD
 
 
 # ======================================================================================================================
