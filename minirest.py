@@ -2665,10 +2665,12 @@ class Sight:
 
     What is not seen is not there: it is in no list, count, embedded link or order, and a key that leads to it is null.
     `single` has the rules for a record that is asked for by its key. The filters have no variables any more.
+    `conditions` remembers what the rules are in statements.
     """
 
     rules: Mapping[Table, Filter] = field(default_factory=dict)
     single: Mapping[Table, Filter] = field(default_factory=dict)
+    conditions: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
     def also(self, table: Table, keys: Iterable[int]) -> Sight:
         """The same, and the records with these ids when they are asked for by them."""
@@ -3989,14 +3991,14 @@ class Compiler:
 
     def __init__(self, sight: Sight = FULL_SIGHT) -> None:
         self.sight = sight
-        self.count = itertools.count()
+        self.aliases = 0
         self.negations = 0
         self.by_row = False
         self.asked: set[Table] = set()
 
     def frame(self, table: Table, row: Table | None = None) -> Frame:
         """A record of a table under a new alias."""
-        number = next(self.count)
+        number, self.aliases = self.aliases, self.aliases + 1
         return Frame(table, f"t{number}", row, f"j{number}")
 
     # -- what may be seen --
@@ -4023,15 +4025,18 @@ class Compiler:
         `single` is a record that is asked for by its key. Where rules lead through links, `by_row` looks from each
         record; without it SQLite can start from the other end, which takes a time that tells that there is a record.
         """
-        found = self.rules(frame, single)
-        if not found:
-            return None
-        before = self.sight, self.by_row
+        found, place = self.rules(frame, single), (frame, single)
+        if not found or place in self.sight.conditions:
+            return self.sight.conditions[place] if found else None
+        before, aliases = (self.sight, self.by_row), self.aliases
         self.sight, self.by_row = FULL_SIGHT, by_row  # a rule itself looks at everything
         try:
-            return join(" and ", [self.filter(rule, it) for rule, it in found])
+            made = join(" and ", [self.filter(rule, it) for rule, it in found])
         finally:
             self.sight, self.by_row = before
+        if self.aliases == aliases:  # it leads through no links
+            bounded(self.sight.conditions)[place] = made
+        return made
 
     def seen(self, frame: Frame, where: Sql, single: bool = False) -> Sql:
         """A condition, and that the record of a frame is seen, and the row of the link that led to it."""
@@ -4461,7 +4466,7 @@ def row_expression(shape: Shape, frame: Frame, sight: Sight = FULL_SIGHT) -> Sql
         found = remembered.get(sight)
     if found is None:
         compiler = Compiler(sight)
-        compiler.count = itertools.count(1)  # the record itself is number 0
+        compiler.aliases = 1  # the record itself is number 0
         found = compiler.shape(shape, frame)
         bounded(remembered)
         if sight.rules.keys().isdisjoint(compiler.asked):
@@ -5729,40 +5734,32 @@ def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=try_on)
 
 
-class Statements(NamedTuple):
-    """What is asked for a Select: its records, and their number where it is wanted."""
-
-    rows: Sql
-    total: Sql | None
-
-
-def statements_of(op: Select, sight: Sight) -> Statements:
-    """The statements of a Select, kept with it: each is compiled once for those who see the same.
+def statement_of(op: Select, sight: Sight, is_total: bool = False) -> Sql:
+    """The statement of a Select, or of its total, kept with it: each is compiled once for those who see the same.
 
     The texts are interned, so that SQLite's own memory of statements finds them by their place.
     """
-    found: Statements | None = op.compiled.get(sight)
+    found: Sql | None = op.compiled.get((sight, is_total))
     if found is None:
-        rows, total = Compiler(sight).select(op), Compiler(sight).total(op) if op.total else None
-        found = bounded(op.compiled)[sight] = Statements(interned(rows), total and interned(total))
+        compiler = Compiler(sight)
+        text, values = compiler.total(op) if is_total else compiler.select(op)
+        found = bounded(op.compiled)[sight, is_total] = Sql(sys.intern(text), values)
     return found
-
-
-def interned(statement: Sql) -> Sql:
-    """A statement whose text is shared by all that have the same."""
-    return Sql(sys.intern(statement.text), statement.values)
 
 
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
     """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
-    statements = statements_of(op, sight)
-    rows = list(map(as_row, connection.execute(*statements.rows.of(key))))
+    rows = list(map(as_row, connection.execute(*statement_of(op, sight).of(key))))
     if not rows and op.parent:
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
         if connection.execute(*found.of(key)).fetchone() is None:
             raise fail("not_found")
-    total = count(connection, statements.total.of(key)) if statements.total else None
-    return Outcome(rows, total)
+    if not op.total:
+        return Outcome(rows)
+    most = math.inf if op.page.limit is None else op.page.limit
+    if len(rows) < most and (rows or not op.page.offset):  # this is the last page, and there is one
+        return Outcome(rows, op.page.offset + len(rows))
+    return Outcome(rows, count(connection, statement_of(op, sight, is_total=True).of(key)))
 
 
 as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__, Row)

@@ -296,20 +296,20 @@ def test_records_have_one_statement(app: Application) -> None:
     op = limbas.read_fields(people, "")
     assert op is limbas.read_fields(people, "")
     assert op.where == Compare(Path((), people.id), "eq", KEY)
-    statements = minirest.statements_of(op, minirest.FULL_SIGHT)
-    assert statements is minirest.statements_of(op, minirest.FULL_SIGHT)
-    assert statements is not minirest.statements_of(op, copy.copy(minirest.FULL_SIGHT))
-    assert [statements.rows.of(number).values[-1] for number in (1, 2)] == [1, 2]
+    statement = minirest.statement_of(op, minirest.FULL_SIGHT)
+    assert statement is minirest.statement_of(op, minirest.FULL_SIGHT)
+    assert statement is not minirest.statement_of(op, copy.copy(minirest.FULL_SIGHT))
+    assert [statement.of(number).values[-1] for number in (1, 2)] == [1, 2]
 
 
 def test_a_changed_select_has_statements_of_its_own(app: Application) -> None:
     """What is kept with an operation does not go on to another one that is made of it."""
     people = app.schema.find("people")
     op = minirest.Select(people, minirest.Const(None))
-    statements = minirest.statements_of(op, minirest.FULL_SIGHT)
+    statement = minirest.statement_of(op, minirest.FULL_SIGHT)
     narrowed = dataclasses.replace(op, where=Compare(Path((), people.id), "eq", 1))
     assert narrowed != op
-    assert minirest.statements_of(narrowed, minirest.FULL_SIGHT) != statements
+    assert minirest.statement_of(narrowed, minirest.FULL_SIGHT) != statement
 
 
 def test_filters_without_variables_stay_the_same(app: Application) -> None:
@@ -365,7 +365,7 @@ def test_what_is_remembered_is_bounded(app: Application) -> None:
         query = limbas.read_query(people, None, f"name[eq]={number}", "2050-01-01")
         assert len(limbas.readings) <= minirest.MAX_READINGS
     for _ in range(minirest.MAX_REMEMBERED + 10):
-        minirest.statements_of(query.select, copy.copy(minirest.FULL_SIGHT))
+        minirest.statement_of(query.select, copy.copy(minirest.FULL_SIGHT))
         assert len(query.select.compiled) <= minirest.MAX_REMEMBERED
     long = "name[eq]=" + "x" * minirest.MAX_READING_LENGTH
     before = len(limbas.readings)
