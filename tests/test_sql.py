@@ -949,4 +949,4 @@ def test_link_filters_start_at_the_target(crowd: sqlite3.Connection, where: Filt
 def test_orders_use_an_index(crowd: sqlite3.Connection, sort: Any, number: int) -> None:
     """The first page by an indexed field is read from the index, not sorted out of all records."""
     op = Select(POSTS, JUST_ID, sort=(Sort(Path((), TITLE), nulls="first", case=sort),), page=Page(20))
-    assert f"SCAN t1 USING COVERING INDEX {index_of(POSTS, number)}" in plan(crowd, op)
+    assert plan(crowd, op) == [f"SCAN t0 USING INDEX {index_of(POSTS, number)}"]
