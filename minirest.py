@@ -7835,19 +7835,14 @@ class Store:
 
         `key` takes the place of `KEY` in a Select.
         """
-        found = self.run_again(actor, op, key) if isinstance(op, Select) else None
-        if found:
-            return found
+        known: tuple[Select, Sight] | None = op.compiled.get(actor) if isinstance(op, Select) else None
+        if known:
+            return self.read(known[0], known[1], key)
         origin = origin_of(self.schema, actor, dialect, self.moment())
         guarded = guard(op, actor, origin.moment, origin.rights)
         if isinstance(op, Select) and is_timeless(op, guarded, origin):
             bounded(op.compiled)[actor] = guarded, origin.sight
         return self.run(guarded, origin, key)
-
-    def run_again(self, actor: Actor, op: Select, key: SqlValue) -> Outcome | None:
-        """Run a Select that was run for an actor before, and means the same at any time; None for any other."""
-        known: tuple[Select, Sight] | None = op.compiled.get(actor)
-        return self.read(known[0], known[1], key) if known else None
 
     def run(self, op: Operation, origin: Origin | None = None, key: SqlValue = None) -> Outcome:
         """Run a guarded operation. ApiError when it breaks a rule; then nothing has changed."""
@@ -9532,10 +9527,11 @@ class Reading(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What was read for a request, as whom, and whom its headers had proven for that; None for nobody at all."""
+    """What was read for a request, guarded for who asked, and whom its headers had proven; None for nobody at all."""
 
     reading: Reading
-    actor: Actor
+    guarded: Select
+    sight: Sight
     proven: Actor | None
 
 
@@ -21116,12 +21112,13 @@ class Application:
         """Remember what was read for a request, if another one like it is answered by the same and nothing else."""
         asked = request.method == "GET" and request.header("If-None-Match") is None and not self.policy.origins
         same = not reading.op.depends_on_day and (reading.key_of or not way.last)
-        if not (asked and same) or len(request.query) > MAX_READING_LENGTH:
+        guarded = reading.op.compiled.get(request.actor)  # if it means the same at any time
+        if not (asked and same and guarded) or len(request.query) > MAX_READING_LENGTH:
             return
-        if not self.policy.auth or request.actor is ANONYMOUS:
-            bounded(way.told)[request.query] = Told(reading, request.actor, None)
-        elif proven := self.accounts.proven(ways):
-            bounded(way.told)[request.query] = Told(reading, request.actor, proven)
+        needs_proof = self.policy.auth and request.actor is not ANONYMOUS
+        proven = self.accounts.proven(ways) if needs_proof else None
+        if proven or not needs_proof:
+            bounded(way.told)[request.query] = Told(reading, guarded[0], guarded[1], proven)
 
     def answer_again(self, request: Any) -> Answered | None:
         """The answer to a request of waitress, when only a Select has to be run for it; else None."""
@@ -21131,24 +21128,20 @@ class Application:
         form, last = form_of_path(request.path)
         way = ways.known.get((self, request.command, form))
         told = way.told.get(request.query) if way else None
-        if told is None or (told.proven and told.proven is not self.accounts.proven(ways)):
+        if way is None or told is None or (told.proven and told.proven is not self.accounts.proven(ways)):
             return None
+        reading, key = told.reading, told.reading.key
         try:
-            reply = self.read_again(told, last if way.last else "")
+            if way.last and reading.key_of:
+                key = reading.key_of(last)
+            reply = reading.show(self.store.read(told.guarded, told.sight, key), key)
         except sqlite3.Error as error:
             check_slow(error)
             return None  # it is answered as if nobody had asked before
         except ApiError:
             return None
         environ = {"REQUEST_METHOD": request.command, "PATH_INFO": request.path, "QUERY_STRING": request.query}
-        return Answered(environ, None, reply, self.accounts.chance.digits(8), started) if reply else None
-
-    def read_again(self, told: Told, last: str) -> Reply | None:
-        """What was told, as it is now; `last` is the id that is asked for. None where that was not kept."""
-        reading = told.reading
-        key = reading.key_of(last) if last and reading.key_of else reading.key
-        outcome = self.store.run_again(told.actor, reading.op, key)
-        return reading.show(outcome, key) if outcome else None
+        return Answered(environ, None, reply, self.accounts.chance.digits(8), started)
 
     def match(
         self, router: bottle.Bottle | bottle.Router | Addresses, request: Request, method: str = ""
