@@ -4270,6 +4270,9 @@ class Compiler:
             return sql("(select {} from {} where {})", item, source.tables, _first_row(link, source, order))
         if not link.many:
             return sql("(select json_group_array({}) from {} where {})", item, source.tables, source.where)
+        if link.back and not link.target.adopted:  # whose id could be no column
+            rows = sql("select * from {} where {} order by {}", source.tables, source.where, order)
+            return sql("(select json_group_array({}) from ({}) {})", item, rows, Sql(source.frame.alias))
         # A derived table loses the JSON subtype: objects are read again, other values are carried in an array of one.
         whole = isinstance(sub.shape, Obj | Arr)
         outer, inner = (Sql("json(x)"), item) if whole else (Sql("x->'$[0]'"), sql("json_array({})", item))
