@@ -9405,6 +9405,11 @@ def variable_of(header: str) -> str:
     return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
 
+def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as variables of the WSGI environment."""
+    return {variable_of(name): value for name, value in headers.items()}
+
+
 def as_it_came(environ: dict[str, Any]) -> dict[str, Any]:
     """The environment before an outer Bottle has read the path, and left out what is no UTF-8. ApiError `bad_path`.
 
@@ -20901,9 +20906,6 @@ def client_environ(method: str, address: str, headers: Mapping[str, str], conten
     path, _, query = address.removeprefix("http://localhost").partition("?")
     if not path.startswith("/"):
         raise ValueError(f"{address!r} is no address of this application; write /path")
-    names = {name: name.upper().replace("-", "_") for name in headers}
-    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
-    given = {upper if upper in bare else f"HTTP_{upper}": headers[name] for name, upper in names.items()}
     return {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
@@ -20921,7 +20923,7 @@ def client_environ(method: str, address: str, headers: Mapping[str, str], conten
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        **given,
+        **variables_of(headers),
     }
 
 
@@ -21707,12 +21709,6 @@ def forget_headers() -> None:
     oldest = next(iter(KNOWN_HEADERS.values()), None)
     if oldest and time.monotonic() > oldest.until:
         KNOWN_HEADERS.clear()
-
-
-def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as variables of WSGI."""
-    bare = ("CONTENT_TYPE", "CONTENT_LENGTH")
-    return {name if name in bare else f"HTTP_{name}": value for name, value in headers.items()}
 
 
 def environment_of(request: Any) -> dict[str, Any]:
