@@ -2954,6 +2954,18 @@ class Select:
         row = self.parent.link.through if self.parent else None
         return any(table.validity is not None for table in (self.table, row) if table)
 
+    @property
+    def comes_in_order(self) -> bool:
+        """Whether SQLite finds the records in the order of `sort`, so that it makes the rows of its page only."""
+        term = self.sort[0]
+        if len(self.sort) > 1 or self.parent or self.where != TRUE or isinstance(term, Matching) or term.path.links:
+            return False
+        by, has_own = (
+            term.path.field,
+            (term.path.field,) in self.table.indexes,
+        )  # behind a value follows the id, upwards
+        return by is self.table.id or (has_own and not (term.down or term.path.within or self.table.adopted))
+
 
 @dataclass(frozen=True, slots=True)
 class Create:
@@ -4330,7 +4342,7 @@ class Compiler:
     def select(self, op: Select) -> Sql:
         """The statement of a Select: rows of id, version, mark and JSON text."""
         frame, tables = self.place(op)
-        if op.sort and op.page.limit is not None and not _comes_in_order(op):
+        if op.sort and op.page.limit is not None and not op.comes_in_order:
             linked = self.linked(op, frame)
             where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
             order, limit = self.order(op, frame), Sql("")
@@ -4436,15 +4448,6 @@ def _has_index(where: Compare, column: Field) -> bool:
     if where.op == "eq" and where.case == "fold" and isinstance(where.value, str):
         return where.value.isascii() and not column.table.adopted and (column,) in column.table.indexes
     return where.case != "fold" and column.has_index
-
-
-def _comes_in_order(op: Select) -> bool:
-    """Whether SQLite finds the records in the order of a Select, so that it makes the rows of its page only."""
-    term = op.sort[0]
-    if len(op.sort) > 1 or op.parent or op.where != TRUE or isinstance(term, Matching) or term.path.links:
-        return False
-    by, has_own = term.path.field, (term.path.field,) in op.table.indexes  # behind a value follows the id, upwards
-    return by is op.table.id or (has_own and not (term.down or term.path.within or op.table.adopted))
 
 
 def spliced(function: str, brackets: str, parts: Sequence[Sql]) -> Sql:
