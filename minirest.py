@@ -21759,6 +21759,7 @@ def quick_parser() -> Any:
                 until = time.monotonic() + HEADERS_SECONDS
                 known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length, until, Ways())
                 bounded(KNOWN_HEADERS)[header_plus[end:]] = known
+                self.ways = known.ways
 
         @property
         def is_plain(self) -> bool:
