@@ -4038,8 +4038,9 @@ class Compiler:
         record; without it SQLite can start from the other end, which takes a time that tells that there is a record.
         """
         found, place = self.rules(frame, single), (frame, single)
-        if not found or place in self.sight.conditions:
-            return self.sight.conditions[place] if found else None
+        known: Sql | None = self.sight.conditions.get(place)
+        if known or not found:
+            return known
         before, aliases = (self.sight, self.by_row), self.aliases
         self.sight, self.by_row = FULL_SIGHT, by_row  # a rule itself looks at everything
         try:
@@ -5654,7 +5655,7 @@ class Pass:
         """Whether nobody else writes; then nobody can until the end of the pass."""
         try:
             self.open()
-        except (Slow, sqlite3.OperationalError):
+        except (Slow, sqlite3.Error):
             return False
         return True
 
@@ -5763,7 +5764,8 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
     if not op.total:
         return Outcome(rows)
     most = math.inf if op.page.limit is None else op.page.limit
-    if len(rows) < most and (rows or not op.page.offset):  # this is the last page, and there is one
+    is_last = len(rows) < most and (rows or not op.page.offset)
+    if is_last and not op.table.adopted:  # where a junction can have the same pair twice
         return Outcome(rows, op.page.offset + len(rows))
     return Outcome(rows, count(connection, statement_of(op, sight, is_total=True).of(key)))
 
@@ -9248,9 +9250,9 @@ class Request:
             raise fail("bad_path")
 
     @property
-    def ways(self) -> Ways | None:
-        """Where requests with the same headers led to; None where nobody remembers that."""
-        return self.environ.get("minirest.ways")
+    def sender(self) -> Sender | None:
+        """Who sends the same headers each time; None where nobody remembers that."""
+        return self.environ.get("minirest.sender")
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
@@ -9510,19 +9512,30 @@ class Route(NamedTuple):
 ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 
 
+class Sender:
+    """Whoever sends the same headers, byte by byte, with each request."""
+
+
 class Way(NamedTuple):
     """Where a request led to: who asked, as whom the handler sees it, and the names in the address.
 
-    `last` is the name of an id at the end of the path, in whose place another request may have another one. `told` is
-    what was read for which query.
+    `last` is the name of an id at the end of the path, in whose place another request may have another one.
     """
 
     actor: Actor
     is_public: bool
     handler: Callable[..., Reply]
     names: Mapping[str, str]
-    told: dict[str, Told]
     last: str = ""
+
+    def with_id(self, text: str) -> Way:
+        """The same with `last`, when the text is the value of just one of the names."""
+        names = [name for name, value in self.names.items() if value == text]
+        return self._replace(last=names[0]) if len(names) == 1 else self
+
+
+Place: TypeAlias = tuple[Sender, str, str]
+"""What requests have in common that go the same way: who sends them, the method, and the form of the path."""
 
 
 class Reading(NamedTuple):
@@ -9546,24 +9559,6 @@ class Told(NamedTuple):
     proven: Actor | None
 
 
-class Ways:
-    """Where requests led to whose headers were the same, byte for byte. Others like them go there straight away.
-
-    They are found by whose they are, the method, and the form of the path (`form_of_path`). `proven` is for `Accounts`.
-    """
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[object, str, str], Way] = {}
-        self.proven: dict[object, Proven] = {}
-
-    def note(self, place: tuple[object, str, str], last: str, way: Way) -> Way:
-        """Remember where a request led to; `last` is what may be an id at the end of its path."""
-        names = [name for name, value in way.names.items() if value == last]
-        if len(names) == 1 or not last:
-            way = bounded(self.known)[place] = way._replace(last=names[0] if last else "")
-        return way
-
-
 class Proven(NamedTuple):
     """Whom headers have proven, as long as what was known of the database then is known, and until a time."""
 
@@ -9572,7 +9567,7 @@ class Proven(NamedTuple):
     until: float
 
 
-PART_OF_ID = re.compile(r"[0-9a-f-]*[0-9][0-9a-f-]*")
+PART_OF_ID = re.compile(r"(?=[a-f-]*[0-9])[0-9a-f-]{1,64}")
 
 
 def form_of_path(path: str) -> tuple[str, str]:
@@ -10309,6 +10304,7 @@ class Accounts:
         self.verified: OrderedDict[bytes, float] = OrderedDict()
         self.actors: dict[Account, Actor] = {}
         self.used: dict[int | str, str] = {}
+        self.proofs: dict[Sender, Proven] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
         drawn = secrets.token_hex(16), secrets.token_hex(64)
@@ -10322,6 +10318,7 @@ class Accounts:
             self.verified.clear()
             self.actors.clear()
             self.used.clear()
+            self.proofs.clear()
 
     # -- who asks --
 
@@ -10331,20 +10328,20 @@ class Accounts:
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
         In a server's loop Basic is good for a second, or until somebody commits something.
         """
-        ways = request.ways
-        if not HERE.turn or not ways:
+        sender = request.sender
+        if not HERE.turn or not sender:
             return self.authenticate_anew(request)
         known = HERE.turn.recall(self.store.database)  # before anything is read
-        actor = self.proven(ways)
+        actor = self.proven(sender)
         if actor is None:
             actor = self.authenticate_anew(request)
             if actor.token is None and actor.session is None:
-                ways.proven[self] = Proven(actor, known, time.monotonic() + 1)
+                bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1)
         return actor
 
-    def proven(self, ways: Ways) -> Actor | None:
-        """Whom headers have proven that came before, if that is still good; in a server's loop."""
-        found = ways.proven.get(self)
+    def proven(self, sender: Sender) -> Actor | None:
+        """Whom the headers of a sender have proven, if that is still good; in a server's loop."""
+        found = self.proofs.get(sender)
         assert HERE.turn
         is_good = found and found.known is HERE.turn.recall(self.store.database) and found.until > time.monotonic()
         return found.actor if found and is_good else None
@@ -13013,13 +13010,13 @@ class NocoBase(Dialect):
         if action == "list":
             return self.show_list(request, self.read_list(table, None, request.query, self.today()))
         if action == "get":
-            text, number = cut_key(request.query, index)
+            text, number = cut_key(request.query, index)  # the one in the query goes before that in the path
             op, key_of = (
                 self.read_get(table, number is not None, text, self.today()),
                 functools.partial(_key_value, table.address),
             )
             key = None if number is None else key_of(number)
-            return self.read(request, Reading(op, self.show, key, key_of if number is index else None))
+            return self.read(request, Reading(op, self.show, key, key_of if text == request.query else None))
         return self.act(request, action, Call(self.names(table), self.read_query(request.query), index))
 
     def of_association(self, request: Request, action: str = "", index: str | None = None, **address: str) -> Reply:
@@ -21009,6 +21006,8 @@ class Application:
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping, self.has_added = False, False
+        self.ways: dict[Place, Way] = {}
+        self.told: dict[tuple[Place, str], Told] = {}
         self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
 
     def make_own_router(self) -> Addresses:
@@ -21067,8 +21066,8 @@ class Application:
 
     def answer(self, request: Request) -> Reply | None:
         """The reply to a request, None when it is a route of the embedding program."""
-        if HERE.turn and request.ways and not self.is_extended:
-            return self.answer_as_before(request, request.ways)
+        if HERE.turn and request.sender and not self.is_extended:
+            return self.answer_as_before(request, request.sender)
         way = self.find_way(request)
         return way.handler(request, **way.names) if way else None
 
@@ -21077,18 +21076,20 @@ class Application:
         """Whether it depends on more than the headers and the address where a request leads to."""
         return bool(self.has_added or self.router.routes or self.policy.proxies)
 
-    def answer_as_before(self, request: Request, ways: Ways) -> Reply:
+    def answer_as_before(self, request: Request, sender: Sender) -> Reply:
         """The reply to a request, which may go a way that is known; what is read for it is known from then on."""
         form, last = form_of_path(request.path)
-        place = self, request.method, form
-        way = ways.known.get(place)
+        place = sender, request.method, form
+        way = self.ways.get(place)
         if way is None or not self.may_go(way, request):
             found = self.find_way(request)
             assert found
-            way = ways.note(place, last, found)
+            way = found.with_id(last) if last else found
+            if way.last or not last:
+                bounded(self.ways, MAX_READINGS)[place] = way
         reply = way.handler(request, **({**way.names, way.last: last} if way.last else way.names))
-        if request.reading and reply.status == 200:
-            self.note_reading(request, request.reading, ways, way)
+        if request.reading and reply.status == 200 and (not last or (way.last and request.reading.key_of)):
+            self.note_reading(request, request.reading, place)
         return reply
 
     def may_go(self, way: Way, request: Request) -> bool:
@@ -21102,7 +21103,7 @@ class Application:
         if not request.path.startswith(HEALTH):  # a probe may know nothing but our address
             self.policy.check_host(request)
         if request.method == "OPTIONS" and request.header("Origin") and request.header("Access-Control-Request-Method"):
-            return Way(NOBODY, True, self.policy.preflight, EMPTY, {})
+            return Way(NOBODY, True, self.policy.preflight, EMPTY)
         if self.router.routes and self.match(self.router, request):
             return None
         found = self.match(self.added_router, request) if self.has_added else None
@@ -21112,35 +21113,34 @@ class Application:
         if found is None:
             raise self.no_route(request)
         route, names = found
-        return Way(request.actor, route.public, as_seen(route.handler, request), names, {})
+        return Way(request.actor, route.public, as_seen(route.handler, request), names)
 
     # -- what is asked again --
 
-    def note_reading(self, request: Request, reading: Reading, ways: Ways, way: Way) -> None:
+    def note_reading(self, request: Request, reading: Reading, place: Place) -> None:
         """Remember what was read for a request, if another one like it is answered by the same and nothing else."""
         asked = request.method == "GET" and request.header("If-None-Match") is None and not self.policy.origins
-        same = not reading.op.depends_on_day and (reading.key_of or not way.last)
         guarded = reading.op.compiled.get(request.actor)  # if it means the same at any time
-        if not (asked and same and guarded) or len(request.query) > MAX_READING_LENGTH:
+        if not asked or not guarded or reading.op.depends_on_day or len(request.query) > MAX_READING_LENGTH:
             return
         needs_proof = self.policy.auth and request.actor is not ANONYMOUS
-        proven = self.accounts.proven(ways) if needs_proof else None
+        proven = self.accounts.proven(place[0]) if needs_proof else None
         if proven or not needs_proof:
-            bounded(way.told)[request.query] = Told(reading, guarded[0], guarded[1], proven)
+            told = Told(reading, guarded[0], guarded[1], proven)
+            bounded(self.told, MAX_READINGS)[place, request.query] = told
 
     def answer_again(self, request: Any) -> Answered | None:
         """The answer to a request of waitress, when only a Select has to be run for it; else None."""
-        started, ways = time.perf_counter(), request.ways
-        if not ways or self.is_extended or request_log.isEnabledFor(logging.INFO):
+        started, sender = time.perf_counter(), request.sender
+        if not sender or self.is_extended or request_log.isEnabledFor(logging.INFO):
             return None
         form, last = form_of_path(request.path)
-        way = ways.known.get((self, request.command, form))
-        told = way.told.get(request.query) if way else None
-        if way is None or told is None or (told.proven and told.proven is not self.accounts.proven(ways)):
+        told = self.told.get(((sender, request.command, form), request.query))
+        if told is None or (told.proven and told.proven is not self.accounts.proven(sender)):
             return None
         reading, key = told.reading, told.reading.key
         try:
-            if way.last and reading.key_of:
+            if last and reading.key_of:
                 key = reading.key_of(last)
             reply = reading.show(self.store.read(told.guarded, told.sight, key), key)
         except sqlite3.Error as error:
@@ -21279,7 +21279,8 @@ class Application:
         Without methods it is GET. It goes before our own addresses, and is guarded as they are: who asks has to be
         signed in, except for a `public` one, and no page of another origin may change something. The function gets
         the `Request`, whose `actor` asks, and the names in the rule, which is written as Bottle's are. What it returns
-        is answered as JSON, a `Reply` as it is. An `ApiError` that it raises is answered as one.
+        is answered as JSON, a `Reply` as it is, or with 304 where the client knows its `ETag`. An `ApiError` that it
+        raises is answered as one.
         """
 
         def register(function: RouteFunction) -> RouteFunction:
@@ -21693,14 +21694,14 @@ HEADERS_SECONDS = 60.0
 class KnownHeaders(NamedTuple):
     """What headers that have come before say: by their names, as variables of WSGI, and the length of the body.
 
-    They are known `until` a time of the clock that never goes back. `ways` is where requests with them led to.
+    They are known `until` a time of the clock that never goes back. `sender` stands for whoever sends them.
     """
 
     headers: dict[str, str]
     variables: Mapping[str, str]
     content_length: int
     until: float
-    ways: Ways
+    sender: Sender
 
 
 KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
@@ -21740,7 +21741,7 @@ def quick_parser() -> Any:
         body_rcv: Any
         header_plus: bytes
         variables: Mapping[str, str] = EMPTY
-        ways: Ways | None = None
+        sender: Sender | None = None
 
         def received(self, data: bytes) -> int:
             if self.body_rcv is None and not self.header_plus:
@@ -21756,10 +21757,11 @@ def quick_parser() -> Any:
             super().parse_header(header_plus)
             end = header_plus.find(b"\r\n")
             if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
-                until = time.monotonic() + HEADERS_SECONDS
-                known = KnownHeaders(self.headers, variables_of(self.headers), self.content_length, until, Ways())
-                bounded(KNOWN_HEADERS)[header_plus[end:]] = known
-                self.ways = known.ways
+                block, until = header_plus[end:], time.monotonic() + HEADERS_SECONDS
+                if block not in KNOWN_HEADERS:
+                    found = self.headers, variables_of(self.headers), self.content_length, until, Sender()
+                    bounded(KNOWN_HEADERS)[block] = KnownHeaders(*found)
+                self.sender = KNOWN_HEADERS[block].sender
 
         @property
         def is_plain(self) -> bool:
@@ -21769,7 +21771,7 @@ def quick_parser() -> Any:
 
         def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
             """A request with headers that have come before."""
-            self.headers, self.variables, self.content_length, _, self.ways = known
+            self.headers, self.variables, self.content_length, _, self.sender = known
             self.first_line = line[0]
             self.command, self.request_uri, self.path, self.query = (part.decode("ascii") for part in line.groups(b""))
             self.version, self.url_scheme = "1.1", self.adj.url_scheme
@@ -21926,9 +21928,10 @@ def head_of_reply(reply: Reply, number: str, cors: Headers = ()) -> bytes:
     before, has_length, security = usual_lines(reply.status, reply.content_type, names)
     length = f"Content-Length: {len(reply.body)}\r\n" if has_length else ""
     own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
-    if not len(names) == own.count("\n") == own.count("\r"):
-        raise ValueError("a header has a line break")
     last = "".join([f"{name}: {value}\r\n" for name, value in cors])
+    varying = f"{own}{last}{reply.content_type}"
+    if not len(names) + len(cors) == varying.count("\n") == varying.count("\r"):
+        raise ValueError("a header has a line break")
     date = date_line(int(time.time()))
     return f"{before}{length}{security}{own}X-Request-Id: {number}\r\n{last}{date}\r\n\r\n".encode("latin-1")
 
@@ -22142,7 +22145,7 @@ class Loop:
         try:
             found = self.app.answer_again(request)
             if found is None:
-                found = self.app.respond({**channel.environment(request), "minirest.ways": request.ways})
+                found = self.app.respond({**channel.environment(request), "minirest.sender": request.sender})
             if not found.reply or found.reply.stream:
                 raise Slow
         except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is

@@ -42,7 +42,7 @@ class BothPaths:
     def __init__(self) -> None:
         self.plain = minirest.Application.__call__
         self.answered, self.left, self.repeated = 0, 0, 0
-        self.ways: dict[Any, minirest.Ways] = {}
+        self.senders: dict[Any, minirest.Sender] = {}
         self.numbers = itertools.count()
         self.tables = weakref.WeakKeyDictionary[minirest.Application, list[str]]()
         self.lock = threading.RLock()
@@ -56,7 +56,7 @@ class BothPaths:
             return self.plain(app, environ, start_response)
         data = stream.read(minirest.QUICK_BODY_BYTES + 1)
         with self.lock, standing_still(app, next(self.numbers)) as again:
-            known = {**environ, "minirest.ways": self.ways_of(app, environ)}
+            known = {**environ, "minirest.sender": self.sender_of(app, environ)}
             before = self.asked_again(app, known)
             again()
             inline = self.in_loop(app, {**known, "wsgi.input": io.BytesIO(data)})
@@ -76,21 +76,21 @@ class BothPaths:
         start_response(*started)
         return parts
 
-    def ways_of(self, app: minirest.Application, environ: dict[str, Any]) -> minirest.Ways | None:
+    def sender_of(self, app: minirest.Application, environ: dict[str, Any]) -> minirest.Sender | None:
         """What is remembered of requests with the same headers, if the server would remember such a request."""
         line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']} HTTP/1.1"
         if not minirest.PLAIN_LINE.fullmatch(line.encode("latin-1")) or environ.get("SCRIPT_NAME"):
             return None
         headers = ((name, value) for name, value in environ.items() if name.startswith(("HTTP_", "CONTENT_")))
-        return self.ways.setdefault((id(app), frozenset(headers)), minirest.Ways())
+        return self.senders.setdefault((id(app), frozenset(headers)), minirest.Sender())
 
     def asked_again(self, app: minirest.Application, environ: dict[str, Any]) -> tuple[Any, ...] | None:
         """What the loop answers to a request like one before; None where there was none like it."""
-        ways = environ["minirest.ways"]
-        if ways is None:
+        sender = environ["minirest.sender"]
+        if sender is None:
             return None
         path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
-        asked = SimpleNamespace(ways=ways, command=environ["REQUEST_METHOD"], path=path, query=query)
+        asked = SimpleNamespace(sender=sender, command=environ["REQUEST_METHOD"], path=path, query=query)
         with a_pass(app), knowing(app, environ):
             found = app.answer_again(asked)
         if found is None:
@@ -174,7 +174,7 @@ def knowing(app: minirest.Application, environ: dict[str, Any]) -> Iterator[None
         actor = app.accounts.authenticate_anew(minirest.Request(environ))
     app.accounts.failures.levels, app.accounts.used = levels, used
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.accounts, "proven", lambda ways: actor)
+        patch.setattr(app.accounts, "proven", lambda sender: actor)
         yield
 
 

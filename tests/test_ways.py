@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -234,6 +235,47 @@ def test_an_address_of_the_embedding_program(ask: Asker) -> None:
     assert ask("GET", "/notes/1").json == "mine 1"
 
 
+def test_two_keys(ask: Asker) -> None:
+    """Of two keys of NocoBase the one in the query counts, whatever stands in the path."""
+    first = [ask("GET", "/api/notes:get/1?filterByTk=1") for _ in range(3)][-1]
+    assert ask("GET", "/api/notes:get/2?filterByTk=1").body == first.body
+    assert ask("GET", "/api/notes/2?filterByTk=1").body == first.body
+
+
+def test_ids_are_short() -> None:
+    """Whatever is longer than any id is none, and takes no time to look at."""
+    for last in ("1" * 65, "1" * 100_000 + "g", "a" * 100_000, "-" * 100_000):
+        assert minirest.form_of_path(f"/notes/{last}") == (f"/notes/{last}", "")
+
+
+def test_an_etag_of_the_embedding_program(ask: Asker) -> None:
+    """What it answers under a tag is not sent again to who has it."""
+    tag = ("ETag", '"5"')
+    ask.web.app.route("/mine", public=True)(lambda _: minirest.Reply(200, b"{}", (tag,)))
+    found = [ask("GET", "/mine", headers=f"If-None-Match: {it}\r\n").status for it in ('"5"', '"6"')]
+    assert found == [304, 200]
+
+
+def test_headers_are_known_for_a_minute(ask: Asker) -> None:
+    """Who asks in a form that is read anew each time makes nobody's headers known for longer."""
+    assert ask("GET", "/notes/1").status == 200
+    before = {block: known.until for block, known in minirest.KNOWN_HEADERS.items()}
+    assert before
+    assert ask("GET", "/n%6ftes/1").status == 200
+    assert {block: known.until for block, known in minirest.KNOWN_HEADERS.items()} == before
+
+
+def test_a_database_that_fails_ends_no_loop(ask: Asker) -> None:
+    """Whoever waits to write goes to a worker when the database cannot be asked whether somebody writes."""
+    loop, broken = ask.web.loop, sqlite3.connect(":memory:")
+    broken.close()
+    assert ask("GET", "/notes/1").status == 200
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minirest.Database, "writer", property(lambda _: broken))
+        assert not loop.turn.can_write()
+        loop.turn.end()
+
+
 def test_other_methods(ask: Asker) -> None:
     """HEAD has no body, and what is none of a path's methods is refused, whatever was read there."""
     whole = ask.twice("/notes/1")
@@ -256,15 +298,15 @@ def test_no_fixed_address_looks_like_an_id(ask: Asker) -> None:
         assert not minirest.PART_OF_ID.fullmatch(last), route.rule
 
 
-def test_what_is_remembered_is_bounded(ask: Asker) -> None:
+def test_what_is_remembered_is_bounded(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries and addresses push each other out; a very long query is not remembered."""
-    for number in range(minirest.MAX_REMEMBERED + 20):
+    monkeypatch.setattr(minirest, "MAX_READINGS", 40)
+    for number in range(60):
         assert ask("GET", f"/notes?stars[lt]={number}").status == 200
         ask("GET", f"/notes/{number}/tags")
-    (ways,) = {id(known.ways): known.ways for known in minirest.KNOWN_HEADERS.values()}.values()
-    assert len(ways.known) <= minirest.MAX_REMEMBERED
-    told = [len(way.told) for way in ways.known.values()]
-    assert 1 < max(told) <= minirest.MAX_REMEMBERED
+    app = ask.web.app
+    assert 1 < len(app.told) <= minirest.MAX_READINGS
+    assert 1 < len(app.ways) <= minirest.MAX_READINGS
     before, long = ask.again, f"/notes?text={'x' * minirest.MAX_READING_LENGTH}"
     assert [ask("GET", long).status, ask("GET", long).status] == [200, 200]
     assert ask.again == before
