@@ -2960,11 +2960,10 @@ class Select:
         term = self.sort[0]
         if len(self.sort) > 1 or self.parent or self.where != TRUE or isinstance(term, Matching) or term.path.links:
             return False
-        by, has_own = (
-            term.path.field,
-            (term.path.field,) in self.table.indexes,
-        )  # behind a value follows the id, upwards
-        return by is self.table.id or (has_own and not (term.down or term.path.within or self.table.adopted))
+        if term.path.field is self.table.id:
+            return True
+        is_plain = not (term.down or term.path.within or self.table.adopted)  # behind a value follows the id, upwards
+        return is_plain and (term.path.field,) in self.table.indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -13011,10 +13010,8 @@ class NocoBase(Dialect):
             return self.show_list(request, self.read_list(table, None, request.query, self.today()))
         if action == "get":
             text, number = cut_key(request.query, index)  # the one in the query goes before that in the path
-            op, key_of = (
-                self.read_get(table, number is not None, text, self.today()),
-                functools.partial(_key_value, table.address),
-            )
+            op = self.read_get(table, number is not None, text, self.today())
+            key_of = functools.partial(_key_value, table.address)
             key = None if number is None else key_of(number)
             return self.read(request, Reading(op, self.show, key, key_of if text == request.query else None))
         return self.act(request, action, Call(self.names(table), self.read_query(request.query), index))
@@ -16893,7 +16890,7 @@ WORDS = (
     " letter meadow morning mountain number orchard paper pocket quiet river season shadow silver station stone summer"
     " table thread valley village water window winter yellow"
 )
-MADE_TEXTS: Headers = (
+MADE_TEXTS: tuple[tuple[str, str], ...] = (
     (r"e?mail", "{first}.{last}{n}@mail.example"),
     (r"phone|mobile|telefon|fax", "+49 30 {n:07}"),
     (r"first_?name|given|vorname", "{First}"),
