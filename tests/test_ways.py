@@ -1,6 +1,7 @@
 """What a server's loop remembers of requests: where those with the same headers led to, and what was read for them."""
 
 import base64
+import copy
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 import minirest
-from tests.passes import Passes, Peer, passes
+from minirest import SetClock
+from tests.passes import Passes, Peer, passes, request
 from tests.test_inline import other_worker
-from tests.web import Answer, Clock, many
+from tests.web import Answer, many
 
 TEXT = {"type": "string"}
 PASSWORD = "open-sesame"
@@ -75,15 +77,13 @@ class Asker:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> SetClock:
     """The clock of the server, in 2050."""
-    found = Clock()
-    found.now = minirest.CLOCK_START
-    return found
+    return SetClock()
 
 
 @pytest.fixture
-def ask(tmp_path: Path, clock: Clock) -> Iterator[Asker]:
+def ask(tmp_path: Path, clock: SetClock) -> Iterator[Asker]:
     """A client who is a reader."""
     app = minirest.make_app(SCHEMA, tmp_path / "a.db", users={"ann": PASSWORD}, clock=clock)
     app.store.password_cost = minirest.SCRYPT_COST_IN_MEMORY
@@ -186,14 +186,14 @@ def test_credentials_that_end(ask: Asker, end: str) -> None:
     assert ask("GET", "/notes/1").status == 401
 
 
-def test_tokens(ask: Asker, clock: Clock) -> None:
+def test_tokens(ask: Asker, clock: SetClock) -> None:
     """A token is looked at with each request: it may end by the clock, and its last use is noted."""
     accounts = ask.web.app.accounts
     token = accounts.add_token("ann", "t", minirest.moment_text(clock.now + timedelta(minutes=1)))
     bearer = Asker(ask.web, f"Authorization: Bearer {token}\r\n")
     assert [bearer("GET", "/notes/1").status for _ in range(3)] == [200] * 3
     assert bearer.again == 0
-    clock.forward(minutes=2)
+    clock.advance(minutes=2)
     assert bearer("GET", "/notes/1").status == 401
 
 
@@ -215,11 +215,11 @@ def test_known_already(ask: Asker) -> None:
     assert ask.twice("/notes/1").status == 200
 
 
-def test_days_go_by(ask: Asker, clock: Clock) -> None:
+def test_days_go_by(ask: Asker, clock: SetClock) -> None:
     """What is valid by the day is asked anew, whoever has asked before."""
     assert len(ask("GET", "/offers").json["data"]) == 1
     assert len(ask("GET", "/offers").json["data"]) == 1
-    clock.forward(days=1)
+    clock.advance(days=1)
     assert ask("GET", "/offers").json["data"] == []
     assert ask.again == 0
 
@@ -279,16 +279,11 @@ def test_a_database_that_fails_ends_no_loop(ask: Asker) -> None:
 def test_other_methods(ask: Asker) -> None:
     """HEAD has no body, and what is none of a path's methods is refused, whatever was read there."""
     whole = ask.twice("/notes/1")
-    ask.peer.send(minirest_head("/notes/1"))
+    ask.peer.send(request("HEAD", "/notes/1", headers=BASIC))
     head = ask.peer.answer()
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(whole.body)))
     assert ask("POST", "/notes/1", {"data": {}}).status == 400
     assert ask("PUT", "/api/v1/notes", {}).status == 405
-
-
-def minirest_head(target: str) -> bytes:
-    """The bytes of a request for a head."""
-    return f"HEAD {target} HTTP/1.1\r\nHost: localhost\r\n{BASIC}\r\n".encode()
 
 
 def test_no_fixed_address_looks_like_an_id(ask: Asker) -> None:
@@ -332,12 +327,8 @@ def test_who_waits_to_write_is_not_tried_in_vain(ask: Asker, monkeypatch: pytest
         return plain(environ)
 
     ask.web.app.respond = respond  # type: ignore[method-assign]
-    body = json.dumps({"data": {"text": "new"}})
     with other_worker(ask.web):
-        ask.peer.send(
-            f"POST /notes HTTP/1.1\r\nHost: localhost\r\n{BASIC}Content-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
+        ask.peer.send(request("POST", "/notes", json.dumps({"data": {"text": "new"}}), BASIC))
         for _ in range(20):
             ask.web.turn(0.01)
         assert tried == ["POST"]
@@ -349,7 +340,7 @@ def test_who_waits_to_write_is_not_tried_in_vain(ask: Asker, monkeypatch: pytest
 @pytest.mark.parametrize("auth", [False, True])
 def test_strangers(tmp_path: Path, auth: bool) -> None:
     """Nobody has to be proven where all may ask."""
-    schema = json.loads(json.dumps(SCHEMA))
+    schema = copy.deepcopy(SCHEMA)
     schema["$defs"]["notes"]["x-rights"]["anonymous"] = {"list": {"stars": 2}}
     words: dict[str, Any] = {"users": {"ann": PASSWORD}} if auth else {"auth": False}
     with passes(minirest.make_app(schema, tmp_path / "a.db", **words)) as web:
