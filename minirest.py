@@ -13033,7 +13033,7 @@ class NocoBase(Dialect):
             return self.show_list(request, self.read_list(link.target, link, request.query, self.today()), source)
         if action == "get":
             op = self.read_linked(link, index, request.query, self.today())
-            return self.show(self.select(request, op, source), source)
+            return self.read(request, Reading(op, self.show, source))
         names, parent = self.names(link.target, link), Parent(link, Key(key, source))
         return self.act(request, action, Call(names, self.read_query(request.query), index, parent))
 
@@ -13098,12 +13098,7 @@ class NocoBase(Dialect):
 
     def show_list(self, request: Request, op: Select, key: SqlValue = None) -> Reply:
         """Records with `meta`; without it when `paginate=false`."""
-        try:
-            return self.read(request, Reading(op, functools.partial(self.envelope, op.page), key))
-        except ApiError as error:
-            if error.code != "not_found":
-                raise
-            return self.envelope(op.page, Outcome(total=0), key)  # a record that does not exist has no associated ones
+        return self.read(request, Reading(op, functools.partial(self.envelope, op.page), key))
 
     def envelope(self, page: Page, outcome: Outcome, _: SqlValue) -> Reply:
         """Records with `meta`, or without."""
@@ -13142,14 +13137,13 @@ class NocoBase(Dialect):
             return json_reply('{"data":null}')
         return record_reply(outcome.rows[0], f'{{"data":{outcome.rows[0].text}}}')
 
-    def select(self, request: Request, op: Select, key: SqlValue) -> Outcome:
-        """What a Select finds; a record that does not exist has no associated ones."""
+    def read(self, request: Request, reading: Reading) -> Reply:
         try:
-            return self.run(request, op, key)
+            return super().read(request, reading)
         except ApiError as error:
             if error.code != "not_found":
                 raise
-            return Outcome(total=0)
+            return reading.show(Outcome(total=0), reading.key)  # a record that does not exist has no associated ones
 
     def scope(self, today: str) -> Scope:
         """The records that a list means."""
@@ -20789,9 +20783,9 @@ class Policy:
         if request.origin is not None and not self.allows(request.origin):
             raise fail("cross_site", origin=request.origin[:200])
 
-    def cors_headers(self, request: Request) -> Headers:
-        """The headers that let an allowed page read the answer."""
-        if not self.origins:
+    def cors_headers(self, request: Request | None) -> Headers:
+        """The headers that let an allowed page read the answer; none where the request could not be read."""
+        if request is None or not self.origins:
             return ()
         origin = request.header("Origin")
         if "*" in self.origins:
@@ -21129,7 +21123,7 @@ class Application:
     def answer_again(self, request: Any) -> Answered | None:
         """The answer to a request of waitress, when only a Select has to be run for it; else None."""
         started, sender = time.perf_counter(), request.sender
-        if not sender or self.is_extended or request_log.isEnabledFor(logging.INFO):
+        if request.command != "GET" or not sender or self.is_extended or request_log.isEnabledFor(logging.INFO):
             return None
         form, last = form_of_path(request.path)
         told = self.told.get(((sender, request.command, form), request.query))
@@ -21203,10 +21197,7 @@ class Application:
 
     def headers(self, request: Request | None, reply: Reply, number: str) -> list[tuple[str, str]]:
         """All headers of an answer."""
-        headers = headers_of(reply, number)
-        if request:
-            headers += self.policy.cors_headers(request)
-        return headers
+        return [*headers_of(reply, number), *self.policy.cors_headers(request)]
 
     def action(self, table: str, name: str) -> Callable[[ActionFunction], ActionFunction]:
         """Make a function an action of Qore on the records of a table: `@app.action("contacts", "send_invoice")`.
@@ -21888,17 +21879,23 @@ def date_line(second: int) -> str:
     return f"Date: {format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)}"
 
 
+def header_lines(headers: Iterable[tuple[str, str]]) -> str:
+    """Headers as lines. ValueError for a line break in one."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    block = "".join(lines)
+    if not len(lines) == block.count("\n") == block.count("\r"):
+        raise ValueError("a header has a line break")
+    return block
+
+
 def head_of(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """The head of an answer, after which the connection goes on. ValueError for a line break in a header.
 
     >>> head_of("204 No Content", [("ETag", '"1"')]).splitlines()[:2]
     [b'HTTP/1.1 204 No Content', b'ETag: "1"']
     """
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
-    block = "".join(lines)
-    if not len(lines) == block.count("\n") == block.count("\r"):
-        raise ValueError("a header has a line break")
-    return f"HTTP/1.1 {status}\r\n{block}{date_line(int(time.time()))}\r\n\r\n".encode("latin-1")
+    date = date_line(int(time.time()))
+    return f"HTTP/1.1 {status}\r\n{header_lines(headers)}{date}\r\n\r\n".encode("latin-1")
 
 
 @functools.lru_cache(maxsize=64)
@@ -21907,11 +21904,11 @@ def usual_lines(status: int, content_type: str, own: tuple[str, ...]) -> tuple[s
 
     `own` are the names of the reply's other headers, which follow.
     """
-    pairs = headers_of(Reply(status, b"", tuple((name, "") for name in own), content_type), "")
-    varying = ("Content-Length", "X-Request-Id", *own)
-    lines = {name: f"{name}: {value}\r\n" for name, value in pairs if name not in varying}
-    before = f"HTTP/1.1 {status_line(status)}\r\n{lines.pop('Content-Type', '')}"
-    return before, "Content-Length" in dict(pairs), "".join(lines.values())
+    pairs = dict(headers_of(Reply(status, b"", tuple((name, "") for name in own), content_type), ""))
+    kind = [pair for pair in pairs.items() if pair[0] == "Content-Type"]
+    others = [pair for pair in pairs.items() if pair[0] not in ("Content-Type", "Content-Length", "X-Request-Id", *own)]
+    before = f"HTTP/1.1 {status_line(status)}\r\n{header_lines(kind)}"
+    return before, "Content-Length" in pairs, header_lines(others)
 
 
 def head_of_reply(reply: Reply, number: str, cors: Headers = ()) -> bytes:
@@ -21924,13 +21921,8 @@ def head_of_reply(reply: Reply, number: str, cors: Headers = ()) -> bytes:
     names = tuple([name for name, _ in reply.headers])
     before, has_length, security = usual_lines(reply.status, reply.content_type, names)
     length = f"Content-Length: {len(reply.body)}\r\n" if has_length else ""
-    own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
-    last = "".join([f"{name}: {value}\r\n" for name, value in cors])
-    varying = f"{own}{last}{reply.content_type}"
-    if not len(names) + len(cors) == varying.count("\n") == varying.count("\r"):
-        raise ValueError("a header has a line break")
-    date = date_line(int(time.time()))
-    return f"{before}{length}{security}{own}X-Request-Id: {number}\r\n{last}{date}\r\n\r\n".encode("latin-1")
+    last = header_lines((*reply.headers, ("X-Request-Id", number), *cors))
+    return f"{before}{length}{security}{last}{date_line(int(time.time()))}\r\n\r\n".encode("latin-1")
 
 
 class EscapedLog(logging.LoggerAdapter[logging.Logger]):
@@ -22196,8 +22188,7 @@ class Loop:
         """Send an answer, in one piece."""
         assert found.reply
         found.log()
-        cors = self.app.policy.cors_headers(found.request) if found.request else ()
-        head = head_of_reply(found.reply, found.number, cors)
+        head = head_of_reply(found.reply, found.number, self.app.policy.cors_headers(found.request))
         channel.deliver(head if found.environ["REQUEST_METHOD"] == "HEAD" else head + found.reply.body)
 
 

@@ -121,7 +121,7 @@ class BothPaths:
             self.answered += 1
             status = minirest.status_line(found.reply.status)
             headers = app.headers(found.request, found.reply, found.number)
-            cors = app.policy.cors_headers(found.request) if found.request else ()
+            cors = app.policy.cors_headers(found.request)
             assert minirest.head_of_reply(found.reply, found.number, cors) == minirest.head_of(status, headers)
             return Said(
                 status, tuple(headers), b"" if environ["REQUEST_METHOD"] == "HEAD" else found.reply.body, events, rows
