@@ -618,8 +618,8 @@ def _read_boolean(value: Json) -> int:
 
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
-"""A moment as it is stored."""
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{3})?Z", re.ASCII)
+"""A moment as it is stored, or without its milliseconds."""
 
 
 def _read_date(value: Json) -> str:
@@ -634,9 +634,10 @@ def _read_date(value: Json) -> str:
 def _read_moment(value: Json) -> str:
     text = _read_text(value)
     try:
-        if MOMENT.fullmatch(text):
+        match = MOMENT.fullmatch(text)
+        if match:
             datetime.fromisoformat(text)
-            return text
+            return text if match[2] else f"{match[1]}.000Z"
         if len(text) >= 10 and text[4:5] == "-" and text[7:8] == "-":
             return parse_span(text).start
     except ValueError:
@@ -2714,6 +2715,9 @@ class Page:
     offset: int = 0
 
 
+WHOLE_PAGE = Page(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Everything:
     """Valid at any time."""
@@ -2941,7 +2945,7 @@ class Select:
     where: Filter = TRUE
     scope: Scope = ANY_STATE
     sort: tuple[Sort | Matching, ...] = ()
-    page: Page = Page(None)
+    page: Page = WHOLE_PAGE
     total: bool = False
     parent: Parent | None = None
     mark: Path | None = None
@@ -3339,12 +3343,11 @@ def by_key(table: Table, where: Filter) -> bool:
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
 
 
-def id_of(op: Select) -> int | None:
-    """The id of the one record that a Select names by it, in any state; None for what asks for anything else."""
-    where = op.where
-    if op.parent or not isinstance(where, Compare) or where.op not in ("eq", "in") or op.scope != ANY_STATE:
+def id_in(table: Table, where: Filter) -> int | None:
+    """The id of the one record that a filter names by it; None for what asks for anything else."""
+    if not isinstance(where, Compare) or where.op not in ("eq", "in"):
         return None
-    by_id = where.path.field is op.table.id and not where.path.links
+    by_id = where.path.field is table.id and not where.path.links
     value = where.value[0] if isinstance(where.value, tuple) and len(where.value) == 1 else where.value
     return value if by_id and isinstance(value, int) else None
 
@@ -3633,6 +3636,8 @@ class Values:
 
 
 LinkReader: TypeAlias = Callable[[Link, Json], Change]
+Adapters: TypeAlias = Mapping[str, Callable[[Field, Json], Json]]
+"""By the name of a kind, what makes of a value in a body one that the kind reads."""
 
 
 def read_values(
@@ -3640,12 +3645,12 @@ def read_values(
     body: Mapping[str, Json],
     read_link: LinkReader,
     text: bool = False,
-    adapt: Callable[[Field, Json], Json] | None = None,
+    adapters: Adapters = EMPTY,
 ) -> Values:
     """Resolve and read the members of a body; `text` when they come from a form, so that kinds read text.
 
-    `adapt` makes the values of fields what their kinds read, where a dialect takes more than that. A file field takes
-    an `Upload`; what else it takes is up to `read_link`, as with any link.
+    With `adapters` a dialect takes more than the kinds read. A file field takes an `Upload`; what else it takes is up
+    to `read_link`, as with any link.
     Nothing is raised for a single member: all violations are collected in `Values.faults`.
     """
     result, known = Values(), list[str]()
@@ -3668,6 +3673,7 @@ def read_values(
         elif isinstance(member, Link):
             _read_link(result, member, value, read_link)
         else:
+            adapt = adapters.get(member.kind.name)
             _read_field(result, member, adapt(member, value) if adapt else value, text)
     return result
 
@@ -3703,9 +3709,11 @@ def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -
 
 def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
     try:
-        if text and isinstance(value, str):
+        if not text:
+            result.fields[member] = member.parse_json(value)
+        elif isinstance(value, str):
             result.fields[member] = None if value == "" and not member.kind.is_text else member.parse_text(value)
-        elif text and isinstance(value, list) and member.items:
+        elif isinstance(value, list) and member.items:
             result.fields[member] = dump_json(
                 [member.items.to_json(member.items.parse_text(str(item))) for item in value]
             )
@@ -3734,8 +3742,6 @@ class Sql(NamedTuple):
 
     def of(self, key: SqlValue) -> Sql:
         """The statement about the record with a key."""
-        if KEY not in self.values:
-            return self
         return Sql(self.text, tuple([key if value is KEY else value for value in self.values]))
 
 
@@ -3995,7 +4001,7 @@ class Source(NamedTuple):
 
 
 class Compiler:
-    """Compiles one statement, in which nothing is seen that `sight` does not allow.
+    """Compiles one statement, or that of a Select and its total; nothing is seen that `sight` does not allow.
 
     It counts the aliases, so that equal requests give equal text.
     """
@@ -4006,6 +4012,7 @@ class Compiler:
         self.negations = 0
         self.by_row = False
         self.asked: set[Table] = set()
+        self.chosen: tuple[Select, Frame, Sql, Sql] | None = None
 
     def frame(self, table: Table, row: Table | None = None) -> Frame:
         """A record of a table under a new alias."""
@@ -4341,37 +4348,39 @@ class Compiler:
 
     def select(self, op: Select) -> Sql:
         """The statement of a Select: rows of id, version, mark and JSON text."""
-        frame, tables = self.place(op)
         if op.sort and op.page.limit is not None and not op.comes_in_order:
+            frame, tables = self.place(op)
             linked = self.linked(op, frame)
             where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
             order, limit = self.order(op, frame), Sql("")
         else:
-            where, order, limit = self.condition(op, frame), self.order(op, frame), _limit(op.page)
+            frame, tables, where = self.choose(op)
+            order, limit = self.order(op, frame), _limit(op.page)
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
-        mark = (
-            self.value(op.mark, frame)[0]
-            if op.mark and not op.mark.links
-            else self.col(op.mark, PLAIN, frame)
-            if op.mark
-            else Sql("null")
-        )
+        mark = Sql("null")
+        if op.mark:
+            mark = self.col(op.mark, PLAIN, frame) if op.mark.links else self.value(op.mark, frame)[0]
         columns = join(",", [frame.id, version, mark, row_expression(op.shape, frame, self.sight)])
         return sql("select {} from {} where {}{}{}", columns, tables, where, order, limit)
 
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
-        frame, tables = self.place(op)
-        where = self.condition(op, frame)
+        _, tables, where = self.choose(op)
         if where == Sql("1"):
             return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
         """The ids of a Select's records alone."""
-        frame, tables = self.place(op)
-        where, order = self.condition(op, frame), self.order(op, frame)
-        return sql("select {} from {} where {}{}{}", frame.id, tables, where, order, _limit(op.page))
+        frame, tables, where = self.choose(op)
+        return sql("select {} from {} where {}{}{}", frame.id, tables, where, self.order(op, frame), _limit(op.page))
+
+    def choose(self, op: Select) -> tuple[Frame, Sql, Sql]:
+        """The record's frame, the tables, and the condition; the same for the rows of a Select and for its total."""
+        if self.chosen is None or self.chosen[0] is not op:
+            frame, tables = self.place(op)
+            self.chosen = op, frame, tables, self.condition(op, frame)
+        return self.chosen[1:]
 
     def place(self, op: Select) -> tuple[Frame, Sql]:
         """The record's frame, and the tables of the statement."""
@@ -5343,9 +5352,10 @@ class Database:
         return connection
 
     def is_over(self, number: int) -> bool:
-        """Whether the statements of a connection, given by its `id`, have to stop."""
-        is_late = time.monotonic() > self.deadlines.get(number, math.inf)
-        return is_late and (HERE.turn is None or HERE.turn.is_over())
+        """Whether the statement that runs on a connection, given by its `id`, has to stop."""
+        if HERE.turn:
+            return HERE.turn.can_stop and HERE.turn.is_over()
+        return time.monotonic() > self.deadlines.get(number, math.inf)
 
     def another(self) -> sqlite3.Connection:
         """One more connection for reading. ApiError when there is no room for it."""
@@ -5404,18 +5414,18 @@ class Database:
         finally:
             self.idle.append(connection)
 
-    @contextlib.contextmanager
-    def writing(self, seconds: float = math.inf) -> Iterator[sqlite3.Connection]:
+    def writing(self, seconds: float = math.inf) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest.
 
         In a server's loop it is a part of one. `Slow` in a process that only reads.
         """
         if self.only_reads:
             raise Slow(is_usual=True)
-        if HERE.turn:
-            with HERE.turn.writing(self) as connection:
-                yield connection
-            return
+        return HERE.turn.writing(self) if HERE.turn else self.writing_apart(seconds)
+
+    @contextlib.contextmanager
+    def writing_apart(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """A transaction of its own, in a worker."""
         with self.write_lock, self.limited(self.writer, seconds):
             self.writer.execute("begin immediate")
             try:
@@ -5521,9 +5531,11 @@ class Pass:
     what was answered since then on the same connection is known to be true only after it.
     """
 
+    writer: sqlite3.Connection  # as long as the lock is held
+
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.holds_lock, self.is_open, self.has_written = False, False, False
+        self.holds_lock, self.is_open, self.has_written, self.can_stop = False, False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
         self.known: dict[Any, Any] = {}
         self.version: tuple[sqlite3.Connection, int] | None = None
@@ -5533,12 +5545,12 @@ class Pass:
 
     def begin(self) -> None:
         """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
-        self.has_written, self.deadline = False, time.monotonic() + GUARD_SECONDS
+        self.has_written, self.can_stop, self.deadline = False, False, time.monotonic() + GUARD_SECONDS
         self.worked = time.thread_time()
         HERE.turn = self
 
     def is_over(self) -> bool:
-        """Whether a request that has passed its deadline has to stop: not for what other programs have taken of it.
+        """Whether a request has to stop, which has passed its deadline by itself and not for what others have taken.
 
         But it has no more than five times as long, for what it waits for is mostly the disk.
         """
@@ -5549,7 +5561,7 @@ class Pass:
         """The request is answered; True when its answer has to wait for the commit."""
         self.leave()
         if self.has_written and not self.is_lost:
-            self.database.writer.execute("release request")
+            self.writer.execute("release request")
         return self.is_open and (self.has_written or self.database.is_single)
 
     def undo(self) -> None:
@@ -5560,28 +5572,21 @@ class Pass:
 
     def leave(self) -> None:
         """Nothing that this thread does belongs to the request any more."""
-        HERE.turn = None
+        HERE.turn, self.can_stop = None, False
         self.database.deadlines.pop(id(self.database.looping), None)
-        if self.holds_lock:
-            self.let_write()
-
-    def let_write(self) -> None:
-        """Let no statement of the connection that writes be stopped."""
-        self.database.deadlines.pop(id(self.database.writer), None)
 
     def take_back(self) -> None:
         """Undo what was written since the savepoint."""
-        self.has_written = False
+        self.has_written, self.can_stop = False, False
         del self.database.afterwards[self.mark :]
-        self.let_write()
         if not self.is_lost:
-            self.database.writer.execute("rollback to request")
-            self.database.writer.execute("release request")
+            self.writer.execute("rollback to request")
+            self.writer.execute("release request")
 
     @property
     def is_lost(self) -> bool:
         """Whether SQLite has ended the transaction by itself, with all that was written in it."""
-        return self.is_open and not self.database.writer.in_transaction
+        return self.is_open and not self.writer.in_transaction
 
     # -- what it asks of the database --
 
@@ -5591,9 +5596,11 @@ class Pass:
             raise Slow
         if database.is_single:
             self.take_lock()
-        connection = database.writer if database.is_single or self.has_written else database.loop_reader
-        database.deadlines[id(connection)] = self.deadline
-        return connection
+        self.can_stop = True
+        if database.is_single or self.has_written:
+            return self.writer
+        database.deadlines[id(database.loop_reader)] = self.deadline
+        return database.loop_reader
 
     def recall(self, database: Database) -> dict[Any, Any]:
         """What was read before and is still so, to be added to: nobody has committed anything since.
@@ -5610,31 +5617,37 @@ class Pass:
             self.knows_version = True
         return self.known
 
-    @contextlib.contextmanager
-    def writing(self, database: Database) -> Iterator[sqlite3.Connection]:
-        """What a request writes, once: a part of the pass' transaction."""
+    def writing(self, database: Database) -> Self:
+        """What a request writes, once: a context that is a part of the pass' transaction."""
         if database is not self.database or not database.shares_commits or self.has_written:
             raise Slow
+        return self
+
+    def __enter__(self) -> sqlite3.Connection:
         try:
             self.open()
-            self.let_write()
-            database.writer.execute("savepoint request")
-            self.has_written, self.mark = True, len(database.afterwards)
-            yield database.writer
-        except BaseException as error:
-            if self.has_written:
-                self.take_back()
+            self.writer.execute("savepoint request")
+        except sqlite3.DatabaseError as error:
+            self.explain(error)
+        self.has_written, self.mark = True, len(self.database.afterwards)
+        return self.writer
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error:
+            self.take_back()
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
-                check_slow(error)
-                raise database.what_failed(error) from error
-            raise
+                self.explain(error)
+
+    def explain(self, error: sqlite3.DatabaseError) -> NoReturn:
+        """Raise what SQLite means: `Slow`, or an ApiError."""
+        check_slow(error)
+        raise self.database.what_failed(error) from error
 
     def note(self, statement: str, values: tuple[SqlValue, ...]) -> None:
         """Write what may as well be left out. Nobody waits for it, and it stays whatever becomes of the request."""
         with contextlib.suppress(Slow, sqlite3.OperationalError):
             self.open()
-            self.let_write()
-            self.database.writer.execute(statement, values)
+            self.writer.execute(statement, values)
 
     def open(self) -> None:
         """Begin the transaction, if this is the first write of the pass. `Slow` where somebody else writes."""
@@ -5642,12 +5655,11 @@ class Pass:
         if self.is_lost:  # a savepoint would begin another one, and end it alone
             raise Slow
         if not self.is_open:
-            writer = self.database.writer
-            writer.execute("pragma busy_timeout=0")
+            self.writer.execute("pragma busy_timeout=0")
             try:
-                writer.execute("begin immediate")
+                self.writer.execute("begin immediate")
             finally:
-                writer.execute(f"pragma busy_timeout={BUSY_TIMEOUT_SECONDS * 1000:.0f}")
+                self.writer.execute(f"pragma busy_timeout={BUSY_TIMEOUT_SECONDS * 1000:.0f}")
             self.is_open = True
 
     def can_write(self) -> bool:
@@ -5663,16 +5675,14 @@ class Pass:
         if not self.holds_lock:
             if not self.database.write_lock.acquire(blocking=False):
                 raise Slow(is_early=True)
-            self.holds_lock = True
+            self.holds_lock, self.writer = True, self.database.writer
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
         """Run a statement of a write. Only one that reads may be stopped: any other would end the transaction."""
-        if self.is_over():
+        if time.monotonic() > self.deadline and self.is_over():
             raise Slow(is_usual=True)
-        self.let_write()
-        if statement.text.startswith("select"):
-            self.database.deadlines[id(self.database.writer)] = self.deadline
-        return self.database.writer.execute(*statement)
+        self.can_stop = statement.text.startswith("select")
+        return self.writer.execute(*statement)
 
     # -- the end --
 
@@ -5688,9 +5698,9 @@ class Pass:
 
     def commit(self) -> bool:
         """Commit; then those who want to know what happened are told."""
-        writer, self.is_open = self.database.writer, False
+        self.is_open = False
         try:
-            writer.execute("commit")
+            self.writer.execute("commit")
         except sqlite3.Error:
             log.exception("the commit of a pass failed")
             self.database.roll_back()
@@ -5745,12 +5755,12 @@ def statement_of(op: Select, sight: Sight, is_total: bool = False) -> Sql:
 
     The texts are interned, so that SQLite's own memory of statements finds them by their place.
     """
-    found: Sql | None = op.compiled.get((sight, is_total))
+    found: tuple[Sql, ...] | None = op.compiled.get(sight)
     if found is None:
         compiler = Compiler(sight)
-        text, values = compiler.total(op) if is_total else compiler.select(op)
-        found = bounded(op.compiled)[sight, is_total] = Sql(sys.intern(text), values)
-    return found
+        statements = (compiler.select(op), compiler.total(op)) if op.total else (compiler.select(op),)
+        found = bounded(op.compiled)[sight] = tuple(Sql(sys.intern(text), values) for text, values in statements)
+    return found[is_total]
 
 
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
@@ -5805,10 +5815,9 @@ def seen_record(table: Table, sight: Sight) -> Sql:
     """The statement for all columns of the record with the id `KEY`, where it is seen."""
 
     def make() -> Sql:
-        compiler, op = Compiler(sight), one_record(table, NO_SHAPE)
-        frame, tables = compiler.place(op)
+        frame, tables, where = Compiler(sight).choose(one_record(table, NO_SHAPE))
         columns = join(",", (frame.stored(column) for column in table.columns))
-        return sql("select {} from {} where {}", columns, tables, compiler.condition(op, frame))
+        return sql("select {} from {} where {}", columns, tables, where)
 
     return prepared(table, ("stored", sight), make)
 
@@ -5857,14 +5866,14 @@ class Transaction:
         self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.lock, self.has_ended = threading.Lock(), False
+        self.execute: Callable[[Sql], sqlite3.Cursor] = HERE.turn.execute if HERE.turn else self.execute_apart
+        """Runs one statement."""
 
-    def execute(self, statement: Sql) -> sqlite3.Cursor:
-        """Run one statement. RuntimeError when the transaction has ended."""
+    def execute_apart(self, statement: Sql) -> sqlite3.Cursor:
+        """Run one statement in a worker. RuntimeError when the transaction has ended."""
         with self.lock:
             if self.has_ended:
                 raise RuntimeError("the transaction has ended")
-            if HERE.turn:
-                return HERE.turn.execute(statement)
             if time.monotonic() > self.deadline:
                 raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
             return self.connection.execute(*statement)
@@ -6149,7 +6158,7 @@ class Writer(Transaction):
             case Move():
                 return self.move(op)
             case Upsert(where, create, update):
-                found = self.chosen(Select(create.table, create.shape, where, page=Page(1), parent=create.parent))
+                found = self.chosen(create.table, where, parent=create.parent, page=Page(1))
                 part = narrowed(update, create.table, found) if found else create
                 check_verb(part, self.origin.actor, self.origin.rights)
                 return self.create_unseen(part) if isinstance(part, Create) else self.run(part)
@@ -6225,7 +6234,7 @@ class Writer(Transaction):
                 made = Item(Key(link.target.id, key), row=op.row)
                 self.change_link(link, source, Change("add", (made,), "move"), ())
         self.refuse_faults()
-        return self.read_back(op.table, op.shape, [key], op.parent)._replace(made=True)
+        return Outcome(self.read_back(op.table, op.shape, [key], op.parent), changed=1, made=True)
 
     def create_unseen(self, op: Create) -> Outcome:
         """A record that the actor did not find. ApiError `not_found` when its id is that of one it may not see."""
@@ -6241,18 +6250,18 @@ class Writer(Transaction):
     def update(self, op: Update) -> Outcome:
         """The chosen records, changed."""
         self.faults += op.faults
-        keys = self.chosen(Select(op.table, op.shape, op.where, op.scope, parent=op.parent))
+        keys = self.chosen(op.table, op.where, op.scope, op.parent)
         changed = sum(self.change(Spot(op.table, key, (), op.expect), op.values, op.links) for key in keys)
         if op.row and op.parent and op.parent.link.through:
             changed += sum(
                 self.change_row(op.parent.link, self.parent_id(op.parent), Linked(key, op.row, ())) for key in keys
             )
         self.refuse_faults()
-        return self.read_back(op.table, op.shape, keys, op.parent)._replace(changed=changed)
+        return Outcome(self.read_back(op.table, op.shape, keys, op.parent), changed=changed)
 
     def delete(self, op: Delete) -> Outcome:
         """The chosen records, gone; refused when others need one of them."""
-        keys = self.chosen(Select(op.table, Const(None), op.where, op.scope, parent=op.parent))
+        keys = self.chosen(op.table, op.where, op.scope, op.parent)
         for key in keys:
             self.permit("delete", op.table, key)
             self.remove(op.table, key, op.expect)
@@ -6270,7 +6279,7 @@ class Writer(Transaction):
         if not op.table.archive:
             raise fail("not_archivable", table=op.table.name)
         status = op.table.system["_status"]
-        keys = self.chosen(Select(op.table, Const(None), op.where))
+        keys = self.chosen(op.table, op.where)
         changed = 0
         for key in keys:
             before = self.record(op.table, key)
@@ -6289,7 +6298,7 @@ class Writer(Transaction):
         after = self.record(link.source, source)
         self.validate(Spot(link.source, source), after, after)
         self.refuse_faults()
-        return self.read_back(link.source, op.shape, [source])._replace(changed=changed)
+        return Outcome(self.read_back(link.source, op.shape, [source]), changed=changed)
 
     def move(self, op: Move) -> Outcome:
         """A record at another place of the manual order."""
@@ -6314,18 +6323,26 @@ class Writer(Transaction):
 
     # -- the parts of operations --
 
-    def chosen(self, op: Select) -> list[int]:
+    def chosen(
+        self,
+        table: Table,
+        where: Filter,
+        scope: Scope = ANY_STATE,
+        parent: Parent | None = None,
+        page: Page = WHOLE_PAGE,
+    ) -> list[int]:
         """The ids of the records that an operation means, before anything changes. `not_found` for a missing parent."""
-        key = id_of(op)
+        key = None if parent or scope is not ANY_STATE else id_in(table, where)
         if key is not None:
-            return [key] if self.look(op.table, key, self.origin.sight) else []
-        sight = self.origin.sight if by_key(op.table, op.where) else self.origin.sight.listed(op.table)
-        keys = self.ids(Compiler(sight).keys(dataclasses.replace(op, single=True)))
-        if not keys and op.parent:
-            self.parent_id(op.parent)
+            return [key] if self.look(table, key, self.origin.sight) else []
+        sight = self.origin.sight if by_key(table, where) else self.origin.sight.listed(table)
+        op = Select(table, NO_SHAPE, where, scope, page=page, parent=parent, single=True)
+        keys = self.ids(Compiler(sight).keys(op))
+        if not keys and parent:
+            self.parent_id(parent)
         return keys
 
-    def read_back(self, table: Table, shape: Shape, keys: list[int], parent: Parent | None = None) -> Outcome:
+    def read_back(self, table: Table, shape: Shape, keys: list[int], parent: Parent | None = None) -> Sequence[Row]:
         """The records with these ids, in this order."""
         if parent and not parent.link.through:
             parent = None
@@ -6333,14 +6350,14 @@ class Writer(Transaction):
             found = read(self.connection, one_record(table, shape), self.origin.sight, keys[0])
             if found.rows:
                 self.looks.seen.add((table, keys[0], self.origin.sight))
-                return found._replace(changed=1)
+                return found.rows
         where = Compare(Path((), table.id), "in", tuple(keys))
         op = Select(table, shape, where, parent=parent, single=True)
         found = read(self.connection, op, self.origin.sight)
         if len(found.rows) < len(keys):  # what somebody has written it may see once, whatever its rights
             found = read(self.connection, op, self.origin.sight.also(table, keys))
         rows = {row.key: row for row in found.rows}
-        return Outcome([rows[key] for key in keys if key in rows], changed=len(keys))
+        return [rows[key] for key in keys if key in rows]
 
     def expect(self, table: Table, record: Stored, version: int | None) -> None:
         """ApiError `precondition` unless the record has the version that the caller has seen."""
@@ -6447,9 +6464,11 @@ class Writer(Transaction):
 
     def hashed(self, table: Table, values: Stored) -> Stored:
         """The values with hashes in place of the texts of passwords."""
+        if not table.passwords:
+            return values
         texts = {column: text for column in table.passwords if isinstance(text := values.get(column), str)}
         hashes: Stored = {column: hash_password(text, self.password_cost) for column, text in texts.items()}
-        return values | hashes if hashes else values
+        return values | hashes
 
     def change(self, spot: Spot, values: Mapping[Field, SqlValue], links: Mapping[Link, Change]) -> int:
         """Change a record and its links; 1 when anything is different now."""
@@ -6623,7 +6642,7 @@ class Writer(Transaction):
     def without_unseen(self, table: Table, values: Mapping[Field, SqlValue], before: Stored) -> Stored:
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = table.own_links
-        cleared = [column for column, link in links.items() if before[column] and values.get(column, 0) is None]
+        cleared = [column for column in links if before[column] and values.get(column, 0) is None]
         unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
         return {column: value for column, value in values.items() if column not in unseen}
 
@@ -7834,7 +7853,7 @@ class Store:
         """The writes of one transaction."""
         writer = kind(connection, origin, self.password_cost)
         writer.deadline = self.database.deadlines.get(id(connection), math.inf)
-        writer.watcher = self.hooks
+        writer.watcher = self.hooks if self.hooks.known else None
         return writer
 
     def run_for(self, actor: Actor, op: Operation, dialect: str, key: SqlValue = None) -> Outcome:
@@ -7875,8 +7894,8 @@ class Store:
         guarded = guard(op, actor, origin.moment, origin.rights)
         parts = guarded.operations if isinstance(guarded, Batch) else (guarded,)
         selects = [part for part in parts if isinstance(part, Select)]
-        found = [Compiler(origin.sight).select(part) for part in selects]
-        found += [Compiler(origin.sight).total(part) for part in selects if part.total]
+        found = [statement_of(part, origin.sight) for part in selects]
+        found += [statement_of(part, origin.sight, is_total=True) for part in selects if part.total]
         with self.database.reading() as connection:
             return [plan_of(connection, statement.of(None)) for statement in found]
 
@@ -7907,15 +7926,17 @@ class Store:
             self.publish_later(writer.events() if self.listeners else [])
         return outcome
 
+    def transaction(self, seconds: float) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """A transaction, which takes so many seconds at the most."""
+        return self.transaction_of_others(seconds) if self.schema.adopts else self.database.writing(seconds)
+
     @contextlib.contextmanager
-    def transaction(self, seconds: float) -> Iterator[sqlite3.Connection]:
+    def transaction_of_others(self, seconds: float) -> Iterator[sqlite3.Connection]:
         """A transaction. ApiError for a rule of others that SQLite knows and we do not, at the commit at the latest."""
         try:
             with self.database.writing(seconds) as connection:
                 yield connection
         except sqlite3.IntegrityError as error:
-            if not self.schema.adopts:
-                raise
             raise fail("refused", text=f"A rule of the database forbids this: {error}") from None
 
     def snapshot(self) -> sqlite3.Connection:
@@ -9172,6 +9193,8 @@ def parse_query(text: str, limit: int = MAX_PARAMETERS) -> list[Parameter]:
 
 
 def _unquote(text: str) -> str:
+    if text.isascii() and text.isprintable() and "%" not in text and "+" not in text:
+        return text
     try:
         decoded = unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8")
     except UnicodeError:
@@ -9225,6 +9248,8 @@ class BodyLimits(NamedTuple):
 
 
 BODY_LIMITS = BodyLimits()
+URL_FORMS = ("application/x-www-form-urlencoded", "x-www-form-urlencoded")  # the bare name is one that Limbas documents
+MULTIPART = "multipart/form-data"
 
 
 class Request:
@@ -9307,25 +9332,25 @@ class Request:
             raise fail("media_type", value=self.header("Content-Encoding"), allowed="the body without Content-Encoding")
         return length
 
-    @functools.cached_property
+    @property
     def media_type(self) -> str:
         """The content type without parameters, in lower case."""
-        return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
+        return without_parameters(self.header("Content-Type") or "")
 
     @property
     def is_form(self) -> bool:
-        """Whether the body is a form; the bare name is one that Limbas documents."""
-        return self.media_type in ("application/x-www-form-urlencoded", "x-www-form-urlencoded")
+        """Whether the body is a form."""
+        return self.media_type in URL_FORMS
 
     @property
     def is_multipart(self) -> bool:
         """Whether the body is a form that can hold files; `read_form` reads it, where a dialect takes it."""
-        return self.media_type == "multipart/form-data"
+        return self.media_type == MULTIPART
 
     @property
     def brings_texts(self) -> bool:
         """Whether the values of the body are texts, to be read by the kinds of their fields."""
-        return self.is_form or self.is_multipart
+        return self.media_type in (*URL_FORMS, MULTIPART)
 
     @functools.cached_property
     def payload(self) -> Json:
@@ -9400,6 +9425,16 @@ class Request:
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
+
+
+@functools.lru_cache(maxsize=256)
+def without_parameters(content_type: str) -> str:
+    """The media type of a header, in lower case.
+
+    >>> without_parameters("Text/CSV; charset=utf-8")
+    'text/csv'
+    """
+    return content_type.partition(";")[0].strip().lower()
 
 
 @functools.lru_cache(maxsize=256)
@@ -12248,7 +12283,7 @@ class Limbas(Dialect):
         others = [parameter for parameter in parameters if parameter.keys[0].lower() != "$fields"]
         if others and self.services.strict:
             raise fail("unknown_parameter", name=others[0].name)
-        shape = self.record_shape(table, _LimbasFields(self.names(table)).read(given))
+        shape = self.chosen_shape(table, None, tuple(given))
         return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
 
     def answer(self, row: Row, table: Table, status: int = 200) -> Reply:
@@ -12277,9 +12312,13 @@ class Limbas(Dialect):
         return Obj((("links", links), ("data", ids)))
 
     @remembered
+    def chosen_shape(self, table: Table, link: Link | None, given: tuple[Parameter, ...]) -> Shape:
+        """A record with the attributes that `$fields` asks for, also of the row of a link; without it all of them."""
+        return self.record_shape(table, _LimbasFields(self.names(table, link)).read(given))
+
     def whole_shape(self, table: Table) -> Shape:
         """A record with every attribute, in the order of the schema."""
-        return self.record_shape(table, _LimbasFields(self.names(table)).all())
+        return self.chosen_shape(table, None, ())
 
     # -- writing --
 
@@ -12344,12 +12383,13 @@ class Limbas(Dialect):
 
     def values(self, request: Request, table: Table, data: Json) -> Values:
         """What the `data` of a body sets."""
-        if request.brings_texts and data in ("", []):
+        are_texts = request.brings_texts
+        if are_texts and data in ("", []):
             data = {}
-        if not isinstance(data, Mapping):
+        if not isinstance(data, dict):
             raise LimbasError('Key "data" must be an object of attributes!')
-        adapt = _limbas_text if request.brings_texts else _limbas_value
-        return read_values(self.names(table), data, self.read_link, request.brings_texts, adapt)
+        adapters = LIMBAS_TEXTS if are_texts else LIMBAS_VALUES
+        return read_values(self.names(table), data, self.read_link, are_texts, adapters)
 
     def data(self, body: Mapping[str, Json], missing: str) -> Json:
         """The value under `data` in a body; `missing` ends the message when there is none."""
@@ -12426,26 +12466,22 @@ class Limbas(Dialect):
         return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
 
 
-def _limbas_value(member: Field, value: Json) -> Json:
-    """A value as Limbas takes it beside the plain form: its dates, and ids of choices."""
-    if member.kind.name == "choices":
-        return [_choice(member, part) for part in value] if isinstance(value, list) else value
-    if member.kind.is_date and isinstance(value, str):
+def _limbas_date(member: Field, value: Json) -> Json:
+    if isinstance(value, str) and not MOMENT.fullmatch(value):
         with contextlib.suppress(ValueError):
-            return parse_limbas_date(value).start[: 10 if member.kind.name == "date" else None]
+            return parse_limbas_date(value).start
     return value
 
 
-def _limbas_text(member: Field, value: Json) -> Json:
-    """A value as Limbas takes it in a form: also choices with semicolons between them, and `12,50`."""
+def _limbas_day(member: Field, value: Json) -> Json:
     if isinstance(value, str):
-        if member.kind.name == "choices" and value:
-            value = value.split(";")
-        elif member.kind.name == "number":
-            return value.replace(",", ".")
-        elif member.kind.name == "boolean":
-            return {"on": "true", "off": "false"}.get(value.lower(), value)
-    return _limbas_value(member, value)
+        with contextlib.suppress(ValueError):
+            return parse_limbas_date(value).start[:10]
+    return value
+
+
+def _limbas_choices(member: Field, value: Json) -> Json:
+    return [_choice(member, part) for part in value] if isinstance(value, list) else value
 
 
 def _choice(member: Field, value: Json) -> Json:
@@ -12455,6 +12491,21 @@ def _choice(member: Field, value: Json) -> Json:
         return given
     number = int(given) if isinstance(given, str | int) and re.fullmatch(r"\d{1,6}", str(given), re.ASCII) else 0
     return member.choices[number - 1] if 0 < number <= len(member.choices) else given
+
+
+LIMBAS_VALUES: Adapters = {"moment": _limbas_date, "date": _limbas_day, "choices": _limbas_choices}
+"""What Limbas takes beside the plain form: its dates, and ids of choices."""
+LIMBAS_TEXTS: Adapters = {
+    **LIMBAS_VALUES,
+    "choices": lambda member, value: _limbas_choices(
+        member, value.split(";") if value and isinstance(value, str) else value
+    ),
+    "number": lambda member, value: value.replace(",", ".") if isinstance(value, str) else value,
+    "boolean": lambda member, value: (
+        {"on": "true", "off": "false"}.get(value.lower(), value) if isinstance(value, str) else value
+    ),
+}
+"""What Limbas takes in a form: also choices with semicolons between them, and `12,50`."""
 
 
 def _named(fault: Violation, link: Link) -> Violation:
@@ -12530,15 +12581,10 @@ class _LimbasQuery:
         self.given = {name: self.take(name) for name in LIMBAS_PARAMETERS}
         self.page = self.read_page()
         sort, scope = self.read_sort(), Scope(self.read_archived(), self.read_validity())
-        shape, where = self.read_shape(), self.read_filters()
+        shape = dialect.chosen_shape(names.table, names.row, tuple(self.given["$fields"]))
+        where = self.read_filters()
         paged = self.page.limit is not None
         self.select = Select(names.table, shape, where, scope, sort, self.page, total=paged, parent=parent)
-
-    def read_shape(self) -> Shape:
-        if not self.given["$fields"]:
-            return self.dialect.whole_shape(self.names.table)
-        members = _LimbasFields(self.names).read(self.given["$fields"])
-        return self.dialect.record_shape(self.names.table, members)
 
     def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
         """What the original ignores is an error for a strict server."""
@@ -12796,9 +12842,13 @@ class _LimbasQuery:
 
 def _query(parameters: Iterable[Parameter]) -> str:
     """Parameters at the end of an address."""
-    pairs = (f"{quote(it.name, safe='$[],:')}={quote(it.value, safe='$[],:*')}" for it in parameters)
-    text = "&".join(pairs)
+    text = "&".join(map(_spelled, parameters))
     return f"?{text}" if text else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _spelled(parameter: Parameter) -> str:
+    return f"{quote(parameter.name, safe='$[],:')}={quote(parameter.value, safe='$[],:*')}"
 
 
 def _is_page_number(parameter: Parameter) -> bool:
@@ -22025,10 +22075,10 @@ def quick_channel() -> Any:
 
         def send_now(self, data: bytes) -> None:
             """Give the socket what it takes at once; the rest waits in waitress' buffers."""
-            sent = 0
-            if self.connected and not self.total_outbufs_len:
-                with contextlib.suppress(BlockingIOError):
-                    sent = self.socket.send(data)
+            try:
+                sent = self.socket.send(data) if self.connected and not self.total_outbufs_len else 0
+            except BlockingIOError:
+                sent = 0
             if sent < len(data):
                 self.write_soon(data[sent:])
 
