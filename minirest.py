@@ -487,7 +487,8 @@ def moment_text(moment: datetime) -> str:
     >>> moment_text(datetime.fromisoformat("2024-05-01T15:45:00.123999+02:00"))
     '2024-05-01T13:45:00.123Z'
     """
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+    universal = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return universal.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 @dataclass(frozen=True, slots=True)
