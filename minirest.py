@@ -9490,8 +9490,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Headers of an answer, by their names."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer: `status`, `body` or a stream in its place, `headers` beside the usual ones, `content_type`."""
 
     status: int
@@ -15773,7 +15772,7 @@ class Qore(Dialect):
     def record_reply(self, request: Request, row: Row, text: str, status: int = 200) -> Reply:
         """A reply with one record."""
         headers = (("Cache-Control", "no-cache, private"), *self.headers(request))
-        return dataclasses.replace(record_reply(row, text, status, headers), content_type="application/json")
+        return record_reply(row, text, status, headers)._replace(content_type="application/json")
 
     def show_logs(self, request: Request, resource: str, key: str) -> Reply:
         """What happened to a record that is there, the newest first."""
@@ -17607,7 +17606,7 @@ class Door(Pages):
             account = accounts.sign_in(given["name"], given["password"], request.client_address)
         except ApiError as error:
             page = self.show_login(request, given, sentence(self.message(error.violations[0])), error.status)
-            return dataclasses.replace(page, headers=(*page.headers, *error.headers))
+            return page._replace(headers=(*page.headers, *error.headers))
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
         return self.redirect(request, target, (session_cookie(request, text, expires),))

@@ -1,7 +1,6 @@
 """What a server's loop answers by itself: one commit for a pass, what it leaves to workers, and the same bytes."""
 
 import base64
-import dataclasses
 import hashlib
 import json
 import select
@@ -885,7 +884,7 @@ def test_differences_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def answer(app: minirest.Application, request: minirest.Request) -> minirest.Reply | None:
             found = plain(app, request)
-            return found and dataclasses.replace(found, headers=(("X", str(bool(minirest.HERE.turn))),))
+            return found and found._replace(headers=(("X", str(bool(minirest.HERE.turn))),))
 
         plain = minirest.Application.answer
         with monkeypatch.context() as patch:
