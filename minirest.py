@@ -2780,6 +2780,10 @@ class Const:
         return hash(dump_json(self.value))
 
 
+NO_SHAPE = Const(None)
+"""Of records that nobody looks at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text put together from constants and values."""
@@ -4013,7 +4017,7 @@ class Compiler:
         self.negations = 0
         self.by_row = False
         self.asked: set[Table] = set()
-        self.chosen: tuple[Select, Frame, Sql, Sql] | None = None
+        self.known: tuple[Select, Frame, Sql, Sql] | None = None
 
     def frame(self, table: Table, row: Table | None = None) -> Frame:
         """A record of a table under a new alias."""
@@ -4355,7 +4359,7 @@ class Compiler:
             where = sql("{} in ({}){}", frame.id, self.keys(op), sql(" and {}", linked) if linked else Sql(""))
             order, limit = self.order(op, frame), Sql("")
         else:
-            frame, tables, where = self.choose(op)
+            frame, tables, where = self.records(op)
             order, limit = self.order(op, frame), _limit(op.page)
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
         mark = Sql("null")
@@ -4366,22 +4370,22 @@ class Compiler:
 
     def total(self, op: Select) -> Sql:
         """The number of records of a Select, its page aside."""
-        _, tables, where = self.choose(op)
+        _, tables, where = self.records(op)
         if where == Sql("1"):
             return sql("select count(*) from {}", tables)  # which SQLite counts without a look at the records
         return sql("select count(*) from {} where {}", tables, where)
 
     def keys(self, op: Select) -> Sql:
         """The ids of a Select's records alone."""
-        frame, tables, where = self.choose(op)
+        frame, tables, where = self.records(op)
         return sql("select {} from {} where {}{}{}", frame.id, tables, where, self.order(op, frame), _limit(op.page))
 
-    def choose(self, op: Select) -> tuple[Frame, Sql, Sql]:
+    def records(self, op: Select) -> tuple[Frame, Sql, Sql]:
         """The record's frame, the tables, and the condition; the same for the rows of a Select and for its total."""
-        if self.chosen is None or self.chosen[0] is not op:
+        if self.known is None or self.known[0] is not op:
             frame, tables = self.place(op)
-            self.chosen = op, frame, tables, self.condition(op, frame)
-        return self.chosen[1:]
+            self.known = op, frame, tables, self.condition(op, frame)
+        return self.known[1:]
 
     def place(self, op: Select) -> tuple[Frame, Sql]:
         """The record's frame, and the tables of the statement."""
@@ -5353,7 +5357,7 @@ class Database:
         return connection
 
     def is_over(self, number: int) -> bool:
-        """Whether the statement that runs on a connection, given by its `id`, has to stop."""
+        """Whether the statement that runs on a connection, given by its `id`, has to stop; in a loop the pass says."""
         if HERE.turn:
             return HERE.turn.can_stop and HERE.turn.is_over()
         return time.monotonic() > self.deadlines.get(number, math.inf)
@@ -5600,7 +5604,7 @@ class Pass:
         self.can_stop = True
         if database.is_single or self.has_written:
             return self.writer
-        database.deadlines[id(database.loop_reader)] = self.deadline
+        database.deadlines[id(database.loop_reader)] = self.deadline  # so that it does not `rest`
         return database.loop_reader
 
     def recall(self, database: Database) -> dict[Any, Any]:
@@ -5634,7 +5638,7 @@ class Pass:
         return self.writer
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error:
+        if error is not None:
             self.take_back()
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
                 self.explain(error)
@@ -5652,6 +5656,7 @@ class Pass:
 
     def open(self) -> None:
         """Begin the transaction, if this is the first write of the pass. `Slow` where somebody else writes."""
+        self.can_stop = False
         self.take_lock()
         if self.is_lost:  # a savepoint would begin another one, and end it alone
             raise Slow
@@ -5676,7 +5681,8 @@ class Pass:
         if not self.holds_lock:
             if not self.database.write_lock.acquire(blocking=False):
                 raise Slow(is_early=True)
-            self.holds_lock, self.writer = True, self.database.writer
+            self.holds_lock = True
+            self.writer = self.database.writer
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
         """Run a statement of a write. Only one that reads may be stopped: any other would end the transaction."""
@@ -5809,14 +5815,11 @@ def one_record(table: Table, shape: Shape) -> Select:
     return prepared(table, place, lambda: Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True))
 
 
-NO_SHAPE = Const(None)
-
-
 def seen_record(table: Table, sight: Sight) -> Sql:
     """The statement for all columns of the record with the id `KEY`, where it is seen."""
 
     def make() -> Sql:
-        frame, tables, where = Compiler(sight).choose(one_record(table, NO_SHAPE))
+        frame, tables, where = Compiler(sight).records(one_record(table, NO_SHAPE))
         columns = join(",", (frame.stored(column) for column in table.columns))
         return sql("select {} from {} where {}", columns, tables, where)
 
@@ -5866,12 +5869,12 @@ class Transaction:
         self.removed: dict[tuple[Table, int], Stored] = {}
         self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
-        self.lock, self.has_ended = threading.Lock(), False
-        self.execute: Callable[[Sql], sqlite3.Cursor] = HERE.turn.execute if HERE.turn else self.execute_apart
-        """Runs one statement."""
+        self.lock, self.has_ended, self.turn = threading.Lock(), False, HERE.turn
 
-    def execute_apart(self, statement: Sql) -> sqlite3.Cursor:
-        """Run one statement in a worker. RuntimeError when the transaction has ended."""
+    def execute(self, statement: Sql) -> sqlite3.Cursor:
+        """Run one statement. RuntimeError when the transaction has ended."""
+        if self.turn:  # where one thread does everything
+            return self.turn.execute(statement)
         with self.lock:
             if self.has_ended:
                 raise RuntimeError("the transaction has ended")
@@ -6244,7 +6247,7 @@ class Writer(Transaction):
 
     def refuse_unseen(self, table: Table, key: int | None) -> None:
         """ApiError `not_found` when an id that the actor did not find is that of a record that it may not see."""
-        wanted = Select(table, Const(None), Compare(Path((), table.id), "eq", key))
+        wanted = Select(table, NO_SHAPE, Compare(Path((), table.id), "eq", key))
         if key and table in self.origin.sight.single and self.ids(Compiler().keys(wanted)):
             raise fail("not_found")
 
@@ -6918,7 +6921,7 @@ class Unit:
         with self._working(table) as (writer, found):
             given = read_filter(found, dict(where), "filter") if where else TRUE
             chosen = bind_variables(given, writer.origin.actor, writer.origin.moment)
-            keys = writer.ids(Compiler().keys(Select(found, Const(None), chosen, page=Page(limit))))
+            keys = writer.ids(Compiler().keys(Select(found, NO_SHAPE, chosen, page=Page(limit))))
             return [shown_record(writer, found, writer.record(found, key)) for key in keys]
 
     def create(self, table: str, values: Mapping[str, Json]) -> int:
@@ -8197,7 +8200,7 @@ class Bulk(Writer):
         wanted = {number: int(key) for number, key in targets.items() if key}
         target = link.target
         where = Compare(Path((), target.id), "in", tuple(dict.fromkeys(wanted.values())))
-        found = set(self.ids(Compiler(self.origin.sight).keys(Select(target, Const(None), where, single=True))))
+        found = set(self.ids(Compiler(self.origin.sight).keys(Select(target, NO_SHAPE, where, single=True))))
         for number, key in wanted.items():
             if key not in found:
                 self.miss(link, key, (number, link.name))
@@ -9336,7 +9339,7 @@ class Request:
     @property
     def media_type(self) -> str:
         """The content type without parameters, in lower case."""
-        return without_parameters(self.header("Content-Type") or "")
+        return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
 
     @property
     def is_form(self) -> bool:
@@ -9426,16 +9429,6 @@ class Request:
     def wants_html(self) -> bool:
         """Whether a person's browser asks."""
         return "text/html" in (self.header("Accept") or "")
-
-
-@functools.lru_cache(maxsize=256)
-def without_parameters(content_type: str) -> str:
-    """The media type of a header, in lower case.
-
-    >>> without_parameters("Text/CSV; charset=utf-8")
-    'text/csv'
-    """
-    return content_type.partition(";")[0].strip().lower()
 
 
 @functools.lru_cache(maxsize=256)
@@ -10665,8 +10658,8 @@ class Accounts:
             values["password"] = hash_password(password, self.store.password_cost)
         fields = {table.fields[word]: table.fields[word].parse_json(value) for word, value in values.items()}
         where = Compare(Path((), table.fields["name"]), "eq", name)
-        create = Create(table, {table.fields["name"]: name, **fields}, {}, Const(None))
-        update = Update(table, where, fields, {}, Const(None), expect=expect)
+        create = Create(table, {table.fields["name"]: name, **fields}, {}, NO_SHAPE)
+        update = Update(table, where, fields, {}, NO_SHAPE, expect=expect)
         outcome = self.store.run(Upsert(where, create, update))
         number = outcome.rows[0].key
         if ("password" in values or values.get("disabled")) and not outcome.made:
@@ -10683,8 +10676,8 @@ class Accounts:
         """The id of the group of that name, which is made when there is none."""
         table = self.store.schema.all_tables["_groups"]
         where = Compare(Path((), table.fields["name"]), "eq", name)
-        create = Create(table, {table.fields["name"]: name}, {}, Const(None))
-        return self.store.run(Upsert(where, create, Select(table, Const(None), where))).rows[0].key
+        create = Create(table, {table.fields["name"]: name}, {}, NO_SHAPE)
+        return self.store.run(Upsert(where, create, Select(table, NO_SHAPE, where))).rows[0].key
 
     def sign_in_token(self, account: Account, name: str, hours: int) -> tuple[str, datetime, datetime]:
         """A token for somebody who has signed in: its text, when it was made, and when it ends.
@@ -10718,7 +10711,7 @@ class Accounts:
         values: Stored = {table.fields[word]: value for word, value in given.items()}
         link = table.links["user"]
         change = Change("replace", (Item(Key(link.target.id, account.id)),))
-        self.store.run(Create(table, values, {link: change}, Const(None)))
+        self.store.run(Create(table, values, {link: change}, NO_SHAPE))
         return text
 
     def end_tokens(self, column: str, op: Operator, value: SqlValue) -> None:
@@ -11517,7 +11510,7 @@ class Dialect:
         wanted = {"tag": table.tag, "record": number}
         same = tuple(Compare(Path((), history.fields[name]), "eq", value) for name, value in wanted.items())
         ended = And((*same, Compare(Path((), history.fields["action"]), "eq", "deleted")))
-        last = Select(history, Const(None), ended, sort=(Sort(Path((), history.id), down=True),), page=Page(1))
+        last = Select(history, NO_SHAPE, ended, sort=(Sort(Path((), history.id), down=True),), page=Page(1))
         rows = self.run(request, last).rows
         return And((*same, *(Compare(Path((), history.id), "gt", row.key) for row in rows)))
 
@@ -12435,7 +12428,7 @@ class Limbas(Dialect):
         """POST adds, PATCH replaces, DELETE removes. A unique link is replaced by POST too."""
         parent = Parent(link, Key(link.source.id, number))
         change = self.removal(request, link) if request.method == "DELETE" else self.addition(request, link)
-        relink = Relink(parent, change, Const(None), request.expected_version)
+        relink = Relink(parent, change, NO_SHAPE, request.expected_version)
         try:
             if request.method != "DELETE":
                 query = _LimbasQuery(self, self.names(link.target, link), (), self.today(), parent)
@@ -12466,14 +12459,14 @@ class Limbas(Dialect):
         return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
 
 
-def _limbas_date(member: Field, value: Json) -> Json:
+def _limbas_moment(member: Field, value: Json) -> Json:
     if isinstance(value, str) and not MOMENT.fullmatch(value):
         with contextlib.suppress(ValueError):
             return parse_limbas_date(value).start
     return value
 
 
-def _limbas_day(member: Field, value: Json) -> Json:
+def _limbas_date(member: Field, value: Json) -> Json:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             return parse_limbas_date(value).start[:10]
@@ -12493,7 +12486,7 @@ def _choice(member: Field, value: Json) -> Json:
     return member.choices[number - 1] if 0 < number <= len(member.choices) else given
 
 
-LIMBAS_VALUES: Adapters = {"moment": _limbas_date, "date": _limbas_day, "choices": _limbas_choices}
+LIMBAS_VALUES: Adapters = {"moment": _limbas_moment, "date": _limbas_date, "choices": _limbas_choices}
 """What Limbas takes beside the plain form: its dates, and ids of choices."""
 LIMBAS_TEXTS: Adapters = {
     **LIMBAS_VALUES,
@@ -12840,15 +12833,18 @@ class _LimbasQuery:
         return [parameter for parameter in self.parameters if not parameter.keys[0].startswith("$")]
 
 
+UNQUOTED = re.compile(r"[\w.~$\[\],:-]*", re.ASCII)
+"""Texts that `quote` leaves as they are, which are most of them."""
+
+
 def _query(parameters: Iterable[Parameter]) -> str:
     """Parameters at the end of an address."""
-    text = "&".join(map(_spelled, parameters))
+    text = "&".join([f"{_quoted(it.name, '$[],:')}={_quoted(it.value, '$[],:*')}" for it in parameters])
     return f"?{text}" if text else ""
 
 
-@functools.lru_cache(maxsize=1024)
-def _spelled(parameter: Parameter) -> str:
-    return f"{quote(parameter.name, safe='$[],:')}={quote(parameter.value, safe='$[],:*')}"
+def _quoted(text: str, safe: str) -> str:
+    return text if UNQUOTED.fullmatch(text) else quote(text, safe=safe)
 
 
 def _is_page_number(parameter: Parameter) -> bool:
@@ -13448,7 +13444,7 @@ class NocoBase(Dialect):
         else:
             change = Change(LINK_ACTIONS[action], items, "move")
         try:
-            self.run(request, Relink(call.parent, change, Const(None)))
+            self.run(request, Relink(call.parent, change, NO_SHAPE))
         except ApiError as error:
             raise error.below(link.name) from None
         return done
@@ -14311,10 +14307,10 @@ class CoreData(Dialect):
         history = self.schema.all_tables["_history"]
         tag, record, action = (Path((), history.fields[name]) for name in ("tag", "record", "action"))
         gone = (Compare(tag, "eq", table.tag), Compare(record, "in", numbers), Compare(action, "eq", "deleted"))
-        found = {row.mark for row in self.run(request, Select(history, Const(None), And(gone), mark=record)).rows}
+        found = {row.mark for row in self.run(request, Select(history, NO_SHAPE, And(gone), mark=record)).rows}
         if self.rights.allows(table, "get"):
             there = Compare(Path((), table.id), "in", numbers)
-            found |= {row.key for row in self.run(request, Select(table, Const(None), there, single=True)).rows}
+            found |= {row.key for row in self.run(request, Select(table, NO_SHAPE, there, single=True)).rows}
         return found
 
 
@@ -15777,7 +15773,7 @@ class Qore(Dialect):
     def show_logs(self, request: Request, resource: str, key: str) -> Reply:
         """What happened to a record that is there, the newest first."""
         table, page = self.table(request, resource), self.page(self.given(request, "logs"))
-        found = self.run(request, Select(table, Const(None), self.by_key(table, key), single=True)).rows
+        found = self.run(request, Select(table, NO_SHAPE, self.by_key(table, key), single=True)).rows
         if not found:
             raise self.missing(table, key)
         links, secrets = self.hidden_links(request, table), tuple(sorted(self.kept_back(table)))
@@ -16013,11 +16009,11 @@ class Qore(Dialect):
         if action not in self.actions(table):
             raise self.nowhere(request)
         body, where = self.body(request, table, ()), self.by_key(table, key)
-        there = Select(table, Const(None), where, single=True)
+        there = Select(table, NO_SHAPE, where, single=True)
         function = self.services.actions.get((table, action))
         if function:
             leave_loop()
-            rows = self.run(request, Update(table, where, {}, {}, Const(None))).rows  # whoever may change it may act
+            rows = self.run(request, Update(table, where, {}, {}, NO_SHAPE)).rows  # whoever may change it may act
         else:
             self.refuse_all(body)
             expect = request.expected_version
@@ -18118,7 +18114,7 @@ class Overview(Pages):
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
         """Each table with the number of its active records that are valid today and seen, in one snapshot."""
         tables, scope = self.listed_tables, Scope("no", On(self.today()))
-        selects = tuple(Select(table, Const(None), scope=scope, page=Page(0), total=True) for table in tables)
+        selects = tuple(Select(table, NO_SHAPE, scope=scope, page=Page(0), total=True) for table in tables)
         parts = self.services.store.run_for(actor, Batch(selects), self.name).parts
         return [(table, part.total or 0) for table, part in zip(tables, parts, strict=True)]
 
@@ -19086,7 +19082,7 @@ class Records(Pages):
         """What a button of a record's page asks for."""
         given = self.entries(self.read_form(request), "_do", "_version")
         version, word = version_of(given.get("_version", "")), given.get("_do", "")
-        found = Select(table, Const(None), by_number(table, number), single=True)
+        found = Select(table, NO_SHAPE, by_number(table, number), single=True)
         statuses: Mapping[str, Status] = {"archive": ARCHIVED, "trash": TRASH, "restore": ACTIVE}
         if word in statuses:
             op: Operation = Archive(table, by_number(table, number), statuses[word], version)
@@ -19109,7 +19105,7 @@ class Records(Pages):
         values = timeline.undo(timeline.read())
         if values is None:
             raise fail("refused", text="The last change of this record cannot be undone")
-        return Update(table, by_number(table, number), values.fields, values.links, Const(None), expect=version)
+        return Update(table, by_number(table, number), values.fields, values.links, NO_SHAPE, expect=version)
 
 
 # ======================================================================================================================
@@ -19429,7 +19425,7 @@ class Editor(Pages):
         body |= {name: "false" for name in form.members if name not in form.first | body and form.is_needed_box(name)}
         table = form.names.table
         values = read_values(form.names, body, read_choice, text=True)
-        op = Create(table, values.fields, values.links, Const(None), faults=tuple(values.faults))
+        op = Create(table, values.fields, values.links, NO_SHAPE, faults=tuple(values.faults))
         try:
             key = self.run(request, op).rows[0].key
         except ApiError as error:
@@ -19466,7 +19462,7 @@ class Editor(Pages):
             return self.show_conflict(request, form, number)
         values = read_values(names, form.changes(), read_choice, text=True)
         where, faults = by_number(names.table, number), tuple(values.faults)
-        op = Update(names.table, where, values.fields, values.links, Const(None), expect=version, faults=faults)
+        op = Update(names.table, where, values.fields, values.links, NO_SHAPE, expect=version, faults=faults)
         try:
             self.run(request, op)
         except ApiError as error:

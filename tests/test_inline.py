@@ -1,11 +1,13 @@
 """What a server's loop answers by itself: one commit for a pass, what it leaves to workers, and the same bytes."""
 
 import base64
+import gc
 import hashlib
 import json
 import select
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -901,3 +903,101 @@ def test_differences_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(minirest.Writer, "finish", finish)
         with pytest.raises(AssertionError):
             send(app, "POST", "/kunden", body)
+
+
+@pytest.fixture
+def hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[minirest.Database, minirest.Pass]]:
+    """A database that asks after each step whether to stop, and a pass whose request has read and is over its time."""
+    monkeypatch.setattr(minirest, "GUARD_STEPS", 1)
+    database = minirest.Database(str(tmp_path / "steps.db"))
+    database.use_wal()
+    database.writer.execute("create table steps (name)")
+    turn = minirest.Pass(database)
+    turn.begin()
+    with database.reading() as connection:
+        assert connection.execute("select count(*) from steps").fetchone() == (0,)
+    turn.deadline = turn.worked = -1e9
+    yield database, turn
+    database.close()
+
+
+def names_of_steps(database: minirest.Database) -> list[str]:
+    """What was written."""
+    return [row[0] for row in database.writer.execute("select name from steps order by name")]
+
+
+def test_begin_is_not_stopped(hurried: tuple[minirest.Database, minirest.Pass]) -> None:
+    """What begins the transaction of a pass is not stopped half-way, which would leave it open for ever."""
+    database, turn = hurried
+    with database.writing() as connection:
+        connection.execute("insert into steps values ('a')")
+    turn.keep()
+    assert turn.is_open
+    assert turn.end()
+    assert not database.writer.in_transaction
+    assert names_of_steps(database) == ["a"]
+
+
+def test_a_note_is_not_stopped(hurried: tuple[minirest.Database, minirest.Pass]) -> None:
+    """What is noted beside a request stays, also of one that takes too long."""
+    database, turn = hurried
+    turn.note("insert into steps values (?)", ("noted",))
+    turn.undo()
+    assert turn.end()
+    assert names_of_steps(database) == ["noted"]
+
+
+def test_a_write_that_reads_is_stopped(hurried: tuple[minirest.Database, minirest.Pass]) -> None:
+    """A request that is over its time is slow before its next statement, and nothing of it stays."""
+    database, turn = hurried
+
+    def write() -> None:
+        with database.writing():
+            turn.execute(minirest.Sql("insert into steps values ('b')"))
+
+    with pytest.raises(minirest.Slow):
+        write()
+    turn.undo()
+    assert turn.end()
+    assert names_of_steps(database) == []
+
+
+def test_a_connection_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of those who write is given back by a pass that got no connection."""
+    database = minirest.Database(str(tmp_path / "rested.db"))
+    database.use_wal()
+    turn, connect = minirest.Pass(database), database.connect
+    database.rest()
+
+    def broken(writing: bool = False) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(database, "connect", broken)
+    turn.begin()
+    with pytest.raises(sqlite3.OperationalError), database.writing():
+        raise AssertionError
+    turn.undo()
+    turn.end()
+    monkeypatch.setattr(database, "connect", connect)
+    closing_thread = threading.Thread(target=database.close, daemon=True)
+    closing_thread.start()
+    closing_thread.join(WAIT_SECONDS)
+    assert not closing_thread.is_alive()
+
+
+def test_no_writer_is_left_to_the_collector(tmp_path: Path) -> None:
+    """What a write has in mind is gone with it, though nobody collects cycles."""
+    app = minirest.make_app(SCHEMA, db=str(tmp_path / "a.db"), auth=False)
+    known: list[weakref.ref[minirest.Writer]] = []
+
+    def work(writer: minirest.Writer) -> minirest.Outcome:
+        known.append(weakref.ref(writer))
+        return minirest.Outcome()
+
+    gc.disable()
+    try:
+        app.store.write(work, minirest.Origin(minirest.NOBODY, "", app.store.moment()))
+        assert [it() for it in known] == [None]
+    finally:
+        gc.enable()
+    app.close()
