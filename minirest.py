@@ -5550,12 +5550,12 @@ class Pass:
 
     def begin(self) -> None:
         """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
-        self.has_written, self.can_stop, self.deadline = False, False, time.monotonic() + GUARD_SECONDS
+        self.has_written, self.deadline = False, time.monotonic() + GUARD_SECONDS
         self.worked = time.thread_time()
         HERE.turn = self
 
     def is_over(self) -> bool:
-        """Whether a request has to stop, which has passed its deadline by itself and not for what others have taken.
+        """Whether a request that has passed its deadline has to stop: not for what other programs have taken of it.
 
         But it has no more than five times as long, for what it waits for is mostly the disk.
         """
@@ -5686,7 +5686,7 @@ class Pass:
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
         """Run a statement of a write. Only one that reads may be stopped: any other would end the transaction."""
-        if time.monotonic() > self.deadline and self.is_over():
+        if self.is_over():
             raise Slow(is_usual=True)
         self.can_stop = statement.text.startswith("select")
         return self.writer.execute(*statement)
@@ -9252,8 +9252,9 @@ class BodyLimits(NamedTuple):
 
 
 BODY_LIMITS = BodyLimits()
-URL_FORMS = ("application/x-www-form-urlencoded", "x-www-form-urlencoded")  # the bare name is one that Limbas documents
-MULTIPART = "multipart/form-data"
+URL_FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+URL_FORMS = frozenset({URL_FORM, "x-www-form-urlencoded"})  # the bare name is one that Limbas documents
+FORMS = URL_FORMS | {MULTIPART}
 
 
 class Request:
@@ -9354,7 +9355,7 @@ class Request:
     @property
     def brings_texts(self) -> bool:
         """Whether the values of the body are texts, to be read by the kinds of their fields."""
-        return self.media_type in (*URL_FORMS, MULTIPART)
+        return self.media_type in FORMS
 
     @functools.cached_property
     def payload(self) -> Json:
@@ -12477,6 +12478,18 @@ def _limbas_choices(member: Field, value: Json) -> Json:
     return [_choice(member, part) for part in value] if isinstance(value, list) else value
 
 
+def _limbas_choices_text(member: Field, value: Json) -> Json:
+    return _limbas_choices(member, value.split(";") if value and isinstance(value, str) else value)
+
+
+def _limbas_number_text(member: Field, value: Json) -> Json:
+    return value.replace(",", ".") if isinstance(value, str) else value
+
+
+def _limbas_boolean_text(member: Field, value: Json) -> Json:
+    return {"on": "true", "off": "false"}.get(value.lower(), value) if isinstance(value, str) else value
+
+
 def _choice(member: Field, value: Json) -> Json:
     """A choice of a multi-select that a body gives by its id, or as the object that a GET shows."""
     given = value.get("id") if isinstance(value, Mapping) else value
@@ -12490,13 +12503,9 @@ LIMBAS_VALUES: Adapters = {"moment": _limbas_moment, "date": _limbas_date, "choi
 """What Limbas takes beside the plain form: its dates, and ids of choices."""
 LIMBAS_TEXTS: Adapters = {
     **LIMBAS_VALUES,
-    "choices": lambda member, value: _limbas_choices(
-        member, value.split(";") if value and isinstance(value, str) else value
-    ),
-    "number": lambda member, value: value.replace(",", ".") if isinstance(value, str) else value,
-    "boolean": lambda member, value: (
-        {"on": "true", "off": "false"}.get(value.lower(), value) if isinstance(value, str) else value
-    ),
+    "choices": _limbas_choices_text,
+    "number": _limbas_number_text,
+    "boolean": _limbas_boolean_text,
 }
 """What Limbas takes in a form: also choices with semicolons between them, and `12,50`."""
 
@@ -12612,7 +12621,7 @@ class _LimbasQuery:
         count = numbers["count"]
         if not count and self.given["$page"]:
             self.refuse_if_strict("$page[number]", str(numbers["number"]), "it has no effect without $page[count]")
-        return Page(count, count * (numbers["number"] - 1)) if count else Page(None)
+        return Page(count, count * (numbers["number"] - 1)) if count else WHOLE_PAGE
 
     def read_sort(self) -> tuple[Sort, ...]:
         text = self.single("$sort")
@@ -13133,7 +13142,7 @@ class NocoBase(Dialect):
             raise fail("refused", text=f"{link.name} is one record: use get")
         paged = call.given.get("paginate") != "false"
         number, size = call.number("page", 1), call.number("pageSize", NOCOBASE_PAGE_SIZE)
-        page = Page(size, size * (number - 1)) if paged else Page(None)
+        page = Page(size, size * (number - 1)) if paged else WHOLE_PAGE
         where = self.filter(call) or TRUE
         return Select(table, self.shape(call), where, self.scope(today), self.sort(call), page, paged, call.parent)
 
@@ -17514,7 +17523,7 @@ class Pages(Dialect):
         if request.is_multipart and self.takes_files:
             return form_of(read_form(request).texts)
         if not request.is_form:
-            raise fail("media_type", value=request.media_type, allowed="application/x-www-form-urlencoded")
+            raise fail("media_type", value=request.media_type, allowed=URL_FORM)
         return form_of(request.read_form(MAX_FORM_FIELDS))
 
     def words_of(self, given: Iterable[tuple[str, str]], allowed: Iterable[str]) -> dict[str, str]:
@@ -18740,7 +18749,7 @@ class Transfers(Pages):
             labelled("Each line", choice("upsert_by", options, [""]), "upsert_by"),
             element("button", "Import", class_="main"),
             class_="sheet",
-            enctype="multipart/form-data",
+            enctype=MULTIPART,
         )
         back = element("p", element("a", f"Back to {table.title}", href=f"/browse/{table.name}"))
         return self.show(request, f"Import into {table.title}", fragment(*notes, back, form), status)
@@ -19415,7 +19424,7 @@ class Editor(Pages):
         )
         version = None if form.version is None else self.hidden("_version", form.version)
         bar = element("div", *buttons, class_="bar")
-        kind = "multipart/form-data" if any(map(form.is_file, form.members)) else "application/x-www-form-urlencoded"
+        kind = MULTIPART if any(map(form.is_file, form.members)) else URL_FORM
         content = self.form(request, request.path, version, form.fields(), bar, class_="sheet", enctype=kind)
         return self.show(request, title, content, status)
 

@@ -947,7 +947,7 @@ def test_a_note_is_not_stopped(hurried: tuple[minirest.Database, minirest.Pass])
     assert names_of_steps(database) == ["noted"]
 
 
-def test_a_write_that_reads_is_stopped(hurried: tuple[minirest.Database, minirest.Pass]) -> None:
+def test_a_late_request_runs_no_more_statements(hurried: tuple[minirest.Database, minirest.Pass]) -> None:
     """A request that is over its time is slow before its next statement, and nothing of it stays."""
     database, turn = hurried
 
