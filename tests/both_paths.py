@@ -8,6 +8,7 @@ import io
 import itertools
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,14 @@ class Said(NamedTuple):
     body: bytes
     events: list[Any]
     rows: Rows
+
+
+def in_one_second(make: Callable[[], tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """Two heads of the same second, so that they have the same date."""
+    while True:
+        second, heads = int(time.time()), make()
+        if int(time.time()) == second:
+            return heads
 
 
 class BothPaths:
@@ -119,10 +128,13 @@ class BothPaths:
             return None
         else:
             self.answered += 1
-            status = minirest.status_line(found.reply.status)
-            headers = app.headers(found.request, found.reply, found.number)
+            reply, status = found.reply, minirest.status_line(found.reply.status)
+            headers = app.headers(found.request, reply, found.number)
             cors = app.policy.cors_headers(found.request)
-            assert minirest.head_of_reply(found.reply, found.number, cors) == minirest.head_of(status, headers)
+            quick, usual = in_one_second(
+                lambda: (minirest.head_of_reply(reply, found.number, cors), minirest.head_of(status, headers))
+            )
+            assert quick == usual
             return Said(
                 status, tuple(headers), b"" if environ["REQUEST_METHOD"] == "HEAD" else found.reply.body, events, rows
             )
