@@ -5233,7 +5233,7 @@ def count(connection: sqlite3.Connection, statement: Sql) -> int:
     """
     if not isinstance(connection, ReadingConnection):
         return int(connection.execute(*statement).fetchone()[0])
-    version: int = connection.execute("pragma data_version").fetchone()[0]
+    version: int = HERE.turn.look() if HERE.turn else connection.execute("pragma data_version").fetchone()[0]
     known = connection.totals.get(statement)
     if known and known[0] == version:
         return known[1]
@@ -5533,7 +5533,8 @@ class Pass:
 
     Each request is answered between `begin` and `keep` or `undo`; what it writes has a savepoint of its own. Nothing
     waits here and nothing takes long, else the request is `Slow`. `is_open` is true from the first write to `end`;
-    what was answered since then on the same connection is known to be true only after it.
+    what was answered since then on the same connection is known to be true only after it. Who only reads sees the file
+    as it was when the first of them looked.
     """
 
     writer: sqlite3.Connection  # as long as the lock is held
@@ -5543,8 +5544,8 @@ class Pass:
         self.holds_lock, self.is_open, self.has_written, self.can_stop = False, False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
         self.known: dict[Any, Any] = {}
-        self.version: tuple[sqlite3.Connection, int] | None = None
-        self.knows_version = False
+        self.state: tuple[sqlite3.Connection | None, int] = None, 0
+        self.looked: sqlite3.Connection | None = None
 
     # -- a request --
 
@@ -5604,8 +5605,17 @@ class Pass:
         self.can_stop = True
         if database.is_single or self.has_written:
             return self.writer
-        database.deadlines[id(database.loop_reader)] = self.deadline  # so that it does not `rest`
-        return database.loop_reader
+        reader = self.reader
+        database.deadlines[id(reader)] = self.deadline  # so that it does not `rest`
+        return reader
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """The connection that only reads, in a snapshot that lasts until the end of the pass."""
+        reader = self.database.loop_reader
+        if not reader.in_transaction:
+            reader.execute("begin")
+        return reader
 
     def recall(self, database: Database) -> dict[Any, Any]:
         """What was read before and is still so, to be added to: nobody has committed anything since.
@@ -5614,13 +5624,18 @@ class Pass:
         """
         if database is not self.database or database.is_single or self.has_written:
             return {}
-        if not self.knows_version:
-            reader = database.loop_reader  # another one counts from the start again
-            version = reader, reader.execute("pragma data_version").fetchone()[0]
-            if version != self.version:
-                self.version, self.known = version, {}
-            self.knows_version = True
+        self.look()
         return self.known
+
+    def look(self) -> int:
+        """The version of the data that is read in this pass: another one behind each commit of somebody else."""
+        reader = self.reader
+        if reader is not self.looked:  # another one counts from the start again
+            state = reader, reader.execute("pragma data_version").fetchone()[0]
+            if state != self.state:
+                self.state, self.known = state, {}
+            self.looked = reader
+        return self.state[1]
 
     def writing(self, database: Database) -> Self:
         """What a request writes, once: a context that is a part of the pass' transaction."""
@@ -5695,13 +5710,19 @@ class Pass:
 
     def end(self) -> bool:
         """End the pass; True when all that was written is in the file."""
-        self.knows_version = False
+        self.end_snapshot()
         try:
             return not self.is_open or self.commit()
         finally:
             if self.holds_lock:
                 self.holds_lock = False
                 self.database.write_lock.release()
+
+    def end_snapshot(self) -> None:
+        """Nothing more is read. It is before the commit: where there is no write-ahead log, that waits for readers."""
+        reader, self.looked = self.database.looping, None
+        if reader and reader.in_transaction:
+            reader.execute("commit")
 
     def commit(self) -> bool:
         """Commit; then those who want to know what happened are told."""

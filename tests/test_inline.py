@@ -1001,3 +1001,57 @@ def test_no_writer_is_left_to_the_collector(tmp_path: Path) -> None:
     finally:
         gc.enable()
     app.close()
+
+
+def seen_in(turn: minirest.Pass, database: minirest.Database) -> list[str]:
+    """What one request of a pass reads."""
+    turn.begin()
+    with database.reading() as connection:
+        found = [row[0] for row in connection.execute("select name from steps order by name")]
+    turn.keep()
+    return found
+
+
+@pytest.mark.parametrize("has_log", [True, False], ids=["with a write-ahead log", "without one"])
+def test_a_pass_reads_one_state(tmp_path: Path, has_log: bool) -> None:
+    """All that only reads in a pass sees the same; the next one sees what was committed meanwhile, and by the pass."""
+    database = minirest.Database(str(tmp_path / "states.db"))
+    database.writer.execute("create table steps (name)")
+    if has_log:
+        database.use_wal()
+    else:
+        database.shares_commits = True
+    turn = minirest.Pass(database)
+    assert seen_in(turn, database) == []
+    if has_log:  # else nobody else commits before the end of the pass
+        with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+            other.execute("insert into steps values ('other')")
+    assert seen_in(turn, database) == []
+    turn.begin()
+    with database.writing() as connection:
+        connection.execute("insert into steps values ('mine')")
+    turn.keep()
+    assert seen_in(turn, database) == []
+    assert turn.end()
+    assert not database.loop_reader.in_transaction
+    assert seen_in(turn, database) == (["mine", "other"] if has_log else ["mine"])
+    assert turn.end()
+    database.close()
+
+
+def test_a_connection_that_is_new_in_a_pass(tmp_path: Path) -> None:
+    """What was known by one connection is not believed of another one that takes its place within a pass."""
+    database = minirest.Database(str(tmp_path / "new.db"))
+    database.use_wal()
+    database.writer.execute("create table steps (name)")
+    turn = minirest.Pass(database)
+    turn.begin()
+    known = turn.recall(database)
+    assert turn.recall(database) is known
+    turn.keep()
+    database.rest()
+    turn.begin()
+    assert turn.recall(database) is not known
+    turn.keep()
+    assert turn.end()
+    database.close()
