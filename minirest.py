@@ -4507,9 +4507,10 @@ def _first_row(link: Link, source: Source, order: Sql) -> Sql:
 
 
 def _limit(page: Page) -> Sql:
+    """A page. The sign is for newer SQLite (seen in 3.53), which prepares a statement anew for each bare limit."""
     if page.limit is None and not page.offset:
         return Sql("")
-    return sql(" limit {} offset {}", bind(-1 if page.limit is None else page.limit), bind(page.offset))
+    return sql(" limit +{} offset {}", bind(-1 if page.limit is None else page.limit), bind(page.offset))
 
 
 def _extra(column: Field) -> Sql:

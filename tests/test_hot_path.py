@@ -302,6 +302,29 @@ def test_records_have_one_statement(app: Application) -> None:
     assert [statement.of(number).values[-1] for number in (1, 2)] == [1, 2]
 
 
+def test_statements_are_prepared_once(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks again what was asked needs no statement prepared, also where SQLite would look at what is bound."""
+    prepared: list[Any] = []
+    authorizer = minirest.authorizer
+
+    def watched(*given: Any) -> Any:
+        judge = authorizer(*given)
+
+        def watch(*words: Any) -> Any:
+            prepared.append(words)
+            return judge(*words)
+
+        return watch
+
+    monkeypatch.setattr(minirest, "authorizer", watched)
+    app.store.database.rest()  # so that the connections are opened again
+    for address in addresses(app):
+        first = shown(ask(app, address))
+        prepared.clear()
+        assert shown(ask(app, address)) == first
+        assert prepared == [], address
+
+
 def test_a_changed_select_has_statements_of_its_own(app: Application) -> None:
     """What is kept with an operation does not go on to another one that is made of it."""
     people = app.schema.find("people")

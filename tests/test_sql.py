@@ -753,7 +753,7 @@ STATEMENTS: dict[str, tuple[Select, str, tuple[Any, ...]]] = {
         HEAD + 'json_extract(t0."extra",?)>?' + BY_ID,
         ('$."a.b"."c\'d"', 1),
     ),
-    "page": (Select(POSTS, JUST_ID, page=Page(10, 20)), HEAD + "1" + BY_ID + " limit ? offset ?", (10, 20)),
+    "page": (Select(POSTS, JUST_ID, page=Page(10, 20)), HEAD + "1" + BY_ID + " limit +? offset ?", (10, 20)),
     "scope": (Select(POSTS, JUST_ID, scope=Scope("no")), HEAD + 't0."_status"=0' + BY_ID, ()),
 }
 
