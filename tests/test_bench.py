@@ -16,13 +16,13 @@ from tests.bench import floor
 from tests.bench.apis import JOBS, Api, Request
 from tests.bench.checks import Check, WrongAnswerError
 from tests.bench.data import make_data
-from tests.bench.gates import OURS, OVER_POCKETBASE, POCKETBASE, judged
+from tests.bench.gates import JUDGED, OVER_POCKETBASE, POCKETBASE, judged
 from tests.bench.load import LoadError, load
 from tests.bench.plot import plot
 from tests.bench.report import report
 from tests.bench.results import Cell, Column, Delays, Place, Results, Sample
 from tests.bench.rounds import Plan, Run
-from tests.bench.servers import PEERS, ROOT, Door, Hello, Minirest, Server
+from tests.bench.servers import OURS, PEERS, ROOT, Door, Hello, Minirest, Server
 
 if sys.platform == "win32":
     pytest.skip("groups of processes do not exist on Windows", allow_module_level=True)
@@ -50,10 +50,10 @@ class Absent(Server):
         return [sys.executable, "-c", f"raise SystemExit('nothing listens on {port}, in {folder.name}')"]
 
 
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minirest]:
-    """Our server in a process of its own, with the small data."""
-    server = Minirest(tmp_path_factory.mktemp("ours"), Path())
+@pytest.fixture(scope="module", params=OURS, ids=lambda kind: kind.name)
+def ours(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minirest]:
+    """Our server in a process of its own, or in two, with the small data."""
+    server: Minirest = request.param(tmp_path_factory.mktemp("ours"), Path())
     server.prepare(SMALL)
     try:
         server.start()
@@ -65,15 +65,15 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minirest]:
 @pytest.fixture
 def results() -> Results:
     """Made-up results: ours is twice as fast with each number of clients, and fails in one cell."""
-    columns = [Column(title, "minirest", "FULL") for title in dict.fromkeys(OURS.values())]
+    columns = [Column(title, "minirest", "FULL") for title in dict.fromkeys(JUDGED.values())]
     columns.append(Column(POCKETBASE, "pocketbase", "NORMAL"))
-    made = Results({"data": "made up"}, columns, start_ms={"minirest": 240.0}, memory_mb={"minirest": 41.0})
+    made = Results({"data": "made up"}, columns, {}, {"minirest": 240.0}, {"minirest": 520.0}, {"minirest": 41.0})
     for clients in OVER_POCKETBASE:
-        for job, title in OURS.items():
+        for job, title in JUDGED.items():
             for column, rps in ((title, 2000), (POCKETBASE, 1000)):
                 rounds = [Sample(rps + more, 1.0, 0.5, 1e6 / rps, 100.0) for more in (0, -100, 50)]
                 made.cells[Place(job, clients, column)] = Cell(rounds)
-    made.cells[Place("update", 64, OURS["update"])] = Cell(error="<9 answers> are no success")
+    made.cells[Place("update", 64, JUDGED["update"])] = Cell(error="<9 answers> are no success")
     made.delays = Delays(2.1, 1.0, 2.0, 11.0, 31.0)
     made.left_out["soul"] = "there is no npm"
     return made
@@ -131,6 +131,7 @@ def test_run_goes_on_without_a_server_that_fails(tmp_path: Path) -> None:
     assert [column.title for column in results.columns] == ["waitress hello", floor.Floor.TITLE]
     assert [(len(cell.samples), cell.error) for cell in results.cells.values()] == [(2, "")] * 2
     assert results.start_ms.keys() == {"hello"}
+    assert results.record_ms["hello"] > results.start_ms["hello"]
     assert "one, 1 client, round 2: waitress hello" in said
 
 
@@ -147,7 +148,7 @@ def test_floor_makes_the_answers(tmp_path: Path) -> None:
 
 def test_every_server_has_requests_for_known_jobs() -> None:
     """No request is of a job that there is not, and each server does at least one."""
-    kinds: list[type[Server]] = [Minirest, *PEERS, Hello]
+    kinds: list[type[Server]] = [*OURS, *PEERS, Hello]
     for kind in kinds:
         for door in kind(Path(), Path()).doors():
             assert door.api.requests.keys() <= JOBS.keys()
@@ -175,7 +176,7 @@ def test_report_shows_all_that_was_found(results: Results) -> None:
     assert "0.50 / 500.00" in page
     assert "| update | 64 | ours, Limbas | <9 answers> are no success |" in page
     assert "| soul | there is no npm |" in page
-    assert "| minirest | 240 | 41.0 |" in page
+    assert "| minirest | 240 | 520 | 41.0 |" in page
     cells = json.loads(json.dumps(results.as_json()))["cells"]
     assert cells[0]["rps"] == 2000
     assert [sample["requests"] for sample in cells[0]["samples"]] == [2000, 1900, 2050]

@@ -22,7 +22,7 @@ from tests.bench.plot import plot
 from tests.bench.report import report
 from tests.bench.results import Results
 from tests.bench.rounds import Plan, Run
-from tests.bench.servers import PEERS, ROOT, Hello, Minirest, Server
+from tests.bench.servers import OURS, PEERS, ROOT, Hello, Minirest, Server
 
 WRK_IS_MISSING = """wrk, which makes the load, is missing. On Debian:
   apt-get install wrk"""
@@ -112,8 +112,9 @@ def servers(chosen: argparse.Namespace, work: Path) -> list[Server]:
     installed = chosen.work / "installed"
     peers = [] if chosen.ours_only else [peer for peer in PEERS if peer.name in chosen.peers]
     others: list[type[Server]] = [*peers, Hello]
-    ours = Minirest(work / Minirest.name, installed, chosen.dialects)
-    return [ours, *(kind(work / kind.name, installed / kind.name) for kind in others)]
+    ours = [kind(work / kind.name, installed, chosen.dialects) for kind in OURS]
+    asked = [server for server in ours if server.doors()]
+    return [*asked, *(kind(work / kind.name, installed / kind.name) for kind in others)]
 
 
 def write(results: Results, folder: Path) -> str:
@@ -155,7 +156,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def failed(results: Results) -> bool:
     """Whether ours does not work."""
-    ours = {column.title for column in results.columns if column.server == Minirest.name}
+    names = [kind.name for kind in OURS]
+    ours = {column.title for column in results.columns if column.server in names}
     return not ours or any(cell.error for place, cell in results.cells.items() if place.column in ours)
 
 

@@ -1,6 +1,7 @@
 """How each API is asked to do a job, and how its answers are read."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -47,6 +48,7 @@ JOBS = {
         Job("list 20"),
         Job("list + total"),
         Job("filter 100"),
+        Job("filter + total"),
         Job("embed 20"),
         Job("create", writes=True),
         Job("update", writes=True),
@@ -99,6 +101,11 @@ class Api:
         """The total that came with a list."""
         return int(answer.headers["X-Total-Count"])
 
+    def tells(self, answer: Answer, total: int, page: int) -> bool:
+        """Whether a list in pages of so many records came with this total."""
+        del page
+        return self.total(answer) == total
+
     def records(self, answer: Answer) -> Sequence[Record]:
         """The records of an answer, also when there is one only."""
         found = self.unwrapped(answer.json)
@@ -118,19 +125,21 @@ class Limbas(Api):
     """Ours; a page has always a total, and a many link is a list of ids."""
 
     _FIELDS = f"$fields={','.join(FIELDS)}"
+    _LIST = Request(f"/person?$page[count]=20&$sort=last_name&{_FIELDS}")
+    _FILTER = Request(f"/person?country=<country>&age[gte]=<age>&$page[count]=100&{_FIELDS}")
     requests: ClassVar = {
         "one": Request(f"/person/<id>?{_FIELDS}"),
-        "list 20": Request(f"/person?$page[count]=20&$sort=last_name&{_FIELDS}"),
-        "list + total": Request(f"/person?$page[count]=20&$sort=last_name&{_FIELDS}"),
-        "filter 100": Request(f"/person?country=<country>&age[gte]=<age>&$page[count]=100&{_FIELDS}"),
+        "list 20": _LIST,
+        "list + total": _LIST,
+        "filter 100": _FILTER,
+        "filter + total": _FILTER,
         "embed 20": Request("/person?$page[count]=20"),
         "create": Request("/person", "POST", body({"data": NEW})),
         "update": Request("/person/<id>", "PATCH", body({"data": {"age": "<age>"}})),
     }
 
-    def total(self, answer: Answer) -> int:
-        """The pages of 20 show it, as long as all are full."""
-        return 20 * self.pages(answer)
+    def tells(self, answer: Answer, total: int, page: int) -> bool:
+        return self.pages(answer) == math.ceil(total / page)
 
     def count(self, ask: Ask) -> int:
         """There are as many records as pages of one."""
@@ -153,11 +162,14 @@ class Limbas(Api):
 class NocoBase(Api):
     """Ours; a list has always a total, and an association is a list of whole records."""
 
+    _LIST = Request("/api/person:list?pageSize=20&sort=last_name")
+    _FILTER = Request("/api/person:list?filter[country]=<country>&filter[age][$gte]=<age>&pageSize=100")
     requests: ClassVar = {
         "one": Request("/api/person:get/<id>"),
-        "list 20": Request("/api/person:list?pageSize=20&sort=last_name"),
-        "list + total": Request("/api/person:list?pageSize=20&sort=last_name"),
-        "filter 100": Request("/api/person:list?filter[country]=<country>&filter[age][$gte]=<age>&pageSize=100"),
+        "list 20": _LIST,
+        "list + total": _LIST,
+        "filter 100": _FILTER,
+        "filter + total": _FILTER,
         "embed 20": Request("/api/person:list?pageSize=20&appends=orders"),
         "create": Request("/api/person:create", "POST", CREATE),
         "update": Request("/api/person:update/<id>", "POST", UPDATE),
@@ -173,11 +185,14 @@ class NocoBase(Api):
 class CoreData(Api):
     """Ours; a list has always a total, and a record always the addresses of its orders."""
 
+    _LIST = Request("/api/v2/person/?limit=20&order_by=last_name")
+    _FILTER = Request("/api/v2/person/?country=<country>&age__gte=<age>&limit=100")
     requests: ClassVar = {
         "one": Request("/api/v2/person/<id>/"),
-        "list 20": Request("/api/v2/person/?limit=20&order_by=last_name"),
-        "list + total": Request("/api/v2/person/?limit=20&order_by=last_name"),
-        "filter 100": Request("/api/v2/person/?country=<country>&age__gte=<age>&limit=100"),
+        "list 20": _LIST,
+        "list + total": _LIST,
+        "filter 100": _FILTER,
+        "filter + total": _FILTER,
         "embed 20": Request("/api/v2/person/?limit=20"),
         "create": Request("/api/v2/person/", "POST", CREATE),
         "update": Request("/api/v2/person/<id>/", "PATCH", UPDATE),
@@ -220,11 +235,13 @@ class PocketBase(Api):
     """A list has a total unless told otherwise; relations are expanded to whole records."""
 
     _LIST = "/api/collections/person/records"
+    _FILTER = f"{_LIST}?perPage=100&filter=country%3D%27<country>%27%26%26age%3E%3D<age>"
     requests: ClassVar = {
         "one": Request(f"{_LIST}/<id>"),
         "list 20": Request(f"{_LIST}?perPage=20&sort=last_name&skipTotal=1"),
         "list + total": Request(f"{_LIST}?perPage=20&sort=last_name"),
-        "filter 100": Request(f"{_LIST}?perPage=100&skipTotal=1&filter=country%3D%27<country>%27%26%26age%3E%3D<age>"),
+        "filter 100": Request(f"{_FILTER}&skipTotal=1"),
+        "filter + total": Request(_FILTER),
         "embed 20": Request(f"{_LIST}?perPage=20&skipTotal=1&expand=orders_via_person_id"),
         "create": Request(_LIST, "POST", CREATE),
         "update": Request(f"{_LIST}/<id>", "PATCH", UPDATE),
@@ -250,6 +267,7 @@ class JsonServer(Api):
         "list 20": Request("/person?_limit=20&_sort=last_name"),
         "list + total": Request("/person?_limit=20&_page=1&_sort=last_name"),
         "filter 100": Request("/person?country=<country>&age_gte=<age>&_limit=100"),
+        "filter + total": Request("/person?country=<country>&age_gte=<age>&_limit=100&_page=1"),
         "embed 20": Request("/person?_limit=20&_embed=orders"),
         "create": Request("/person", "POST", CREATE),
         "update": Request("/person/<id>", "PATCH", UPDATE),
@@ -259,11 +277,14 @@ class JsonServer(Api):
 class JsonServerBeta(Api):
     """Version 1.0, whose pages have a total."""
 
+    _LIST = Request("/person?_page=1&_per_page=20&_sort=last_name")
+    _FILTER = Request("/person?country=<country>&age:gte=<age>&_page=1&_per_page=100")
     requests: ClassVar = {
         "one": Request("/person/<id>"),
-        "list 20": Request("/person?_page=1&_per_page=20&_sort=last_name"),
-        "list + total": Request("/person?_page=1&_per_page=20&_sort=last_name"),
-        "filter 100": Request("/person?country=<country>&age:gte=<age>&_page=1&_per_page=100"),
+        "list 20": _LIST,
+        "list + total": _LIST,
+        "filter 100": _FILTER,
+        "filter + total": _FILTER,
         "embed 20": Request("/person?_page=1&_per_page=20&_embed=orders"),
         "create": Request("/person", "POST", CREATE),
         "update": Request("/person/<id>", "PATCH", UPDATE),
@@ -279,14 +300,17 @@ class JsonServerBeta(Api):
 class Soul(Api):
     """A list has always a total; what belongs to a record cannot be embedded."""
 
-    _LIST = "/api/tables/person/rows"
+    _ROWS = "/api/tables/person/rows"
+    _LIST = Request(f"{_ROWS}?_limit=20&_ordering=last_name")
+    _FILTER = Request(f"{_ROWS}?_limit=100&_filters=country:<country>,age__gte:<age>")
     requests: ClassVar = {
-        "one": Request(f"{_LIST}/<id>"),
-        "list 20": Request(f"{_LIST}?_limit=20&_ordering=last_name"),
-        "list + total": Request(f"{_LIST}?_limit=20&_ordering=last_name"),
-        "filter 100": Request(f"{_LIST}?_limit=100&_filters=country:<country>,age__gte:<age>"),
-        "create": Request(_LIST, "POST", body({"fields": {**NEW, "active": 1}})),
-        "update": Request(f"{_LIST}/<id>", "PUT", body({"fields": {"age": "<age>"}})),
+        "one": Request(f"{_ROWS}/<id>"),
+        "list 20": _LIST,
+        "list + total": _LIST,
+        "filter 100": _FILTER,
+        "filter + total": _FILTER,
+        "create": Request(_ROWS, "POST", body({"fields": {**NEW, "active": 1}})),
+        "update": Request(f"{_ROWS}/<id>", "PUT", body({"fields": {"age": "<age>"}})),
     }
 
     def total(self, answer: Answer) -> int:
@@ -299,13 +323,13 @@ class Soul(Api):
 class Datasette(Api):
     """It only reads."""
 
+    _FILTER = "/bench/person.json?country=<country>&age__gte=<age>&_size=100&_shape=objects"
     requests: ClassVar = {
         "one": Request("/bench/person/<id>.json?_shape=objects"),
         "list 20": Request("/bench/person.json?_size=20&_sort=last_name&_nocount=1&_shape=objects"),
         "list + total": Request("/bench/person.json?_size=20&_sort=last_name&_shape=objects"),
-        "filter 100": Request(
-            "/bench/person.json?country=<country>&age__gte=<age>&_size=100&_nocount=1&_shape=objects"
-        ),
+        "filter 100": Request(f"{_FILTER}&_nocount=1"),
+        "filter + total": Request(_FILTER),
     }
 
     def total(self, answer: Answer) -> int:
@@ -323,6 +347,7 @@ class HandWritten(Api):
         "list 20": Request("/person?limit=20&sort=last_name"),
         "list + total": Request("/person?limit=20&sort=last_name&total=true"),
         "filter 100": Request("/person?country=<country>&age__gte=<age>&limit=100"),
+        "filter + total": Request("/person?country=<country>&age__gte=<age>&limit=100&total=true"),
         "embed 20": Request("/person-with-orders?limit=20"),
         "create": Request("/person", "POST", CREATE),
         "update": Request("/person/<id>", "PATCH", UPDATE),
@@ -332,11 +357,14 @@ class HandWritten(Api):
 class Tastypie(Api):
     """What `peers/tastypie_app.py` serves; a list has always a total."""
 
+    _LIST = Request("/person/?limit=20&order_by=last_name")
+    _FILTER = Request("/person/?country=<country>&age__gte=<age>&limit=100")
     requests: ClassVar = {
         "one": Request("/person/<id>/"),
-        "list 20": Request("/person/?limit=20&order_by=last_name"),
-        "list + total": Request("/person/?limit=20&order_by=last_name"),
-        "filter 100": Request("/person/?country=<country>&age__gte=<age>&limit=100"),
+        "list 20": _LIST,
+        "list + total": _LIST,
+        "filter 100": _FILTER,
+        "filter + total": _FILTER,
         "embed 20": Request("/person-with-orders/?limit=20"),
         "create": Request("/person/", "POST", CREATE),
         "update": Request("/person/<id>/", "PATCH", UPDATE),

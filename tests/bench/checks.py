@@ -63,14 +63,23 @@ class Check:
 
     def first_page_with_total(self, request: Request) -> None:
         self.first_page(request)
-        total = self.api.total(self.answer(request))
-        require(total == len(self.data.people), f"{request.path}: a total of {total}")
+        self.total(request, len(self.data.people), 20)
 
-    def filtered(self, request: Request) -> None:
-        matching = sum(person["country"] == COUNTRY and person["age"] >= AGE for person in self.data.people)
+    def total(self, request: Request, count: int, page: int) -> None:
+        """The total that comes with a page."""
+        told = self.api.tells(self.answer(request), count, page)
+        require(told, f"{request.path}: another total than {count}")
+
+    def filtered(self, request: Request) -> int:
+        """The first page of those that fit; gives how many there are."""
+        matching: int = sum(person["country"] == COUNTRY and person["age"] >= AGE for person in self.data.people)
         records = self.people(request, min(100, matching))
         fitting = all(record["country"] == COUNTRY and record["age"] >= AGE for record in records)
         require(fitting, f"{request.path}: records that do not fit the filter")
+        return matching
+
+    def filtered_with_total(self, request: Request) -> None:
+        self.total(request, self.filtered(request), 100)
 
     def embedded(self, request: Request) -> None:
         records = self.people(request, 20)
@@ -92,11 +101,12 @@ class Check:
             require((number_of(record), record["age"]) == (NUMBER, age), f"{request.path}: not changed")
 
 
-CHECKS: Mapping[str, Callable[[Check, Request], None]] = {
+CHECKS: Mapping[str, Callable[[Check, Request], object]] = {
     "one": Check.one,
     "list 20": Check.first_page,
     "list + total": Check.first_page_with_total,
     "filter 100": Check.filtered,
+    "filter + total": Check.filtered_with_total,
     "embed 20": Check.embedded,
     "create": Check.created,
     "update": Check.updated,

@@ -17,6 +17,7 @@ ORDER = "json_object('id', o.id, 'amount', o.amount, 'status', o.status, 'create
 WITH_ORDERS = (
     f"json_object({FIELDS}, 'orders', (select json_group_array({ORDER}) from orders o where o.person_id = p.id))"
 )
+FITTING = "country = ? and age >= ?"
 FIRST_PAGE = f"select {RECORD} from person p order by last_name, id limit 20"
 VALUES = {**NEW, "last_name": "Zed", "email": "new@example.org", "age": 42, "country": "C3"}
 
@@ -68,11 +69,20 @@ class Floor:
         return f'{{"data": {self.first_page()}, "total": {total}}}'
 
     def filtered(self) -> str:
-        country = f"C{self.dice.randrange(data.COUNTRIES)}"
-        found = self.rows(
-            f"select {RECORD} from person p where country = ? and age >= ? order by id limit 100",
-            *(country, self.dice.randint(data.YOUNGEST, data.OLDEST)),
-        )
+        return self.page_of(*self.drawn())
+
+    def filtered_with_total(self) -> str:
+        values = self.drawn()
+        (total,) = self.rows(f"select count(*) from person where {FITTING}", *values)
+        return f'{{"data": {self.page_of(*values)}, "total": {total}}}'
+
+    def drawn(self) -> tuple[str, int]:
+        """A country and an age."""
+        return f"C{self.dice.randrange(data.COUNTRIES)}", self.dice.randint(data.YOUNGEST, data.OLDEST)
+
+    def page_of(self, country: str, age: int) -> str:
+        """A hundred people of a country who are not younger."""
+        found = self.rows(f"select {RECORD} from person p where {FITTING} order by id limit 100", country, age)
         return f"[{','.join(found)}]"
 
     def embedded(self) -> str:
@@ -95,6 +105,7 @@ JOBS: Mapping[str, Callable[[Floor], str]] = {
     "list 20": Floor.first_page,
     "list + total": Floor.first_page_with_total,
     "filter 100": Floor.filtered,
+    "filter + total": Floor.filtered_with_total,
     "embed 20": Floor.embedded,
     "create": Floor.created,
     "update": Floor.updated,

@@ -15,6 +15,7 @@ HEAD, LEGEND_IN_ROW, LEGEND_HEIGHT, TITLE_HEIGHT, LABEL_HEIGHT = 82, 4, 22, 26, 
 """All in pixels, but for the panels and the words of the legend that stand side by side."""
 COLOURS = {
     "minirest": ("#0969da", "#58a6ff"),
+    "minirest-2": ("#1b7c83", "#39c5cf"),
     "pocketbase": ("#bc4c00", "#f0883e"),
     "json-server": ("#1a7f37", "#3fb950"),
     "soul": ("#8250df", "#bc8cff"),

@@ -95,9 +95,10 @@ def number(value: float | None, digits: int) -> str:
 
 def servers(results: Results) -> Iterator[list[str]]:
     """Start and memory of each server."""
-    yield ["server", "from the command to the first answer, ms", "memory after the load (PSS), MB"]
-    for name in results.start_ms:
-        yield [name, number(results.start_ms[name], 0), number(results.memory_mb.get(name), 1)]
+    yield ["server", "from the command to the first answer, ms", "to the first record, ms", "memory (PSS), MB"]
+    for name, milliseconds in results.start_ms.items():
+        memory = results.memory_mb.get(name)
+        yield [name, number(milliseconds, 0), number(results.record_ms.get(name), 0), number(memory, 1)]
 
 
 def delays(results: Results) -> Iterator[list[str]]:

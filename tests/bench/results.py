@@ -78,8 +78,13 @@ class Results:
     columns: list[Column] = field(default_factory=list)
     cells: dict[Place, Cell] = field(default_factory=dict)
     start_ms: dict[str, float] = field(default_factory=dict)
+    record_ms: dict[str, float] = field(default_factory=dict)
+    """For each server: from the start of the command to the first answer, and to the first record; medians.
+
+    Who has to give a password for a record waits until it is verified, which takes time on purpose.
+    """
     memory_mb: dict[str, float] = field(default_factory=dict)
-    """For each server: from the start of the command to the first answer, the median; and the most memory (PSS)."""
+    """The most memory of each server (PSS)."""
     delays: Delays | None = None
     left_out: dict[str, str] = field(default_factory=dict)
     """Servers that could not be installed or started, and why."""
@@ -110,6 +115,7 @@ class Results:
             "columns": [column._asdict() for column in self.columns],
             "cells": [{**cell, "samples": [sample._asdict() for sample in cell["samples"]]} for cell in cells],
             "start_ms": self.start_ms,
+            "record_ms": self.record_ms,
             "memory_mb": self.memory_mb,
             "delays": self.delays and self.delays._asdict(),
             "left_out": self.left_out,

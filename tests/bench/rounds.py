@@ -147,5 +147,6 @@ class Run:
         for server in self.servers:
             if server.start_seconds:
                 self.results.start_ms[server.name] = median(server.start_seconds) * 1e3
+                self.results.record_ms[server.name] = median(server.record_seconds) * 1e3
             if server.memory_bytes:
                 self.results.memory_mb[server.name] = max(server.memory_bytes) / MEGABYTE

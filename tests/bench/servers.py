@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -53,12 +54,15 @@ class Server:
     name: ClassVar[str]
     durability: ClassVar[str]
     first: ClassVar[Request] = Request("/person/1")
-    """The first record: with its answer the server counts as started."""
+    """The first record."""
+    greeting: ClassVar[Request | None] = None
+    """With the answer to this the server counts as started; None for the first record."""
 
     def __init__(self, work: Path, installed: Path) -> None:
         self.work, self.installed = work, installed
         self.running: processes.Running | None = None
         self.start_seconds: list[float] = []
+        self.record_seconds: list[float] = []
         self.memory_bytes: list[int] = []
 
     # ---- what differs ----
@@ -96,8 +100,12 @@ class Server:
         copy = self.work / "served"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.work / "filled", copy)
-        self.running = self.launch(copy, self.first, self.doors()[0].headers)
+        headers = self.doors()[0].headers
+        self.running = self.launch(copy, self.greeting or self.first, headers)
         self.start_seconds.append(self.running.start_seconds)
+        begin = time.perf_counter()
+        ask(self.running.port, headers, self.first)
+        self.record_seconds.append(self.running.start_seconds + time.perf_counter() - begin)
         for door in self.doors():
             door.api.learn(self.asking(door))
 
@@ -137,6 +145,9 @@ class Minirest(Server):
 
     name = "minirest"
     durability = "FULL"
+    greeting = Request("/health/ready")
+    title: ClassVar = "ours"
+    options: ClassVar[Sequence[str]] = ()
     PROGRAM: ClassVar = (sys.executable, "-m", "minirest")
     DIALECTS: ClassVar[Mapping[str, type[Api]]] = {
         "limbas": apis.Limbas,
@@ -147,11 +158,14 @@ class Minirest(Server):
 
     def __init__(self, work: Path, installed: Path, dialects: Sequence[str] = tuple(DIALECTS)) -> None:
         super().__init__(work, installed)
-        clerk = basic(data.USER)
-        self._doors = [Door(f"ours, {it.__name__}", it(), clerk) for it in map(self.DIALECTS.__getitem__, dialects)]
+        self._doors = [self.door(it) for name, it in self.DIALECTS.items() if name in dialects]
         if "limbas" in dialects:
-            unruled = Door("ours, Limbas, no row rule", apis.Limbas(), basic(data.MANAGER), ("list + total",))
+            unruled = Door(f"{self.title}, Limbas, no row rule", apis.Limbas(), basic(data.MANAGER), ("list + total",))
             self._doors.insert(1, unruled)
+
+    def door(self, dialect: type[Api]) -> Door:
+        """The way in through a dialect."""
+        return Door(f"{self.title}, {dialect.__name__}", dialect(), basic(data.USER))
 
     def doors(self) -> Sequence[Door]:
         return self._doors
@@ -171,10 +185,28 @@ class Minirest(Server):
         installs.run([*self.PROGRAM, *words, *database], self.all_of_environment(folder))
 
     def command(self, folder: Path, port: int) -> Sequence[str | Path]:
-        return [*self.PROGRAM, folder / "schema.json", "--db", folder / "bench.db", "--port", str(port)]
+        places = (folder / "schema.json", "--db", folder / "bench.db")
+        return [*self.PROGRAM, *places, "--port", str(port), *self.options]
 
     def environment(self, folder: Path) -> Mapping[str, str]:
         return {"MINIREST_PASSWORD": data.PASSWORD, "PYTHONPATH": str(ROOT)}
+
+
+class MinirestTeam(Minirest):
+    """Ours in two processes, of which one only reads: other servers too use a second processor by themselves."""
+
+    name = "minirest-2"
+    title = "ours in 2 processes"
+    options = ("--workers", "2")
+    DIALECTS: ClassVar = {"limbas": apis.Limbas, "platform": apis.Platform}
+
+    def door(self, dialect: type[Api]) -> Door:
+        """The same as alone; through Platform only the list without a total, which Limbas does not have."""
+        found = super().door(dialect)
+        return found._replace(jobs=("list 20",)) if dialect is apis.Platform else found
+
+
+OURS: Sequence[type[Minirest]] = (Minirest, MinirestTeam)
 
 
 def basic(user: str) -> Mapping[str, str]:
