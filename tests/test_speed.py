@@ -17,6 +17,7 @@ MAX_RATIOS: Mapping[str, float] = {
     "list 20": 3.5,
     "list + total": 3.5,
     "filter 100": 3.5,
+    "filter + total": 3.5,
     "embed 20": 4.5,
     "create": 14,
     "update": 9,
