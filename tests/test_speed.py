@@ -13,14 +13,14 @@ from tests.bench.data import make_data
 from tests.bench.servers import Door, Hello, Minirest, Server
 
 MAX_RATIOS: Mapping[str, float] = {
-    "one": 2,
-    "list 20": 3.5,
-    "list + total": 3.5,
-    "filter 100": 3.5,
-    "filter + total": 3.5,
+    "one": 1.6,
+    "list 20": 3,
+    "list + total": 3,
+    "filter 100": 3,
+    "filter + total": 3,
     "embed 20": 4.5,
-    "create": 14,
-    "update": 9,
+    "create": 9,
+    "update": 6,
 }
 """For each job through Limbas, with a password and a rule for each row: how many hellos a request may cost."""
 ROUNDS, REQUESTS = 5, 40
