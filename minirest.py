@@ -22076,7 +22076,7 @@ def quick_channel() -> Any:
                 "wsgi.version": (1, 0),
                 "wsgi.errors": sys.stderr,
                 "wsgi.multithread": True,
-                "wsgi.multiprocess": False,
+                "wsgi.multiprocess": self.server.is_one_of_several,
                 "wsgi.run_once": False,
                 "wsgi.file_wrapper": ReadOnlyFileBasedBuffer,
                 "wsgi.input_terminated": True,
@@ -22433,6 +22433,8 @@ def strict_server() -> Any:
     base: Any = patient_server()
 
     class Server(base):  # type: ignore[misc]
+        is_one_of_several = False
+
         def is_busy(self, arriving: bool) -> bool:
             """Whether somebody has to be answered; also who has only begun to ask, while there is time for that."""
             return any(is_busy(channel, arriving) for channel in self.active_channels.values())
@@ -22916,6 +22918,7 @@ def member_server() -> Any:
     class Joined(base):  # type: ignore[misc]
         guest_class: Any
         gates: Sequence[Gate] = ()
+        is_one_of_several = True
         is_left = False
         writes = False
 

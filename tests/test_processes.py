@@ -52,6 +52,11 @@ def peer(request):
     return [request.client_address, int(request.environ["REMOTE_PORT"])]
 
 
+@app.route("/variables", "GET", "POST")
+def variables(request):
+    return {{name: request.environ["wsgi." + name] for name in ("multithread", "multiprocess", "run_once")}}
+
+
 @app.route("/slow")
 def slow(request):
     print("begun", file=sys.stderr, flush=True)
@@ -163,6 +168,15 @@ def test_all_read_and_one_writes(server: Server) -> None:
         for peer in found:
             assert [peer.ask("/process") for _ in range(3)] == [peer.process] * 3
             assert peer.ask("/process", "POST") == found[0].process
+
+
+def test_variables_tell_of_the_others(server: Server, tmp_path: Path) -> None:
+    """A route finds in its environment whether there are other processes, whoever answers (PEP 3333)."""
+    expected = {"multithread": True, "multiprocess": True, "run_once": False}
+    with peers(server) as found:
+        assert [peer.ask("/variables", method) for peer in found for method in ("GET", "POST")] == [expected] * 6
+    with team(tmp_path, workers=1) as single, closing(http.client.HTTPConnection("127.0.0.1", single.port)) as alone:
+        assert Peer(0, alone).ask("/variables") == {**expected, "multiprocess": False}
 
 
 def test_connection_goes_and_comes_back(server: Server) -> None:
