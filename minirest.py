@@ -5234,7 +5234,8 @@ def count(connection: sqlite3.Connection, statement: Sql) -> int:
     """
     if not isinstance(connection, ReadingConnection):
         return int(connection.execute(*statement).fetchone()[0])
-    version: int = HERE.turn.look() if HERE.turn else connection.execute("pragma data_version").fetchone()[0]
+    turn = HERE.turn if HERE.turn and HERE.turn.begins_snapshot else None
+    version: int = turn.look() if turn else connection.execute("pragma data_version").fetchone()[0]
     known = connection.totals.get(statement)
     if known and known[0] == version:
         return known[1]
@@ -5277,6 +5278,7 @@ class Database:
         self.afterwards: list[Callable[[], None]] = []
         self.process, self.frozen, self.shares_commits, self.only_reads = 0, False, False, False
         self.looping: sqlite3.Connection | None = None
+        self.looks = threading.Lock()
         self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
         files_of_forks().add(self)
 
@@ -5300,10 +5302,12 @@ class Database:
         """Close the connections to a file, unless one is at work; they are opened again when they are needed."""
         if self.process != os.getpid() or self.in_memory or self.deadlines:
             return
-        if self.write_lock.acquire(blocking=False):  # whoever waited for it could wait for ever
-            self.close_connections()
-            self.opened, self.process = None, 0
-            self.write_lock.release()
+        if self.looks.acquire(blocking=False):  # whoever waited for it could wait for ever
+            if self.write_lock.acquire(blocking=False):
+                self.close_connections()
+                self.opened, self.process = None, 0
+                self.write_lock.release()
+            self.looks.release()
 
     def check_process(self) -> None:
         """RuntimeError where a fork has taken connections along: SQLite could lose what is written through them."""
@@ -5372,9 +5376,10 @@ class Database:
 
     def use_wal(self) -> None:
         """Let readers go on while somebody writes. It changes the file, so it must be known to be ours."""
-        if not self.is_single:
-            self.writer.execute("pragma journal_mode=wal")
-        self.shares_commits = not (self.given or self.beside)
+        if self.is_single:
+            self.shares_commits = not (self.given or self.beside)
+        else:
+            self.shares_commits = self.writer.execute("pragma journal_mode=wal").fetchone() == ("wal",)
 
     def freeze(self) -> None:
         """The tables are made: from now on our connection for writing changes records, and nothing else."""
@@ -5508,11 +5513,15 @@ class Database:
             self.close_connections()
             self.process = 0
 
-    def close_connections(self) -> None:
-        """Close those that nobody uses. The lock is held."""
+    def close_reader(self) -> None:
+        """Close the connection with which a server's loop reads."""
         if self.looping:
             self.looping.close()
             self.looping = None
+
+    def close_connections(self) -> None:
+        """Close those that nobody uses. The locks are held."""
+        self.close_reader()
         while self.idle:
             self.idle.pop().close()
         if self.given:
@@ -5535,7 +5544,7 @@ class Pass:
     Each request is answered between `begin` and `keep` or `undo`; what it writes has a savepoint of its own. Nothing
     waits here and nothing takes long, else the request is `Slow`. `is_open` is true from the first write to `end`;
     what was answered since then on the same connection is known to be true only after it. Who only reads sees the file
-    as it was when the first of them looked.
+    as it was when the first of them looked, as long as nobody else writes into it all the time (`begins_snapshot`).
     """
 
     writer: sqlite3.Connection  # as long as the lock is held
@@ -5546,7 +5555,8 @@ class Pass:
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
         self.known: dict[Any, Any] = {}
         self.state: tuple[sqlite3.Connection | None, int] = None, 0
-        self.looked: sqlite3.Connection | None = None
+        self.has_looked = False
+        self.open_reader: sqlite3.Connection | None = None
 
     # -- a request --
 
@@ -5580,7 +5590,6 @@ class Pass:
     def leave(self) -> None:
         """Nothing that this thread does belongs to the request any more."""
         HERE.turn, self.can_stop = None, False
-        self.database.deadlines.pop(id(self.database.looping), None)
 
     def take_back(self) -> None:
         """Undo what was written since the savepoint."""
@@ -5604,19 +5613,31 @@ class Pass:
         if database.is_single:
             self.take_lock()
         self.can_stop = True
-        if database.is_single or self.has_written:
-            return self.writer
-        reader = self.reader
-        database.deadlines[id(reader)] = self.deadline  # so that it does not `rest`
-        return reader
+        return self.writer if database.is_single or self.has_written else self.reader
 
     @property
     def reader(self) -> sqlite3.Connection:
-        """The connection that only reads, in a snapshot that lasts until the end of the pass."""
-        reader = self.database.loop_reader
-        if not reader.in_transaction:
-            reader.execute("begin")
-        return reader
+        """The connection that only reads. Until the end of the pass it does not `rest`."""
+        if self.open_reader is None:
+            self.database.looks.acquire()
+            try:
+                reader = self.database.loop_reader
+                if self.begins_snapshot:
+                    reader.execute("begin")
+                self.open_reader = reader
+            finally:
+                if self.open_reader is None:
+                    self.database.looks.release()
+        return self.open_reader
+
+    @property
+    def begins_snapshot(self) -> bool:
+        """Whether all that is read in a pass is one snapshot, which saves to begin and end one for each statement.
+
+        It would keep those who write from emptying the write-ahead log, if there was always one that is not the last;
+        and without such a log it would keep them from writing.
+        """
+        return self.database.shares_commits and not self.database.only_reads
 
     def recall(self, database: Database) -> dict[Any, Any]:
         """What was read before and is still so, to be added to: nobody has committed anything since.
@@ -5630,12 +5651,12 @@ class Pass:
 
     def look(self) -> int:
         """The version of the data that is read in this pass: another one behind each commit of somebody else."""
-        reader = self.reader
-        if reader is not self.looked:  # another one counts from the start again
+        if not self.has_looked:
+            reader = self.reader  # another one counts from the start again
             state = reader, reader.execute("pragma data_version").fetchone()[0]
             if state != self.state:
                 self.state, self.known = state, {}
-            self.looked = reader
+            self.has_looked = True
         return self.state[1]
 
     def writing(self, database: Database) -> Self:
@@ -5711,8 +5732,8 @@ class Pass:
 
     def end(self) -> bool:
         """End the pass; True when all that was written is in the file."""
-        self.end_snapshot()
         try:
+            self.end_snapshot()
             return not self.is_open or self.commit()
         finally:
             if self.holds_lock:
@@ -5720,10 +5741,18 @@ class Pass:
                 self.database.write_lock.release()
 
     def end_snapshot(self) -> None:
-        """Nothing more is read. It is before the commit: where there is no write-ahead log, that waits for readers."""
-        reader, self.looked = self.database.looping, None
-        if reader and reader.in_transaction:
-            reader.execute("commit")
+        """Nothing more is read. It is before the commit, which can empty the write-ahead log when nobody reads."""
+        reader, self.open_reader, self.has_looked = self.open_reader, None, False
+        if reader is None:
+            return
+        try:
+            if reader.in_transaction:
+                reader.execute("commit")
+        except sqlite3.Error:
+            log.exception("a snapshot did not end")
+            self.database.close_reader()
+        finally:
+            self.database.looks.release()
 
     def commit(self) -> bool:
         """Commit; then those who want to know what happened are told."""

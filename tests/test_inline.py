@@ -1012,46 +1012,87 @@ def seen_in(turn: minirest.Pass, database: minirest.Database) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("has_log", [True, False], ids=["with a write-ahead log", "without one"])
-def test_a_pass_reads_one_state(tmp_path: Path, has_log: bool) -> None:
-    """All that only reads in a pass sees the same; the next one sees what was committed meanwhile, and by the pass."""
+@pytest.fixture
+def states(tmp_path: Path) -> Iterator[minirest.Database]:
+    """A database with a write-ahead log and an empty table."""
     database = minirest.Database(str(tmp_path / "states.db"))
-    database.writer.execute("create table steps (name)")
-    if has_log:
-        database.use_wal()
-    else:
-        database.shares_commits = True
-    turn = minirest.Pass(database)
-    assert seen_in(turn, database) == []
-    if has_log:  # else nobody else commits before the end of the pass
-        with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
-            other.execute("insert into steps values ('other')")
-    assert seen_in(turn, database) == []
-    turn.begin()
-    with database.writing() as connection:
-        connection.execute("insert into steps values ('mine')")
-    turn.keep()
-    assert seen_in(turn, database) == []
-    assert turn.end()
-    assert not database.loop_reader.in_transaction
-    assert seen_in(turn, database) == (["mine", "other"] if has_log else ["mine"])
-    assert turn.end()
-    database.close()
-
-
-def test_a_connection_that_is_new_in_a_pass(tmp_path: Path) -> None:
-    """What was known by one connection is not believed of another one that takes its place within a pass."""
-    database = minirest.Database(str(tmp_path / "new.db"))
     database.use_wal()
     database.writer.execute("create table steps (name)")
-    turn = minirest.Pass(database)
+    yield database
+    database.close()
+
+
+def insert_beside(database: minirest.Database, name: str) -> None:
+    """Let another program write, which does not wait."""
+    with closing(sqlite3.connect(database.path, isolation_level=None, timeout=0)) as other:
+        other.execute("insert into steps values (?)", (name,))
+
+
+def test_a_pass_reads_one_state(states: minirest.Database) -> None:
+    """All that only reads in a pass sees the same; the next one sees what was committed meanwhile, and by the pass."""
+    turn = minirest.Pass(states)
+    assert seen_in(turn, states) == []
+    insert_beside(states, "other")
+    assert seen_in(turn, states) == []
     turn.begin()
-    known = turn.recall(database)
-    assert turn.recall(database) is known
+    with states.writing() as connection:
+        connection.execute("insert into steps values ('mine')")
     turn.keep()
-    database.rest()
+    assert seen_in(turn, states) == []
+    assert turn.end()
+    assert not states.loop_reader.in_transaction
+    assert seen_in(turn, states) == ["mine", "other"]
+    assert turn.end()
+
+
+@pytest.mark.parametrize("why", ["no log", "only reads"])
+def test_a_pass_that_would_hinder_others(states: minirest.Database, why: str) -> None:
+    """Where a pass would keep others from writing, each statement of it sees what is there by then."""
+    if why == "no log":
+        assert states.writer.execute("pragma journal_mode=delete").fetchone() == ("delete",)
+        states.shares_commits = False
+    else:
+        states.only_reads = True
+    turn = minirest.Pass(states)
     turn.begin()
-    assert turn.recall(database) is not known
+    known = turn.recall(states)
+    turn.keep()
+    assert seen_in(turn, states) == []
+    insert_beside(states, "other")
+    assert seen_in(turn, states) == ["other"]
+    assert turn.end()
+    turn.begin()
+    assert turn.recall(states) is not known
     turn.keep()
     assert turn.end()
-    database.close()
+
+
+def test_nothing_rests_in_a_pass(states: minirest.Database) -> None:
+    """A fork closes no connection that a pass reads with: it could be at work. Behind the pass it does."""
+    turn = minirest.Pass(states)
+    assert seen_in(turn, states) == []
+    reader = states.looping
+    states.rest()
+    assert states.looping is reader
+    assert seen_in(turn, states) == []
+    assert turn.end()
+    states.rest()
+    assert states.looping is None
+    assert seen_in(turn, states) == []
+    assert turn.end()
+
+
+def test_a_snapshot_that_does_not_end(states: minirest.Database, caplog: pytest.LogCaptureFixture) -> None:
+    """What was written is committed all the same, and the next pass sees it, with another connection."""
+    turn = minirest.Pass(states)
+    assert seen_in(turn, states) == []
+    turn.begin()
+    with states.writing() as connection:
+        connection.execute("insert into steps values ('mine')")
+    turn.keep()
+    states.loop_reader.close()
+    assert turn.end()
+    assert "a snapshot did not end" in caplog.text
+    assert not turn.holds_lock
+    assert seen_in(turn, states) == ["mine"]
+    assert turn.end()
