@@ -174,7 +174,7 @@ def slowest_answers(results: Results) -> Iterator[Gate]:
 def single_figures(results: Results) -> Iterator[Gate]:
     """Start, memory, delays."""
     if (start := results.start_ms.get("minirest")) is not None:
-        yield Gate("from the command to the first answer", start, MAX_START_MS, "ms", more=False)
+        yield Gate("from the command to the first answer, /health/ready", start, MAX_START_MS, "ms", more=False)
     if (memory := results.memory_mb.get("minirest")) is not None:
         yield Gate("memory after the load (PSS)", memory, MAX_MEMORY_MB, "MB", more=False)
     if delays := results.delays:

@@ -35,6 +35,7 @@ def introduction(results: Results) -> str:
     said += [
         "- A figure is the median of the rounds; in brackets its ratio to PocketBase as it ships: public, at NORMAL.",
         "- Ours: Basic authentication, rights on the table, a history of each change, synchronous FULL.",
+        "- The first answer of ours is that of /health/ready, of the others the first record.",
         "- An API whose lists have always a total has it in `list 20` too.",
         "- Limbas and Platform embed ids, CoreData addresses (in every record), all others whole records.",
     ]
