@@ -1096,3 +1096,12 @@ def test_a_snapshot_that_does_not_end(states: minirest.Database, caplog: pytest.
     assert not turn.holds_lock
     assert seen_in(turn, states) == ["mine"]
     assert turn.end()
+
+
+def test_a_worker_keeps_little_of_the_file(states: minirest.Database) -> None:
+    """Each worker has a connection: what all of them keep is in memory together."""
+    with states.reading_apart() as connection:
+        connection.set_authorizer(None)
+        assert connection.execute("pragma cache_size").fetchone() == (-256,)
+    states.loop_reader.set_authorizer(None)
+    assert states.loop_reader.execute("pragma cache_size").fetchone() == (-2000,)
