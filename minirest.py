@@ -5626,10 +5626,10 @@ class Pass:
                 reader = self.database.loop_reader
                 if self.begins_snapshot:
                     reader.execute("begin")
-                self.open_reader = reader
-            finally:
-                if self.open_reader is None:
-                    self.database.looks.release()
+            except BaseException:
+                self.database.looks.release()
+                raise
+            self.open_reader = reader
         return self.open_reader
 
     @property
