@@ -905,13 +905,19 @@ def test_differences_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
             send(app, "POST", "/kunden", body)
 
 
+def database_of_steps(folder: Path) -> minirest.Database:
+    """A database with a write-ahead log and an empty table."""
+    database = minirest.Database(str(folder / "steps.db"))
+    database.use_wal()
+    database.writer.execute("create table steps (name)")
+    return database
+
+
 @pytest.fixture
 def hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[minirest.Database, minirest.Pass]]:
     """A database that asks after each step whether to stop, and a pass whose request has read and is over its time."""
     monkeypatch.setattr(minirest, "GUARD_STEPS", 1)
-    database = minirest.Database(str(tmp_path / "steps.db"))
-    database.use_wal()
-    database.writer.execute("create table steps (name)")
+    database = database_of_steps(tmp_path)
     turn = minirest.Pass(database)
     turn.begin()
     with database.reading() as connection:
@@ -1014,12 +1020,9 @@ def seen_in(turn: minirest.Pass, database: minirest.Database) -> list[str]:
 
 @pytest.fixture
 def states(tmp_path: Path) -> Iterator[minirest.Database]:
-    """A database with a write-ahead log and an empty table."""
-    database = minirest.Database(str(tmp_path / "states.db"))
-    database.use_wal()
-    database.writer.execute("create table steps (name)")
-    yield database
-    database.close()
+    """A database for passes, closed in the end."""
+    with closing(database_of_steps(tmp_path)) as database:
+        yield database
 
 
 def insert_beside(database: minirest.Database, name: str) -> None:
