@@ -165,6 +165,7 @@ def test_gates_are_judged(results: Results) -> None:
     assert judgements["update, 64 clients"] == (False, False)
     assert [found[what].reached for what in found if "beside" in what] == [True, False]
     assert found["from the command to the first answer, /health/ready"].reached
+    assert not found["from the command to the first record, for a password"].reached
     assert not found["memory after the load (PSS)"].reached
 
 

@@ -70,16 +70,19 @@ class Check:
         told = self.api.tells(self.answer(request), count, page)
         require(told, f"{request.path}: another total than {count}")
 
-    def filtered(self, request: Request) -> int:
-        """The first page of those that fit; gives how many there are."""
-        matching: int = sum(person["country"] == COUNTRY and person["age"] >= AGE for person in self.data.people)
-        records = self.people(request, min(100, matching))
+    @property
+    def matching(self) -> int:
+        """How many people fit the filter."""
+        return sum(person["country"] == COUNTRY and person["age"] >= AGE for person in self.data.people)
+
+    def filtered(self, request: Request) -> None:
+        records = self.people(request, min(100, self.matching))
         fitting = all(record["country"] == COUNTRY and record["age"] >= AGE for record in records)
         require(fitting, f"{request.path}: records that do not fit the filter")
-        return matching
 
     def filtered_with_total(self, request: Request) -> None:
-        self.total(request, self.filtered(request), 100)
+        self.filtered(request)
+        self.total(request, self.matching, 100)
 
     def embedded(self, request: Request) -> None:
         records = self.people(request, 20)
@@ -101,7 +104,7 @@ class Check:
             require((number_of(record), record["age"]) == (NUMBER, age), f"{request.path}: not changed")
 
 
-CHECKS: Mapping[str, Callable[[Check, Request], object]] = {
+CHECKS: Mapping[str, Callable[[Check, Request], None]] = {
     "one": Check.one,
     "list 20": Check.first_page,
     "list + total": Check.first_page_with_total,

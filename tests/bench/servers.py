@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 from tests.bench import apis, data, installs, processes
 from tests.bench.apis import Api, Ask, Job, Request
 from tests.bench.data import Data
+from tests.bench.gates import ALONE, POCKETBASE, SIGNED_IN, TEAM
 from tests.web import Answer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,7 +155,7 @@ class Minirest(Server):
     name = "minirest"
     durability = "FULL"
     greeting = Request("/health/ready")
-    title: ClassVar = "ours"
+    title: ClassVar = ALONE
     options: ClassVar[Sequence[str]] = ()
     PROGRAM: ClassVar = (sys.executable, "-m", "minirest")
     DIALECTS: ClassVar[Mapping[str, type[Api]]] = {
@@ -204,7 +205,7 @@ class MinirestTeam(Minirest):
     """Ours in two processes, of which one only reads: other servers too use a second processor by themselves."""
 
     name = "minirest-2"
-    title = "ours in 2 processes"
+    title = TEAM
     options = ("--workers", "2")
     DIALECTS: ClassVar = {"limbas": apis.Limbas, "platform": apis.Platform}
 
@@ -228,7 +229,7 @@ class PocketBase(Server):
     name = "pocketbase"
     durability = "NORMAL"
     first = Request("/api/collections/person/records/p00000000000001")
-    title: ClassVar = "PocketBase"
+    title: ClassVar = POCKETBASE
     rule: ClassVar = ""
     """Who may do anything with a collection."""
     ADMIN: ClassVar = "root@example.org"
@@ -287,7 +288,7 @@ class PocketBaseSignedIn(PocketBase):
     """The same with a user who has signed in, and a rule that asks for one."""
 
     name = "pocketbase-auth"
-    title = "PocketBase, signed in"
+    title = SIGNED_IN
     rule = '@request.auth.id != ""'
     CLERK: ClassVar = f"{data.USER}@example.org"
     token = ""
