@@ -5260,7 +5260,7 @@ class Database:
 
     What a transaction puts into `afterwards` is called after its commit, before another one begins. Where it
     `shares_commits`, several writes may have one commit: a `Pass`. In a process that `only_reads`, another one does all
-    the writing.
+    the writing. `alterations` counts our own transactions that may have changed users, their sessions or tokens.
     """
 
     def __init__(self, place: str | sqlite3.Connection, lenient: bool = False, beside: str = "") -> None:
@@ -5277,6 +5277,7 @@ class Database:
         self.allowance = Allowance()
         self.afterwards: list[Callable[[], None]] = []
         self.process, self.frozen, self.shares_commits, self.only_reads = 0, False, False, False
+        self.alterations, self.patience = 0, BUSY_TIMEOUT_SECONDS
         self.looping: sqlite3.Connection | None = None
         self.looks = threading.Lock()
         self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
@@ -5286,7 +5287,7 @@ class Database:
     def writer(self) -> sqlite3.Connection:
         """The connection for writing; it is opened again when it rests."""
         if self.opened is None:
-            self.opened = self.connect(writing=True)
+            self.opened, self.patience = self.connect(writing=True), BUSY_TIMEOUT_SECONDS
             if self.frozen:
                 self.freeze()
         return self.opened
@@ -5427,27 +5428,39 @@ class Database:
         finally:
             self.idle.append(connection)
 
-    def writing(self, seconds: float = math.inf) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+    def writing(
+        self, seconds: float = math.inf, records: bool = False
+    ) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """A transaction: committed when the block ends, rolled back when it raises. Blocks do not nest.
 
-        In a server's loop it is a part of one. `Slow` in a process that only reads.
+        In a server's loop it is a part of one; where it writes `records`, that is done by `Pass.execute`. `Slow` in a
+        process that only reads.
         """
         if self.only_reads:
             raise Slow(is_usual=True)
-        return HERE.turn.writing(self) if HERE.turn else self.writing_apart(seconds)
+        return HERE.turn.writing(self, records) if HERE.turn else self.writing_apart(seconds)
 
     @contextlib.contextmanager
     def writing_apart(self, seconds: float) -> Iterator[sqlite3.Connection]:
         """A transaction of its own, in a worker."""
         with self.write_lock, self.limited(self.writer, seconds):
-            self.writer.execute("begin immediate")
+            self.begin(BUSY_TIMEOUT_SECONDS)
             try:
                 yield self.writer
+                self.alterations += 1
                 self.writer.execute("commit")
             except BaseException:
                 self.roll_back()
                 raise
             self.tell()
+
+    def begin(self, patience: float) -> None:
+        """Begin a transaction, when another program has let go of the file: after so many seconds at the most."""
+        writer = self.writer
+        if self.patience != patience:
+            writer.execute(f"pragma busy_timeout={patience * 1000:.0f}")
+            self.patience = patience
+        writer.execute("begin immediate")
 
     def roll_back(self) -> None:
         """End the open transaction without its changes."""
@@ -5532,6 +5545,10 @@ class Database:
             self.writer.close()
 
 
+NAMES_ACCOUNTS = re.compile("_users|_sessions|_tokens")
+"""What a statement has in its text that changes whom credentials prove."""
+
+
 def check_slow(error: sqlite3.Error) -> None:
     """Raise `Slow` for a statement that was stopped in a server's loop, or would have to wait."""
     name = getattr(error, "sqlite_errorname", "")
@@ -5554,17 +5571,19 @@ class Pass:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.holds_lock, self.is_open, self.has_written, self.can_stop = False, False, False, False
+        self.comes_to_write, self.alters, self.is_certain = False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
         self.known: dict[Any, Any] = {}
-        self.state: tuple[sqlite3.Connection | None, int] = None, 0
-        self.has_looked = False
+        self.known_at: tuple[sqlite3.Connection, int] | None = None
+        self.known_since: tuple[sqlite3.Connection, int, int] | None = None
+        self.version: int | None = None
         self.open_reader: sqlite3.Connection | None = None
 
     # -- a request --
 
-    def begin(self) -> None:
+    def begin(self, comes_to_write: bool = False) -> None:
         """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
-        self.has_written, self.deadline = False, time.monotonic() + GUARD_SECONDS
+        self.comes_to_write, self.has_written, self.deadline = comes_to_write, False, time.monotonic() + GUARD_SECONDS
         self.worked = time.thread_time()
         HERE.turn = self
 
@@ -5641,30 +5660,57 @@ class Pass:
         """
         return self.database.shares_commits and not self.database.only_reads
 
+    def look(self) -> int:
+        """The version of the data that is read in this pass: another one behind each commit of another connection."""
+        if self.version is None:
+            self.version = int(self.reader.execute("pragma data_version").fetchone()[0])
+        return self.version
+
     def recall(self, database: Database) -> dict[Any, Any]:
-        """What was read before and is still so, to be added to: nobody has committed anything since.
+        """What was read of users, sessions and tokens and is still so, to be added to.
 
         That is looked up once in a pass: what is committed later is not acknowledged yet.
         """
         if database is not self.database or database.is_single or self.has_written:
             return {}
-        self.look()
+        if not self.is_certain:
+            self.forget_what_changed()
+            self.is_certain = True
         return self.known
 
-    def look(self) -> int:
-        """The version of the data that is read in this pass: another one behind each commit of somebody else."""
-        if not self.has_looked:
-            reader = self.reader  # another one counts from the start again
-            state = reader, reader.execute("pragma data_version").fetchone()[0]
-            if state != self.state:
-                self.state, self.known = state, {}
-            self.has_looked = True
-        return self.state[1]
+    def forget_what_changed(self) -> None:
+        """Forget what was read before, unless it is certain that it is still so.
 
-    def writing(self, database: Database) -> Self:
+        It is where the connection that reads sees no commit. It also is where the one that writes sees none of another
+        program, and our own have changed other tables: who comes to write asks that one first.
+        """
+        if self.comes_to_write and self.begins_snapshot and self.can_write():
+            since = self.state_of_writer()
+            if since != self.known_since:
+                self.known, self.known_at, self.known_since = {}, None, since
+            return
+        now = self.reader, self.look()
+        if now != self.known_at:
+            if self.known_since is None or self.known_since != self.state_of_writer():
+                self.known, self.known_since = {}, None
+            self.known_at = now
+
+    def state_of_writer(self) -> tuple[sqlite3.Connection, int, int] | None:
+        """What is another one when another program commits, or we change users; None while a worker writes."""
+        database = self.database
+        if not database.write_lock.acquire(blocking=False):
+            return None
+        try:
+            writer = database.writer
+            return writer, writer.execute("pragma data_version").fetchone()[0], database.alterations
+        finally:
+            database.write_lock.release()
+
+    def writing(self, database: Database, records: bool) -> Self:
         """What a request writes, once: a context that is a part of the pass' transaction."""
         if database is not self.database or not database.shares_commits or self.has_written:
             raise Slow
+        self.alters = self.alters or not records
         return self
 
     def __enter__(self) -> sqlite3.Connection:
@@ -5691,6 +5737,7 @@ class Pass:
         """Write what may as well be left out. Nobody waits for it, and it stays whatever becomes of the request."""
         with contextlib.suppress(Slow, sqlite3.OperationalError):
             self.open()
+            self.alters = True
             self.writer.execute(statement, values)
 
     def open(self) -> None:
@@ -5700,11 +5747,7 @@ class Pass:
         if self.is_lost:  # a savepoint would begin another one, and end it alone
             raise Slow
         if not self.is_open:
-            self.writer.execute("pragma busy_timeout=0")
-            try:
-                self.writer.execute("begin immediate")
-            finally:
-                self.writer.execute(f"pragma busy_timeout={BUSY_TIMEOUT_SECONDS * 1000:.0f}")
+            self.database.begin(0)
             self.is_open = True
 
     def can_write(self) -> bool:
@@ -5728,12 +5771,15 @@ class Pass:
         if self.is_over():
             raise Slow(is_usual=True)
         self.can_stop = statement.text.startswith("select")
+        if not self.can_stop and NAMES_ACCOUNTS.search(statement.text):
+            self.alters = True
         return self.writer.execute(*statement)
 
     # -- the end --
 
     def end(self) -> bool:
         """End the pass; True when all that was written is in the file."""
+        self.is_certain, self.version = False, None
         try:
             self.end_snapshot()
             return not self.is_open or self.commit()
@@ -5744,7 +5790,7 @@ class Pass:
 
     def end_snapshot(self) -> None:
         """Nothing more is read. It is before the commit, which can empty the write-ahead log when nobody reads."""
-        reader, self.open_reader, self.has_looked = self.open_reader, None, False
+        reader, self.open_reader = self.open_reader, None
         if reader is None:
             return
         try:
@@ -5758,7 +5804,9 @@ class Pass:
 
     def commit(self) -> bool:
         """Commit; then those who want to know what happened are told."""
-        self.is_open = False
+        if self.alters:
+            self.database.alterations += 1
+        self.is_open, self.alters = False, False
         try:
             self.writer.execute("commit")
         except sqlite3.Error:
@@ -7985,7 +8033,7 @@ class Store:
 
     def transaction(self, seconds: float) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """A transaction, which takes so many seconds at the most."""
-        return self.transaction_of_others(seconds) if self.schema.adopts else self.database.writing(seconds)
+        return self.transaction_of_others(seconds) if self.schema.adopts else self.database.writing(seconds, True)
 
     @contextlib.contextmanager
     def transaction_of_others(self, seconds: float) -> Iterator[sqlite3.Connection]:
@@ -8010,6 +8058,7 @@ class Store:
     def restore(self, snapshot: sqlite3.Connection) -> None:
         """Make the database what it was when the snapshot was taken; no event tells of it. ApiError `busy`."""
         with self.database.write_lock:
+            self.database.alterations += 1
             copy_whole(snapshot, self.database.writer)
 
     def publish_later(self, events: Sequence[Event]) -> None:
@@ -22181,6 +22230,7 @@ def strict_channel() -> Any:
 # ======================================================================================================================
 
 ACCEPTS_PER_PASS = 64
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DIGITS = re.compile(r"\d+")
 
 
@@ -22238,7 +22288,7 @@ class Loop:
     def answer(self, channel: Any) -> None:
         """Answer the request of a connection."""
         request = channel.requests[0]
-        self.turn.begin()
+        self.turn.begin(request.command not in READING_METHODS)
         try:
             found = self.app.answer_again(request)
             if found is None:
@@ -22658,7 +22708,6 @@ RESTART_SECONDS = 1.0
 READS_OF_GUESTS = 3
 """So many reads in a row the writer answers on a connection of a reader: to go and to come back costs about as much."""
 PARCEL_BYTES = 256 * 1024
-READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GATE_KIND = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 """What is sent in one piece arrives in one piece, or not at all: also when somebody is killed at it."""

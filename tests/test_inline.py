@@ -402,8 +402,8 @@ def test_slow_write(either: Passes, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once(zip(peers, (post("a"), post(long)), strict=True))
     plain = minirest.Pass.begin
 
-    def begin(turn: minirest.Pass) -> None:
-        plain(turn)
+    def begin(turn: minirest.Pass, comes_to_write: bool) -> None:
+        plain(turn, comes_to_write)
         if len(either.loop.held) == 1:
             turn.deadline = -1e9
             monkeypatch.setattr(minirest, "GUARD_SECONDS", -1e9)
@@ -501,6 +501,80 @@ def test_queue_of_passwords(closed: Passes) -> None:
         assert peers[1].ask("GET", "/kunden/1", headers=BASIC).status == 200
         assert peers[0].receive() == b""
     assert peers[0].answer().status == 401
+
+
+def test_who_writes_is_not_looked_up_again(closed: Passes) -> None:
+    """Our own writes of records do not make us forget who asks; nothing is read to write one record after the other."""
+    (peer,) = closed.peers(1)
+    assert [peer.ask("GET", "/kunden/1", headers=BASIC).status for _ in range(2)] == [200, 200]
+    peer.send(post("a", headers=BASIC))
+    assert peer.answer().status == 201
+    statements: list[str] = []
+    closed.app.store.database.loop_reader.set_trace_callback(statements.append)
+    for name in "bc":
+        peer.send(post(name, headers=BASIC))
+        assert peer.answer().status == 201
+    assert statements == []
+    assert peer.ask("GET", "/kunden/1", headers=BASIC).status == 200
+    assert closed.there == ["GET /kunden/1"]
+    assert statements
+    assert "_users" not in "".join(statements)
+
+
+def disable_beside(web: Passes) -> None:
+    """Another program disables the user."""
+    with closing(sqlite3.connect(web.app.store.database.path, isolation_level=None)) as other:
+        other.execute("update _users set disabled=1")
+
+
+def disable_apart(web: Passes) -> None:
+    """A worker disables the user."""
+    web.app.accounts.put_user("admin", disabled=True)
+
+
+@contextmanager
+def a_request_of(web: Passes) -> Iterator[None]:
+    """What the loop does in the block belongs to one request, which has a pass of its own."""
+    web.loop.turn.begin(comes_to_write=True)
+    yield
+    web.loop.turn.keep()
+    assert web.loop.turn.end()
+
+
+def disable_by_writer(web: Passes) -> None:
+    """The loop disables the user as it changes records."""
+
+    def work(writer: minirest.Writer) -> minirest.Outcome:
+        writer.execute(minirest.Sql("update _users set disabled=1"))
+        return minirest.Outcome()
+
+    with a_request_of(web):
+        web.app.store.write(work, minirest.Origin(minirest.NOBODY, "", web.app.store.moment()))
+
+
+def disable_by_statement(web: Passes) -> None:
+    """The loop disables the user as it ends sessions."""
+    with a_request_of(web), web.app.store.database.writing() as connection:
+        connection.execute("update _users set disabled=1")
+
+
+@pytest.mark.parametrize("disable", [disable_beside, disable_apart, disable_by_writer, disable_by_statement])
+def test_who_asked_before_is_not_let_in(closed: Passes, disable: Callable[[Passes], None]) -> None:
+    """Whatever a user has asked before, and whoever disables it: it is refused in the next pass."""
+    asks = {"GET": request("GET", "/kunden/1", headers=BASIC), "POST": post("a", headers=BASIC)}
+    (peer,) = closed.peers(1)
+    assert peer.ask("GET", "/kunden/1", headers=BASIC).status == 200
+    for before in ("GET", "POST", "GET POST", "POST GET", "POST GET POST"):
+        for later in ("GET", "POST"):
+            closed.app.accounts.put_user("admin", disabled=False)
+            closed.there.clear()
+            for method in before.split():
+                peer.send(asks[method])
+                assert peer.answer().status in (200, 201)
+            assert closed.there == []
+            disable(closed)
+            peer.send(asks[later])
+            assert peer.answer().status == 401, (before, later)
 
 
 def test_last_use(closed: Passes) -> None:
