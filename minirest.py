@@ -5546,7 +5546,7 @@ class Database:
 
 
 NAMES_ACCOUNTS = re.compile("_users|_sessions|_tokens")
-"""What a statement has in its text that changes whom credentials prove."""
+"""What a statement has in its text that changes whom credentials prove. No trigger does: we make none."""
 
 
 def check_slow(error: sqlite3.Error) -> None:
@@ -5574,8 +5574,8 @@ class Pass:
         self.comes_to_write, self.alters, self.is_certain = False, False, False
         self.deadline, self.worked, self.mark = math.inf, 0.0, 0
         self.known: dict[Any, Any] = {}
-        self.known_at: tuple[sqlite3.Connection, int] | None = None
-        self.known_since: tuple[sqlite3.Connection, int, int] | None = None
+        self.reader_state: tuple[sqlite3.Connection, int] | None = None
+        self.writer_state: tuple[sqlite3.Connection, int, int] | None = None
         self.version: int | None = None
         self.open_reader: sqlite3.Connection | None = None
 
@@ -5682,18 +5682,19 @@ class Pass:
         """Forget what was read before, unless it is certain that it is still so.
 
         It is where the connection that reads sees no commit. It also is where the one that writes sees none of another
-        program, and our own have changed other tables: who comes to write asks that one first.
+        program, and our own have changed other tables: who comes to write asks that one first, and has nobody else
+        write until the end of the pass. Where something was read before, it could be older than the answer to that.
         """
-        if self.comes_to_write and self.begins_snapshot and self.can_write():
-            since = self.state_of_writer()
-            if since != self.known_since:
-                self.known, self.known_at, self.known_since = {}, None, since
+        if self.comes_to_write and not self.open_reader and self.begins_snapshot and self.can_write():
+            writer_state = self.state_of_writer()
+            if writer_state != self.writer_state:
+                self.known, self.writer_state = {}, writer_state
             return
-        now = self.reader, self.look()
-        if now != self.known_at:
-            if self.known_since is None or self.known_since != self.state_of_writer():
-                self.known, self.known_since = {}, None
-            self.known_at = now
+        reader_state = self.reader, self.look()
+        if reader_state != self.reader_state:
+            if self.writer_state is None or self.writer_state != self.state_of_writer():
+                self.known = {}
+            self.reader_state = reader_state
 
     def state_of_writer(self) -> tuple[sqlite3.Connection, int, int] | None:
         """What is another one when another program commits, or we change users; None while a worker writes."""
@@ -5753,7 +5754,10 @@ class Pass:
     def can_write(self) -> bool:
         """Whether nobody else writes; then nobody can until the end of the pass."""
         try:
-            self.open()
+            if self.database.shares_commits:
+                self.open()
+            else:
+                self.take_lock()
         except (Slow, sqlite3.Error):
             return False
         return True
@@ -5763,8 +5767,12 @@ class Pass:
         if not self.holds_lock:
             if not self.database.write_lock.acquire(blocking=False):
                 raise Slow(is_early=True)
+            try:
+                self.writer = self.database.writer
+            except BaseException:
+                self.database.write_lock.release()
+                raise
             self.holds_lock = True
-            self.writer = self.database.writer
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
         """Run a statement of a write. Only one that reads may be stopped: any other would end the transaction."""
@@ -8033,7 +8041,9 @@ class Store:
 
     def transaction(self, seconds: float) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """A transaction, which takes so many seconds at the most."""
-        return self.transaction_of_others(seconds) if self.schema.adopts else self.database.writing(seconds, True)
+        if self.schema.adopts:
+            return self.transaction_of_others(seconds)
+        return self.database.writing(seconds, records=True)
 
     @contextlib.contextmanager
     def transaction_of_others(self, seconds: float) -> Iterator[sqlite3.Connection]:

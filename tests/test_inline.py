@@ -464,11 +464,10 @@ WRONG = f"Authorization: Basic {base64.b64encode(b'admin:x').decode()}\r\n"
 
 
 @pytest.fixture
-def closed(tmp_path: Path) -> Iterator[Passes]:
-    """A server for one user."""
-    app = minirest.make_app(SCHEMA, tmp_path / "a.db", users={"admin": PASSWORD})
-    app.store.password_cost = minirest.SCRYPT_COST_IN_MEMORY
-    with passes(app) as found:
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Passes]:
+    """A server for one user, in which passwords are hashed quickly."""
+    monkeypatch.setattr(minirest, "SCRYPT_COST", minirest.SCRYPT_COST_IN_MEMORY)
+    with passes(minirest.make_app(SCHEMA, tmp_path / "a.db", users={"admin": PASSWORD})) as found:
         yield found
 
 
@@ -558,7 +557,24 @@ def disable_by_statement(web: Passes) -> None:
         connection.execute("update _users set disabled=1")
 
 
-@pytest.mark.parametrize("disable", [disable_beside, disable_apart, disable_by_writer, disable_by_statement])
+def disable_by_note(web: Passes) -> None:
+    """The loop disables the user as it notes something beside a request."""
+    with a_request_of(web):
+        web.loop.turn.note("update _users set disabled=1", ())
+
+
+def disable_by_restore(web: Passes) -> None:
+    """A test brings back a state in which the user is disabled."""
+    with closing(web.app.store.snapshot()) as snapshot:
+        snapshot.execute("update _users set disabled=1")
+        snapshot.commit()
+        web.app.store.restore(snapshot)
+
+
+@pytest.mark.parametrize(
+    "disable",
+    [disable_beside, disable_apart, disable_by_writer, disable_by_statement, disable_by_note, disable_by_restore],
+)
 def test_who_asked_before_is_not_let_in(closed: Passes, disable: Callable[[Passes], None]) -> None:
     """Whatever a user has asked before, and whoever disables it: it is refused in the next pass."""
     asks = {"GET": request("GET", "/kunden/1", headers=BASIC), "POST": post("a", headers=BASIC)}
@@ -575,6 +591,27 @@ def test_who_asked_before_is_not_let_in(closed: Passes, disable: Callable[[Passe
             disable(closed)
             peer.send(asks[later])
             assert peer.answer().status == 401, (before, later)
+
+
+@pytest.mark.parametrize("disable", [disable_beside, disable_apart])
+def test_what_a_pass_read_before_is_not_taken_for_new(closed: Passes, disable: Callable[[Passes], None]) -> None:
+    """A pass that has read already goes on with what was there by then; the next one does not."""
+    turn, accounts, (peer,) = closed.loop.turn, closed.app.accounts, closed.peers(1)
+    assert peer.ask("GET", "/kunden/1", headers=BASIC).status == 200
+    turn.begin()
+    with closed.app.store.database.reading() as connection:
+        assert connection.execute("select count(*) from kunden").fetchone() == (2,)
+    turn.keep()
+    disable(closed)
+    turn.begin(comes_to_write=True)
+    known = accounts.account("admin")
+    assert known
+    assert not known.disabled
+    turn.keep()
+    assert turn.end()
+    for method in ("POST", "GET", "POST"):
+        body = '{"data":{"name":"a"}}' if method == "POST" else ""
+        assert peer.ask(method, "/kunden/1" if method == "GET" else "/kunden", body, BASIC).status == 401
 
 
 def test_last_use(closed: Passes) -> None:
@@ -988,6 +1025,13 @@ def database_of_steps(folder: Path) -> minirest.Database:
 
 
 @pytest.fixture
+def states(tmp_path: Path) -> Iterator[minirest.Database]:
+    """A database for passes, closed in the end."""
+    with closing(database_of_steps(tmp_path)) as database:
+        yield database
+
+
+@pytest.fixture
 def hurried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[minirest.Database, minirest.Pass]]:
     """A database that asks after each step whether to stop, and a pass whose request has read and is over its time."""
     monkeypatch.setattr(minirest, "GUARD_STEPS", 1)
@@ -1057,12 +1101,46 @@ def test_a_connection_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(sqlite3.OperationalError), database.writing():
         raise AssertionError
     turn.undo()
-    turn.end()
     monkeypatch.setattr(database, "connect", connect)
+    turn.begin()
+    with database.writing() as connection:
+        connection.execute("create table steps (name)")
+    assert turn.keep()
+    assert turn.end()
     closing_thread = threading.Thread(target=database.close, daemon=True)
     closing_thread.start()
     closing_thread.join(WAIT_SECONDS)
     assert not closing_thread.is_alive()
+
+
+def test_a_given_connection_waits_as_it_did() -> None:
+    """A pass that asks whether somebody writes begins nothing on a connection of others, and changes nothing of it."""
+    with closing(sqlite3.connect(":memory:", 20, isolation_level=None, check_same_thread=False)) as given:
+        database = minirest.Database(given)
+        turn = minirest.Pass(database)
+        assert turn.can_write()
+        assert not given.in_transaction
+        assert turn.end()
+        assert given.execute("pragma busy_timeout").fetchone() == (20_000,)
+        database.close()
+
+
+def test_only_workers_wait_for_other_programs(states: minirest.Database) -> None:
+    """A pass never waits for another program that writes, and a worker does, also on a connection that is new."""
+
+    def patience(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("pragma busy_timeout").fetchone()[0])
+
+    for _ in range(2):
+        turn = minirest.Pass(states)
+        turn.begin()
+        with states.writing() as connection:
+            assert patience(connection) == 0
+        turn.keep()
+        assert turn.end()
+        with states.writing() as connection:
+            assert patience(connection) == minirest.BUSY_TIMEOUT_SECONDS * 1000
+        states.rest()
 
 
 def test_no_writer_is_left_to_the_collector(tmp_path: Path) -> None:
@@ -1090,13 +1168,6 @@ def seen_in(turn: minirest.Pass, database: minirest.Database) -> list[str]:
         found = [row[0] for row in connection.execute("select name from steps order by name")]
     turn.keep()
     return found
-
-
-@pytest.fixture
-def states(tmp_path: Path) -> Iterator[minirest.Database]:
-    """A database for passes, closed in the end."""
-    with closing(database_of_steps(tmp_path)) as database:
-        yield database
 
 
 def insert_beside(database: minirest.Database, name: str) -> None:
