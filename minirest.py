@@ -5546,7 +5546,7 @@ class Database:
 
 
 NAMES_ACCOUNTS = re.compile("_users|_sessions|_tokens")
-"""What a statement has in its text that changes whom credentials prove. No trigger does: we make none."""
+"""What a statement has in its text that changes whom credentials prove."""
 
 
 def check_slow(error: sqlite3.Error) -> None:
@@ -5779,9 +5779,11 @@ class Pass:
         if self.is_over():
             raise Slow(is_usual=True)
         self.can_stop = statement.text.startswith("select")
-        if not self.can_stop and NAMES_ACCOUNTS.search(statement.text):
+        before, cursor = self.writer.total_changes, self.writer.execute(*statement)
+        changes = self.writer.total_changes - before  # with those of triggers and foreign keys
+        if changes and (changes > cursor.rowcount or NAMES_ACCOUNTS.search(statement.text)):
             self.alters = True
-        return self.writer.execute(*statement)
+        return cursor
 
     # -- the end --
 
