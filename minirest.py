@@ -1024,7 +1024,8 @@ LIMBAS = Style(
 COREDATA = Style(
     "coredata",
     {
-        "id": "printf('%08x-0000-100%x-%x-%012x',{1},{0}>>62&3,{0}>>48&16383|32768,{0}&281474976710655)",
+        "id": "case when {0}>>48=0 then printf('%08x-0000-1000-8000-%012x',{1},{0})"  # nearly all of them
+        " else printf('%08x-0000-100%x-%x-%012x',{1},{0}>>62&3,{0}>>48&16383|32768,{0}&281474976710655) end",
         "moment": "substr({0},1,19)",
         "number": "case when {0} between -1e9 and 1e9 and round({0}*1e6)/1e6={0} then {0}"
         " when abs({0})<9e999 then json(printf('%!.18g',{0})) end",
@@ -3984,6 +3985,11 @@ class Frame(NamedTuple):
         names = (quoted(column.column), stored_rows(self.table), quoted(self.table.id.column))
         return sql("(select {} from {} where {}={})", *names, self.only_id)
 
+    def named_in(self, expression: Sql) -> Sql:
+        """The columns of this record that an expression may name."""
+        names = (quoted(column.column) for column in self.table.columns)
+        return join(",", (name for name in names if f"{self.alias}.{name.text}" in expression.text), "1")
+
     @property
     def id(self) -> Sql:
         """The record's id."""
@@ -4222,11 +4228,8 @@ class Compiler:
             case Col(path, style):
                 return self.col(path, style, frame)
             case Const(value):
-                return (
-                    bind(value)
-                    if isinstance(value, str | int | None) and value not in (True, False)
-                    else sql("json({})", bind(dump_json(value)))
-                )
+                is_plain = isinstance(value, str | int | None) and value not in (True, False)
+                return bind(value) if is_plain else sql("json({})", bind(dump_json(value)))
             case Text(parts):
                 texts = (constant(part) if isinstance(part, str) else self.shape(part, frame) for part in parts)
                 return join("||", [Sql("''"), *texts])
@@ -4295,7 +4298,8 @@ class Compiler:
         if not link.many:
             return sql("(select json_group_array({}) from {} where {})", item, source.tables, source.where)
         if link.back and not link.target.adopted:  # whose id could be no column
-            rows = sql("select * from {} where {} order by {}", source.tables, source.where, order)
+            columns = source.frame.named_in(item)  # older SQLite would read all others too
+            rows = sql("select {} from {} where {} order by {}", columns, source.tables, source.where, order)
             return sql("(select json_group_array({}) from ({}) {})", item, rows, Sql(source.frame.alias))
         # A derived table loses the JSON subtype: objects are read again, other values are carried in an array of one.
         whole = isinstance(sub.shape, Obj | Arr)
@@ -4330,9 +4334,8 @@ class Compiler:
         frame = self.frame(table)
         columns = join(",", (sql("{} as {}", bind(value), quoted(column.column)) for column, value in record.items()))
         shown = row_expression(shape, frame, self.sight)
-        return sql(
-            "select {} from (select {}) {} where {}", shown, columns, Sql(frame.alias), self.seen(frame, Sql("1"))
-        )
+        where = self.seen(frame, Sql("1"))
+        return sql("select {} from (select {}) {} where {}", shown, columns, Sql(frame.alias), where)
 
     def sort(self, term: Sort | Matching, frame: Frame) -> Sql:
         """One term of `order by`."""
@@ -13935,16 +13938,39 @@ DATE_FORMS = {
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
 COREDATA_MEDIA_TYPE = "application/json"
+PYTHON_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+UNLIKE_PYTHON = re.compile(r"\.(?:[0-9]*e|[0-9]{7}|(?<=[0-9]{10}\.))")
+"""What numbers have that Python may write otherwise: an exponent, or more than 15 digits."""
 
 
-def sorted_json(text: str) -> str:
+def python_json(value: Json) -> str:
     """JSON text as Python writes it: blanks behind `,` and `:`, the keys of every object sorted."""
-    return json.dumps(json.loads(text), ensure_ascii=False, sort_keys=True)
+    return PYTHON_ENCODER.encode(value)
 
 
-def coredata_reply(text: str, status: int = 200, headers: Headers = ()) -> Reply:
-    """A reply with a JSON text."""
-    return Reply(status, sorted_json(text).encode("utf-8"), headers, COREDATA_MEDIA_TYPE)
+def python_records(texts: Sequence[str]) -> str:
+    """Records as Python writes them, with `, ` between them; their keys are sorted, but not those of JSON values.
+
+    >>> python_records(['{"a":[1,2],"b":"x:y"}', '{"a":[],"b":{"d":1,"c":2}}'])
+    '{"a": [1, 2], "b": "x:y"}, {"a": [], "b": {"c": 2, "d": 1}}'
+    """
+    text = ",".join(texts)
+    pieces = text.split('"')
+    between = "\0".join(pieces[::2])  # what stands between the strings
+    if "\\" in text or between.count("{") > len(texts) or UNLIKE_PYTHON.search(between):
+        return python_json(json.loads(f"[{text}]"))[1:-1]
+    pieces[::2] = between.replace(",", ", ").replace(":", ": ").split("\0")
+    return '"'.join(pieces)
+
+
+def coredata_reply(value: Json, status: int = 200, headers: Headers = ()) -> Reply:
+    """A reply with a value that was not read from the database."""
+    return coredata_text(python_json(value), status, headers)
+
+
+def coredata_text(text: str, status: int = 200, headers: Headers = ()) -> Reply:
+    """A reply with a JSON text, as Python writes it."""
+    return Reply(status, text.encode("utf-8"), headers, COREDATA_MEDIA_TYPE)
 
 
 def html_reply(status: int, text: str = "", headers: Headers = ()) -> Reply:
@@ -14019,7 +14045,7 @@ class CoreData(Dialect):
             return html_reply(status, dict(error.headers)["Allow"], error.headers)
         key = "error_message" if status == 415 or status >= 500 else "error"
         text = "; ".join(html.escape(self.message(fault), quote=False) for fault in error.violations)
-        return coredata_reply(dump_json({key: text}), status, error.headers)
+        return coredata_reply({key: text}, status, error.headers)
 
     def message(self, violation: Violation) -> str:
         match violation.params:
@@ -14079,7 +14105,7 @@ class CoreData(Dialect):
                 raise
             addresses = {}
         shown = {name: {"list_endpoint": at, "schema": f"{at}schema/"} for name, at in addresses.items()}
-        return coredata_reply(dump_json(shown), headers=self.headers(request))
+        return coredata_reply(shown, headers=self.headers(request))
 
     def of_table(self, request: Request, table: Table) -> Reply:
         """The whole table."""
@@ -14170,8 +14196,9 @@ class CoreData(Dialect):
 
     def envelope(self, query: _CoreDataQuery, address: str, headers: Headers, outcome: Outcome, _: SqlValue) -> Reply:
         """The `meta` and the `objects`."""
-        meta, rows = query.meta(address, outcome.total or 0), ",".join([row.text for row in outcome.rows])
-        return coredata_reply(f'{{"meta":{dump_json(meta)},"objects":[{rows}]}}', headers=headers)
+        meta = python_json(query.meta(address, outcome.total or 0))
+        objects = python_records([row.text for row in outcome.rows])
+        return coredata_text(f'{{"meta": {meta}, "objects": [{objects}]}}', headers=headers)
 
     def show_set(self, request: Request, table: Table, ids: str) -> Reply:
         """The records of a list of ids, in its order, in any state; and the ids that there are not."""
@@ -14184,9 +14211,9 @@ class CoreData(Dialect):
         rows = self.run(request, Select(table, self.shape(table), where, single=True)).rows
         found = {row.key: row.text for row in rows}
         missing = [text for text in texts if keys[text] not in found]
-        objects = ",".join(found[number] for text in texts if (number := keys[text]) in found)
-        start = f'"not_found":{dump_json(missing)},' if missing else ""
-        return coredata_reply(f'{{{start}"objects":[{objects}]}}', headers=self.headers(request))
+        objects = python_records([found[number] for text in texts if (number := keys[text]) in found])
+        start = f'"not_found": {python_json(missing)}, ' if missing else ""
+        return coredata_text(f'{{{start}"objects": [{objects}]}}', headers=self.headers(request))
 
     def headers(self, request: Request) -> Headers:
         """The headers of an answer with records."""
@@ -14206,7 +14233,7 @@ class CoreData(Dialect):
         """One record. ApiError `not_found` when there is none."""
         if not rows:
             raise fail("not_found")
-        reply = record_reply(rows[0], sorted_json(rows[0].text), status, headers)
+        reply = record_reply(rows[0], python_records([rows[0].text]), status, headers)
         return Reply(reply.status, reply.body, reply.headers, COREDATA_MEDIA_TYPE)
 
     # -- shapes --
@@ -14264,7 +14291,7 @@ class CoreData(Dialect):
             },
             "ordering": [word for word, family in families.items() if family in COREDATA_ORDERED],
         }
-        return coredata_reply(dump_json(shown), headers=self.headers(request))
+        return coredata_reply(shown, headers=self.headers(request))
 
     def described(self, table: Table, word: str, member: Field | Link | None) -> dict[str, Json]:
         """One field of a description."""
@@ -14395,8 +14422,8 @@ class CoreData(Dialect):
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
         deletes = (Delete(table, Compare(Path((), table.id), "in", gone)),) if gone else ()
         parts = self.run(request, Batch((*writes, *deletes))).parts
-        rows = ",".join(row.text for part in parts for row in part.rows)
-        return coredata_reply(f'{{"objects":[{rows}]}}', 202, self.headers(request))
+        shown = python_records([row.text for part in parts for row in part.rows])
+        return coredata_text(f'{{"objects": [{shown}]}}', 202, self.headers(request))
 
     def listed(self, body: Mapping[str, Json], name: str) -> list[Json]:
         """A list in a body."""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minirest
@@ -481,6 +481,39 @@ def test_the_highest_id_that_can_be_given(web: Web) -> None:
     made = web("POST", "/pieces/", {"name": "next"})
     assert made.headers["Location"] == web.uri("pieces", highest + 1)
     assert web.get(web.at("pieces", highest + 1))["name"] == "next"
+
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+DECIMALS = st.builds(round, st.floats(-1e12, 1e12) | st.floats(-9, 9), st.integers(0, 9))
+PLAIN_TEXTS = st.text(max_size=5) | st.sampled_from([*',:{}[]"\\', '","', '":{"', "e-1.0"])
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | NUMBERS | PLAIN_TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN_TEXTS, inner, max_size=3),
+)
+
+
+@given(
+    records=st.lists(st.dictionaries(PLAIN_TEXTS, NUMBERS | DECIMALS | PLAIN_TEXTS | DOCUMENTS, max_size=4), max_size=3)
+)
+@example([{"a": 1e-05}, {"b": -0.0}])
+@example([{"a": 0.1234567}])
+@example([{"a": 12345678901234.567}])
+def test_records_are_written_as_python_does(records: list[dict[str, Any]]) -> None:
+    """What SQLite has written gets the blanks and digits of Python without being read, or by being read."""
+    template = minirest.COREDATA.template(minirest.KINDS["number"])
+    with closing(sqlite3.connect(":memory:")) as connection:
+
+        def shown(value: Any) -> str:
+            if isinstance(value, float):
+                text = connection.execute(f"select json_array({template.format('x')}) from (select ? as x)", (value,))
+            else:
+                text = connection.execute("select json_array(json(?))", (json.dumps(value, ensure_ascii=False),))
+            return str(text.fetchone()[0])[1:-1]
+
+        pairs = [[(json.dumps(key, ensure_ascii=False), shown(it[key])) for key in sorted(it)] for it in records]
+    texts = ["{" + ",".join(f"{key}:{value}" for key, value in record) + "}" for record in pairs]
+    expected = json.dumps(json.loads(f"[{','.join(texts)}]"), ensure_ascii=False, sort_keys=True)
+    assert f"[{minirest.python_records(texts)}]" == expected
 
 
 def test_links_in_bodies(web: Web) -> None:

@@ -754,6 +754,13 @@ STATEMENTS: dict[str, tuple[Select, str, tuple[Any, ...]]] = {
         ('$."a.b"."c\'d"', 1),
     ),
     "page": (Select(POSTS, JUST_ID, page=Page(10, 20)), HEAD + "1" + BY_ID + " limit +? offset ?", (10, 20)),
+    "linked records, of which no other column is read": (
+        Select(POSTS, Arr((Sub(COMMENTS, Text(("/", Col(Path((), COMMENTS.target.id)))), many=True),))),
+        'select t0."id",t0."_version",null,json_array((select json_group_array(\'\'||\'/\'||t1."id") from'
+        ' (select "id" from "comments" t1 where t1."post_id"=t0."id" order by t1."id") t1)) from "posts" t0 where 1'
+        + BY_ID,
+        (),
+    ),
     "scope": (Select(POSTS, JUST_ID, scope=Scope("no")), HEAD + 't0."_status"=0' + BY_ID, ()),
 }
 
