@@ -2718,6 +2718,8 @@ class Page:
 
 
 WHOLE_PAGE = Page(None)
+DEEP_OFFSET = 10_000
+"""From here on SQLite takes more time to come to a page than to make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -2974,6 +2976,16 @@ class Select:
             return True
         is_plain = not (term.down or term.path.within or self.table.adopted)  # behind a value follows the id, upwards
         return is_plain and (term.path.field,) in self.table.indexes
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether its page is so far down a list in the order of the ids that it helps to know a record before it."""
+        if self.page.offset < DEEP_OFFSET or self.page.limit is None or self.parent or self.table.adopted:
+            return False
+        if not self.sort:
+            return not self.table.sort
+        term = self.sort[0]
+        return self.comes_in_order and isinstance(term, Sort) and term.path.field is self.table.id and not term.down
 
 
 @dataclass(frozen=True, slots=True)
@@ -4250,9 +4262,8 @@ class Compiler:
         if path.field is None:
             return self.number_of_links(path, frame)
         if path.links:
-            return self.through(
-                path.links, frame, lambda inner: self.col(Path((), path.field, path.within), style, inner)
-            )
+            own = Path((), path.field, path.within)
+            return self.through(path.links, frame, lambda inner: self.col(own, style, inner))
         column, kind = self.value(path, frame)
         shown = sql(style.template(kind), column, _extra(path.field))
         if not path.field.table.adopted or path.field.is_system:
@@ -4270,9 +4281,8 @@ class Compiler:
     def number_of_links(self, path: Path, frame: Frame) -> Sql:
         """The number of records that the path's last link leads to."""
         if len(path.links) > 1:
-            return self.through(
-                path.links[:-1], frame, lambda inner: self.number_of_links(Path(path.links[-1:]), inner)
-            )
+            last = Path(path.links[-1:])
+            return self.through(path.links[:-1], frame, lambda inner: self.number_of_links(last, inner))
         source = self.source(path.links[0], frame)
         return sql("(select count(*) from {} where {})", source.tables, source.where)
 
@@ -4364,6 +4374,7 @@ class Compiler:
         else:
             frame, tables, where = self.records(op)
             order, limit = self.order(op, frame), _limit(op.page)
+            where = sql("{} and {}>{}", where, frame.id, bind(0)) if op.is_deep else where  # see `rows_of_page`
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
         mark = Sql("null")
         if op.mark:
@@ -5220,30 +5231,39 @@ def file_of(connection: sqlite3.Connection) -> str:
 
 
 class ReadingConnection(sqlite3.Connection):
-    """A connection that only reads tables of ours: `totals` are numbers that it has counted, each with the version.
+    """A connection that only reads tables of ours, and what it knows of them until somebody commits something.
 
-    In databases of others there may be views that show something else as time goes by.
+    `totals` are numbers that it has counted, `places` the ids of records in long lists, by how many come before or are
+    it. In databases of others there may be views that show something else as time goes by.
     """
 
     def __init__(self, *given: Any, **words: Any) -> None:
         super().__init__(*given, **words)
-        self.totals: dict[Sql, tuple[int, int]] = {}
+        self.version = 0
+        self.totals: dict[Sql, int] = {}
+        self.places: dict[Sql, dict[int, int]] = {}
+
+    def look(self) -> None:
+        """Forget what is not known of the snapshot that is open.
+
+        The version of the data is another one in each snapshot behind a commit of another connection, in whatever
+        process.
+        """
+        turn = HERE.turn if HERE.turn and HERE.turn.begins_snapshot else None
+        version = turn.look() if turn else self.execute("pragma data_version").fetchone()[0]
+        if version != self.version:
+            self.version, self.totals, self.places = version, {}, {}
 
 
 def count(connection: sqlite3.Connection, statement: Sql) -> int:
-    """What a statement counts in the snapshot that is open; it is not counted again until somebody commits something.
-
-    The version of the data is another one in each snapshot behind a commit of another connection, in whatever process.
-    """
+    """What a statement counts in the snapshot that is open."""
     if not isinstance(connection, ReadingConnection):
         return int(connection.execute(*statement).fetchone()[0])
-    turn = HERE.turn if HERE.turn and HERE.turn.begins_snapshot else None
-    version: int = turn.look() if turn else connection.execute("pragma data_version").fetchone()[0]
-    known = connection.totals.get(statement)
-    if known and known[0] == version:
-        return known[1]
-    found: int = connection.execute(*statement).fetchone()[0]
-    bounded(connection.totals)[statement] = version, found
+    connection.look()
+    found = connection.totals.get(statement)
+    if found is None:
+        found = int(connection.execute(*statement).fetchone()[0])
+        bounded(connection.totals, MAX_READINGS)[statement] = found
     return found
 
 
@@ -5886,7 +5906,7 @@ def statement_of(op: Select, sight: Sight, is_total: bool = False) -> Sql:
 
 def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue = None) -> Outcome:
     """Run a Select on an open connection, `key` in place of `KEY`. ApiError `not_found` when its parent is missing."""
-    rows = list(map(as_row, connection.execute(*statement_of(op, sight).of(key))))
+    rows = rows_of_page(connection, op, statement_of(op, sight).of(key))
     if not rows and op.parent:
         found = Compiler(sight).find(op.parent.link.source, op.parent.key)
         if connection.execute(*found.of(key)).fetchone() is None:
@@ -5898,6 +5918,24 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
     if is_last and not op.table.adopted:  # where a junction can have the same pair twice
         return Outcome(rows, op.page.offset + len(rows))
     return Outcome(rows, count(connection, statement_of(op, sight, is_total=True).of(key)))
+
+
+def rows_of_page(connection: sqlite3.Connection, op: Select, statement: Sql) -> list[Row]:
+    """The rows of a Select. A deep page of a long list begins behind the nearest place that is known, where one is.
+
+    SQLite would go through all records before it.
+    """
+    if not op.is_deep or not isinstance(connection, ReadingConnection):
+        return list(map(as_row, connection.execute(*statement)))
+    connection.look()
+    offset, others = op.page.offset, statement.values[:-3]
+    places = bounded(connection.places).setdefault(Sql(statement.text, others), {})
+    before = max((number for number in places if number <= offset), default=0)
+    window = (places.get(before, 0), op.page.limit, offset - before)
+    rows = list(map(as_row, connection.execute(statement.text, (*others, *window))))
+    if rows:
+        bounded(places)[offset + len(rows)] = rows[-1].key
+    return rows
 
 
 as_row: Callable[[tuple[SqlValue, ...]], Row] = functools.partial(tuple.__new__, Row)
@@ -7997,7 +8035,7 @@ class Store:
     def read(self, op: Operation, sight: Sight, key: SqlValue = None) -> Outcome:
         """Run Selects in one snapshot."""
         with self.database.reading() as connection:
-            if isinstance(op, Select) and not op.total and not op.parent:
+            if isinstance(op, Select) and not (op.total or op.parent or op.is_deep):
                 return read(connection, op, sight, key)
             with snapshot(connection):
                 if isinstance(op, Select):

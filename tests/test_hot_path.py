@@ -3,9 +3,10 @@
 import copy
 import dataclasses
 import itertools
+import random
 import sqlite3
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path as FilePath
 from typing import Any
@@ -285,6 +286,76 @@ def test_totals_without_a_condition() -> None:
     assert minirest.Compiler().total(op).text == 'select count(*) from "people" t0'
 
 
+# ---- pages deep in a list ----
+
+PAGES: dict[str, Callable[[Any], list[int]]] = {
+    "/people?$page[count]={size}&$page[number]={page}": lambda found: [int(it["id"]) for it in found["data"]],
+    "/people?$page[count]={size}&$page[number]={page}&city[eq]=bonn": lambda found: [
+        int(it["id"]) for it in found["data"]
+    ],
+    "/api/people:list?pageSize={size}&page={page}": lambda found: [it["id"] for it in found["data"]],
+    "/api/people:list?pageSize={size}&page={page}&sort=id": lambda found: [it["id"] for it in found["data"]],
+    "/api/people:list?pageSize={size}&page={page}&sort=-id": lambda found: [it["id"] for it in found["data"]],
+    "/api/people:list?pageSize={size}&page={page}&sort=name": lambda found: [it["id"] for it in found["data"]],
+    "/api/v2/people/?limit={size}&offset={offset}": lambda found: [int(it["id"][-12:], 16) for it in found["objects"]],
+    "/api/v1/people?limit={size}&offset={offset}": lambda found: [int(it["_id"][-16:], 16) for it in found],
+}
+OWN = "_owner is null or _owner=:me"
+SEEN = {"ann": OWN, "chief": "1", "clerk": f"city='Bonn' or {OWN}"}
+
+
+def expected_ids(app: Application, address: str, user: str, size: int, offset: int) -> list[int]:
+    """What SQLite itself finds."""
+    order = {"-id": "id desc", "name": "name nulls last, id"}.get(address.partition("sort=")[2], "id")
+    where = f"({SEEN[user]})" + (" and city='Bonn'" if "city" in address else "")
+    with closing(sqlite3.connect(app.store.database.path)) as connection:
+        (me,) = connection.execute("select id from _users where name=?", (user,)).fetchone()
+        statement = f"select id from people where {where} order by {order} limit :size offset :offset"
+        return [row[0] for row in connection.execute(statement, {"me": me, "size": size, "offset": offset})]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_deep_pages(app: Application, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """A page that begins at a place that is known has the records that it has without; whoever asks, and commits."""
+    monkeypatch.setattr(minirest, "DEEP_OFFSET", 4)
+    dice = random.Random(seed)
+    sizes = {address: dice.randrange(1, 6) for address in PAGES}
+    with closing(sqlite3.connect(app.store.database.path, isolation_level=None)) as other:
+        for number in range(60):
+            values = (f"n{number % 7}", dice.choice(("Bonn", "Rome")), dice.choice((None, 1, 2)))
+            other.execute(INSERT.replace("name)", "name, city, _owner)").replace("'new'", "?, ?, ?"), values)
+        for _ in range(400):
+            address, user, page = dice.choice([*PAGES]), dice.choice([*SEEN]), dice.randrange(1, 30)
+            size = dice.choice((sizes[address], sizes[address], dice.randrange(1, 6)))
+            answer = ask(app, address.format(size=size, page=page, offset=(page - 1) * size), user)
+            found = PAGES[address](answer.json) if answer.status == 200 else []
+            assert found == expected_ids(app, address, user, size, (page - 1) * size), (address, user, size, page)
+            if dice.random() < 0.05:
+                other.execute("delete from people where id=?", (dice.randrange(1, 60),))
+            elif dice.random() < 0.05:
+                other.execute(INSERT)
+
+
+def test_a_deep_page_begins_at_a_place_that_is_known(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read of the records before the place; a page before it does not use it."""
+    monkeypatch.setattr(minirest, "DEEP_OFFSET", 4)
+    people, sight = app.schema.find("people"), minirest.FULL_SIGHT
+    for _ in range(20):
+        app.store.run(minirest.Create(people, {}, {}, minirest.Const(None)))
+
+    def ids(offset: int) -> list[int]:
+        op = minirest.Select(people, minirest.NO_SHAPE, page=minirest.Page(2, offset))
+        return [row.key for row in minirest.read(connection, op, sight).rows]
+
+    with app.store.database.reading() as connection:
+        assert isinstance(connection, minirest.ReadingConnection)
+        assert [ids(offset) for offset in (2, 8, 10, 30)] == [[3, 4], [9, 10], [11, 12], []]
+        (places,) = connection.places.values()
+        assert places == {10: 10, 12: 12}
+        places[12] = 17  # which is wrong, and shows that it is used
+        assert [ids(offset) for offset in (12, 15, 10, 8)] == [[18, 19], [21, 22], [11, 12], [9, 10]]
+
+
 # ---- one statement for each record ----
 
 
@@ -398,9 +469,14 @@ def test_what_is_remembered_is_bounded(app: Application) -> None:
     assert len(limbas.readings) == before
     with app.store.database.reading() as connection:
         assert isinstance(connection, minirest.ReadingConnection)
-        for number in range(minirest.MAX_REMEMBERED + 10):
+        for number in range(minirest.MAX_READINGS + 10):
             minirest.count(connection, minirest.sql("select {}", minirest.bind(number)))
-            assert len(connection.totals) <= minirest.MAX_REMEMBERED
+            assert len(connection.totals) <= minirest.MAX_READINGS
+        for number in range(minirest.MAX_REMEMBERED + 10):
+            page = minirest.Page(1, minirest.DEEP_OFFSET + number)
+            where = Compare(Path((), people.id), "gt", -number)
+            minirest.read(connection, minirest.Select(people, minirest.NO_SHAPE, where, page=page), minirest.FULL_SIGHT)
+            assert len(connection.places) <= minirest.MAX_REMEMBERED
     for number in range(minirest.MAX_REMEMBERED + 10):
         app.accounts.put_user("bob", display_name=f"Bob {number}")
         ask(app, "/people/1", "bob")
