@@ -5595,7 +5595,8 @@ class Pass:
         self.database = database
         self.holds_lock, self.is_open, self.has_written, self.can_stop = False, False, False, False
         self.comes_to_write, self.alters, self.is_certain = False, False, False
-        self.deadline, self.worked, self.mark = math.inf, 0.0, 0
+        self.deadline, self.mark = math.inf, 0
+        self.worked: float | None = None
         self.known: dict[Any, Any] = {}
         self.reader_state: tuple[sqlite3.Connection, int] | None = None
         self.writer_state: tuple[sqlite3.Connection, int, int] | None = None
@@ -5607,14 +5608,17 @@ class Pass:
     def begin(self, comes_to_write: bool = False) -> None:
         """A request begins: what this thread does belongs to it, until `keep` or `undo`."""
         self.comes_to_write, self.has_written, self.deadline = comes_to_write, False, time.monotonic() + GUARD_SECONDS
-        self.worked = time.thread_time()
+        self.worked = None
         HERE.turn = self
 
     def is_over(self) -> bool:
         """Whether a request that has passed its deadline has to stop: not for what other programs have taken of it.
 
-        But it has no more than five times as long, for what it waits for is mostly the disk.
+        But it has no more than five times as long, for what it waits for is mostly the disk. Its work counts from the
+        first time that this is asked; most requests are answered by then.
         """
+        if self.worked is None:
+            self.worked = time.thread_time()
         late = time.monotonic() - self.deadline
         return late > 0 and (time.thread_time() - self.worked > GUARD_SECONDS or late > 4 * GUARD_SECONDS)
 
@@ -10331,10 +10335,8 @@ class Chance:
     def __init__(self, seed: int | None = None) -> None:
         self.is_seeded = seed is not None
         self.source = random.Random(seed) if self.is_seeded else random.SystemRandom()  # noqa: S311 - for tests only
-
-    def data(self, size: int) -> bytes:
-        """So many bytes."""
-        return self.source.randbytes(size)
+        self.data: Callable[[int], bytes] = self.source.randbytes if self.is_seeded else os.urandom
+        """Gives so many bytes."""
 
     def digits(self, size: int) -> str:
         """So many bytes, in hexadecimal digits."""
@@ -15561,11 +15563,11 @@ class PageUrls:
         return shown
 
 
-def laravel_paginator(request: Request, outcome: Outcome, page: Page) -> dict[str, Json]:
+def laravel_paginator(urls: PageUrls, outcome: Outcome, page: Page) -> dict[str, Json]:
     """What `LengthAwarePaginator` says of a page; the place of its `data` is kept."""
     assert page.limit
     total, number = outcome.total or 0, page.offset // page.limit + 1
-    last, urls = max(1, -(-total // page.limit)), PageUrls(request)
+    last = max(1, -(-total // page.limit))
     first = page.offset + 1 if outcome.rows else None
     return {
         "current_page": number,
@@ -15915,36 +15917,51 @@ class Qore(Dialect):
         found = self.table(request, resource)
         if folded(table) != folded(found.name):
             raise self.nowhere(request)
-        query = _QoreTable(self, found, self.given(request, "table"))
-        scope, page = Scope("no", On(self.today())), self.page(query.given)
-        shape = self.record(found, query.columns)
-        outcome = self.run(request, Select(found, shape, query.where(), scope, query.sort(), page, total=True))
-        return self.paged(request, outcome, page, query.described())
+        query = self.read_table(found, dump_json(self.given(request, "table")), self.today())
+        return self.read(request, Reading(query.select, self.pager(request, query.select.page, query.described())))
 
-    def paged(self, request: Request, outcome: Outcome, page: Page, head: Mapping[str, Json]) -> Reply:
-        """Rows in a paginator, with `head` before it; or only what is needed to read on."""
-        whole = {**head, **laravel_paginator(request, outcome, page)}
-        shown = {name: whole[name] for name in QORE_LITTLE} if wants_little(request) else whole
-        rows = f"[{','.join(row.text for row in outcome.rows)}]"
-        members = (f"{dump_json(name)}:{rows if name == 'data' else dump_json(value)}" for name, value in shown.items())
-        return qore_reply(f"{{{','.join(members)}}}", self.headers(request))
+    @remembered
+    def read_table(self, table: Table, given: str, today: str) -> _QoreTable:
+        """What the parameters, in JSON, choose of a table."""
+        return _QoreTable(self, table, json.loads(given), today)
+
+    def pager(self, request: Request, page: Page, head: Mapping[str, Json]) -> Callable[[Outcome, SqlValue], Reply]:
+        """What shows rows in a paginator, with `head` before it; or only what is needed to read on."""
+        urls, headers, names = PageUrls(request), self.headers(request), QORE_LITTLE if wants_little(request) else ()
+
+        def show(outcome: Outcome, _: SqlValue) -> Reply:
+            whole = {**head, **laravel_paginator(urls, outcome, page)}
+            text, rows = dump_json({name: whole[name] for name in names or whole}), [row.text for row in outcome.rows]
+            before, name, behind = text.partition('"data":')
+            return qore_reply(f"{before}{name}[{','.join(rows)}]{behind.removeprefix('null')}", headers)
+
+        return show
 
     def show_record(self, request: Request, resource: str, key: str) -> Reply:
         """One record, in any state, with what a page about it needs, unless less is preferred."""
-        table = self.table(request, resource)
+        table, is_little = self.table(request, resource), wants_little(request)
         self.given(request, "record")
+        op = self.read_record(table, "" if is_little else dump_json(self.described_actions(table)))
+        value_of, headers = functools.partial(_key_value, table.address), self.headers(request)
+
+        def show(outcome: Outcome, _: SqlValue) -> Reply:
+            if not outcome.rows:
+                raise self.missing(table, key)
+            row = outcome.rows[0]
+            return self.record_reply(headers, row, f'{{"data":{row.text}}}' if is_little else row.text)
+
+        return self.read(request, Reading(op, show, value_of(key), value_of))
+
+    @remembered
+    def read_record(self, table: Table, actions: str) -> Select:
+        """The record with the address `KEY`; with what a page about it needs, where its actions, in JSON, are given."""
         members = self.members(table)
-        shape: Shape = self.record(table, members)
-        if not wants_little(request):
+        shape = self.record(table, members)
+        if actions:
             fields = Arr(tuple(self.described_value(word, member) for word, member in members.items()))
-            actions = Const(self.described_actions(table))
             head = (("title", self.title(table)), ("description", self.description(table)))
-            shape = Obj((*head, ("fields", fields), ("actions", actions), ("data", shape)))
-        rows = self.run(request, Select(table, shape, self.by_key(table, key), single=True)).rows
-        if not rows:
-            raise self.missing(table, key)
-        text = f'{{"data":{rows[0].text}}}' if wants_little(request) else rows[0].text
-        return self.record_reply(request, rows[0], text)
+            shape = Obj((*head, ("fields", fields), ("actions", Const(json.loads(actions))), ("data", shape)))
+        return Select(table, shape, Compare(Path((), table.address), "eq", KEY), single=True)
 
     def described_value(self, word: str, member: Field | Link) -> Shape:
         """One value of a record with its name, its name for people and its type."""
@@ -15953,10 +15970,10 @@ class Qore(Dialect):
         described = {"name": word, "label": label, "type": laravel_type(member)}
         return Obj((*((key, Const(text)) for key, text in described.items()), ("value", self.value(member))))
 
-    def record_reply(self, request: Request, row: Row, text: str, status: int = 200) -> Reply:
+    def record_reply(self, headers: Headers, row: Row, text: str, status: int = 200) -> Reply:
         """A reply with one record."""
-        headers = (("Cache-Control", "no-cache, private"), *self.headers(request))
-        return record_reply(row, text, status, headers)._replace(content_type="application/json")
+        reply = record_reply(row, text, status, (("Cache-Control", "no-cache, private"), *headers))
+        return reply._replace(content_type="application/json")
 
     def show_logs(self, request: Request, resource: str, key: str) -> Reply:
         """What happened to a record that is there, the newest first."""
@@ -15968,7 +15985,7 @@ class Qore(Dialect):
         where = And((self.history_of(request, table, found[0].key), self.of_others(links), self.of_others(secrets)))
         newest = (Sort(Path((), self.history.id), down=True),)
         op = Select(self.history, self.log_shape((*links, *secrets)), where, sort=newest, page=page, total=True)
-        return self.paged(request, self.run(request, op), page, {})
+        return self.pager(request, page, {})(self.run(request, op), None)
 
     def hidden_links(self, request: Request, table: Table) -> tuple[str, ...]:
         """The links of a table to, or through, records that are not for everybody: history may not tell their ids."""
@@ -16071,15 +16088,11 @@ class Qore(Dialect):
     def select_matches(self, table: Table, columns: Sequence[Field], text: str) -> Select:
         """The first records of a table that have a text in one of the columns."""
         found = {column: Compare(Path((), column), "contains", text, "fold") for column in columns}
-        shape = (("title", self.title(table)), ("description", self.description(table)))
-        return Select(
-            table,
-            Obj((("id", Col(Path((), table.address))), *shape)),
-            Or(tuple(found.values())),
-            Scope("no", On(self.today())),
-            (Matching(found[table.label]),) if table.label in found else (),
-            Page(QORE_SEARCH_RESULTS),
-        )
+        shape = (("id", Col(Path((), table.address))), ("title", self.title(table)))
+        shown = Obj((*shape, ("description", self.description(table))))
+        where, scope = Or(tuple(found.values())), Scope("no", On(self.today()))
+        first = (Matching(found[table.label]),) if table.label in found else ()
+        return Select(table, shown, where, scope, first, Page(QORE_SEARCH_RESULTS))
 
     # -- writing --
 
@@ -16135,7 +16148,8 @@ class Qore(Dialect):
             raise ApiError(error.code, *faults, headers=error.headers) from None
         if not rows:
             raise self.missing(op.table, key)
-        return self.record_reply(request, rows[0], f'{{"data":{rows[0].text}}}', 201 if isinstance(op, Create) else 200)
+        text, status = f'{{"data":{rows[0].text}}}', 201 if isinstance(op, Create) else 200
+        return self.record_reply(self.headers(request), rows[0], text, status)
 
     def required(self, table: Table) -> list[str]:
         """The names of the fields that a new record needs."""
@@ -16185,11 +16199,8 @@ class Qore(Dialect):
 
     def described_actions(self, table: Table) -> list[Json]:
         """The actions that the actor may run on some records: one of the embedding program, who may change them."""
-        actions = self.actions(table).items()
-        allowed = self.rights.allows
-        return [
-            {"name": name, "label": label} for name, label in actions if allowed(table, QORE_VERBS.get(name, "update"))
-        ]
+        verbs = ((it, QORE_VERBS.get(it[0], "update")) for it in self.actions(table).items())
+        return [{"name": name, "label": label} for (name, label), verb in verbs if self.rights.allows(table, verb)]
 
     def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
         """Run an action on a record: one that every table has, or a function of the embedding program."""
@@ -16220,11 +16231,13 @@ class Qore(Dialect):
 class _QoreTable:
     """A table as it is asked for: its columns, its tabs, and what the parameters choose."""
 
-    def __init__(self, dialect: Qore, table: Table, given: Mapping[str, Json]) -> None:
+    def __init__(self, dialect: Qore, table: Table, given: Mapping[str, Json], today: str) -> None:
         self.dialect, self.table, self.given = dialect, table, given
         self.names = names = dialect.names(table)
         words = table.schema.get("x-columns") or [word for word in table.members if _is_column(table.members[word])]
         self.columns = {word: member for word in words if (member := names.find(word))}
+        scope, page, shape = Scope("no", On(today)), dialect.page(given), dialect.record(table, self.columns)
+        self.select = Select(table, shape, self.where(), scope, self.sort(), page, total=True)
 
     def described(self) -> dict[str, Json]:
         """What a table says of itself."""
@@ -20381,7 +20394,7 @@ class QoreAuthor(Author):
 
     def table_of(self, table: Table) -> dict[str, Json]:
         """A table with its rows."""
-        columns = _QoreTable(self.dialect, table, {}).columns
+        columns = self.dialect.read_table(table, "{}", self.dialect.today()).columns
         row = self.shown(self.dialect.record(table, columns))
         lists = dict.fromkeys(("columns", "tabs", "actions"), array_schema({"type": "object"}))
         return self.paginator(row, {**dict.fromkeys(("name", "label"), TEXT_SCHEMA), **lists})
@@ -20422,7 +20435,7 @@ class QoreAuthor(Author):
 
     def query(self, table: Table) -> tuple[dict[str, Json], ...]:
         """What chooses the rows of a table."""
-        shown = _QoreTable(self.dialect, table, {})
+        shown = self.dialect.read_table(table, "{}", self.dialect.today())
         tabs, columns = [*shown.tabs], shown.columns
         searched = {word: TEXT_SCHEMA for word, member in columns.items() if _is_searchable(member)}
         ordered = ["id", *(word for word, member in columns.items() if _is_sortable(member))]
@@ -21344,9 +21357,11 @@ class Application:
 
     def note_reading(self, request: Request, reading: Reading, place: Place) -> None:
         """Remember what was read for a request, if another one like it is answered by the same and nothing else."""
-        asked = request.method == "GET" and request.header("If-None-Match") is None and not self.policy.origins
+        asks_more = request.method != "GET" or request.body or request.header("If-None-Match") is not None
         guarded = reading.op.compiled.get(request.actor)  # if it means the same at any time
-        if not asked or not guarded or reading.op.depends_on_day or len(request.query) > MAX_READING_LENGTH:
+        if not guarded or reading.op.depends_on_day or len(request.query) > MAX_READING_LENGTH:
+            return
+        if asks_more or self.policy.origins:
             return
         needs_proof = self.policy.auth and request.actor is not ANONYMOUS
         proven = self.accounts.proven(place[0]) if needs_proof else None
@@ -21446,6 +21461,7 @@ class Application:
 
         def register(function: ActionFunction) -> ActionFunction:
             self.services.actions[found, name] = function
+            self.told.clear()  # records name their actions
             return function
 
         return register

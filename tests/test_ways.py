@@ -115,6 +115,9 @@ ADDRESSES = [
     "/api/v1/notes",
     "/api/v1/notes?limit=1&sortBy=text",
     "/main_rest.php/notes/1",
+    "/api/resources/notes/1",
+    "/api/resources/notes/table/notes",
+    "/api/resources/notes/table/notes?sort_column=text&search_columns[stars]=1&per_page=1&page=1",
 ]
 
 
@@ -124,7 +127,10 @@ def test_read_again(ask: Asker, address: str) -> None:
     assert ask.twice(address).status == 200
 
 
-@pytest.mark.parametrize("start", ["/notes/", "/api/notes:get/", "/api/v2/notes/", "/api/v1/notes/"])
+STARTS = ["/notes/", "/api/notes:get/", "/api/v2/notes/", "/api/v1/notes/", "/api/resources/notes/"]
+
+
+@pytest.mark.parametrize("start", STARTS)
 def test_another_id(ask: Asker, start: str) -> None:
     """An id at the end of the path is read anew, in the words of the dialect; what is none is refused as ever."""
     listed = {"/api/v2/notes/": ("objects", "id"), "/api/v1/notes/": (None, "_id")}
@@ -233,6 +239,37 @@ def test_an_address_of_the_embedding_program(ask: Asker) -> None:
         return f"mine {key}"
 
     assert ask("GET", "/notes/1").json == "mine 1"
+
+
+def test_what_a_body_asks_for(ask: Asker) -> None:
+    """Qore takes parameters from the body of a GET: what one asks for is no answer to the next."""
+    address = "/api/resources/notes/table/notes"
+    ask.web.app.accounts.put_user("ann", roles=["editor"])
+    for _ in range(3):
+        for stars in (1, 2):
+            found = ask("GET", address, {"search_columns": {"stars": stars}})
+            assert [row["stars"] for row in found.json["data"]] == [stars]
+        assert [row["stars"] for row in ask("GET", address).json["data"]] == [1, 2]
+
+
+def test_little_is_asked_for(ask: Asker) -> None:
+    """`Prefer` is a header, so who sends it is another sender."""
+    little = "Prefer: return=minimal\r\n"
+    for address in ("/api/resources/notes/1", "/api/resources/notes/table/notes"):
+        whole, part = ask.twice(address), Asker(ask.web, BASIC + little).twice(address)
+        assert part.json.items() <= whole.json.items()
+        assert len(part.json) < len(whole.json)
+        assert ask("GET", address).body == whole.body
+
+
+def test_an_action_that_is_added(ask: Asker) -> None:
+    """Records and tables name the actions that there are."""
+    addresses = ("/api/resources/notes/1", "/api/resources/notes/table/notes")
+    ask.web.app.accounts.put_user("ann", roles=["editor"])
+    assert not any("print" in ask.twice(address).body.decode() for address in addresses)
+    ask.web.app.action("notes", "print")(lambda *_: "done")
+    for address in addresses:
+        assert "print" in [action["name"] for action in ask.twice(address).json["actions"]]
 
 
 def test_two_keys(ask: Asker) -> None:

@@ -796,7 +796,7 @@ def wrong_method(web: Web) -> None:
 @line(48)
 def other_errors(web: Web) -> None:
     """A defect is a `Server Error`, with the number under which the log has it."""
-    web.app.store.run = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
+    web.app.store.run_for = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
     answer = web.send("GET", f"{API}/1")
     assert answer.status == 500
     assert re.fullmatch(r'\{"message":"Server Error","request":"[0-9a-f]{16}"\}', answer.body.decode())
