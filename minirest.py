@@ -2961,10 +2961,11 @@ class Select:
     compiled: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
-    def depends_on_day(self) -> bool:
-        """Whether records can come and go as the days go by."""
-        row = self.parent.link.through if self.parent else None
-        return any(table.validity is not None for table in (self.table, row) if table)
+    def day(self) -> str:
+        """The day that decides which records are valid; empty where none does."""
+        row, validity = self.parent.link.through if self.parent else None, self.scope.validity
+        has_validity = any(table.validity is not None for table in (self.table, row) if table)
+        return "" if isinstance(validity, Everything) or not has_validity else validity.day
 
     @property
     def comes_in_order(self) -> bool:
@@ -9738,12 +9739,16 @@ class Reading(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What was read for a request, guarded for who asked, and whom its headers had proven; None for nobody at all."""
+    """What was read for a request, guarded for who asked, and whom its headers had proven; None for nobody at all.
+
+    Where validity decides what is found, it is so for one `day`.
+    """
 
     reading: Reading
     guarded: Select
     sight: Sight
     proven: Actor | None
+    day: str
 
 
 class Proven(NamedTuple):
@@ -21359,14 +21364,12 @@ class Application:
         """Remember what was read for a request, if another one like it is answered by the same and nothing else."""
         asks_more = request.method != "GET" or request.body or request.header("If-None-Match") is not None
         guarded = reading.op.compiled.get(request.actor)  # if it means the same at any time
-        if not guarded or reading.op.depends_on_day or len(request.query) > MAX_READING_LENGTH:
-            return
-        if asks_more or self.policy.origins:
+        if not guarded or len(request.query) > MAX_READING_LENGTH or asks_more or self.policy.origins:
             return
         needs_proof = self.policy.auth and request.actor is not ANONYMOUS
         proven = self.accounts.proven(place[0]) if needs_proof else None
         if proven or not needs_proof:
-            told = Told(reading, guarded[0], guarded[1], proven)
+            told = Told(reading, guarded[0], guarded[1], proven, reading.op.day)
             bounded(self.told, MAX_READINGS)[place, request.query] = told
 
     def answer_again(self, request: Any) -> Answered | None:
@@ -21377,6 +21380,8 @@ class Application:
         form, last = form_of_path(request.path)
         told = self.told.get(((sender, request.command, form), request.query))
         if told is None or (told.proven and told.proven is not self.accounts.proven(sender)):
+            return None
+        if told.day and told.day != self.store.moment()[:10]:
             return None
         reading, key = told.reading, told.reading.key
         try:

@@ -221,13 +221,40 @@ def test_known_already(ask: Asker) -> None:
     assert ask.twice("/notes/1").status == 200
 
 
-def test_days_go_by(ask: Asker, clock: SetClock) -> None:
-    """What is valid by the day is asked anew, whoever has asked before."""
-    assert len(ask("GET", "/offers").json["data"]) == 1
-    assert len(ask("GET", "/offers").json["data"]) == 1
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/offers",
+        "/api/offers:list",
+        "/api/v2/offers/",
+        "/api/v1/offers",
+        "/api/resources/offers/table/offers",
+    ],
+)
+def test_days_go_by(ask: Asker, clock: SetClock, address: str) -> None:
+    """What is valid by the day is asked anew on the next one, whoever has asked before."""
+
+    def offers(answer: Answer) -> list[Any]:
+        found = answer.json
+        return found if isinstance(found, list) else [*found.get("data", found.get("objects"))]
+
+    assert len(offers(ask.twice(address))) == 1
+    before = ask.again
     clock.advance(days=1)
-    assert ask("GET", "/offers").json["data"] == []
-    assert ask.again == 0
+    assert offers(ask("GET", address)) == []
+    assert ask.again == before
+    assert offers(ask.twice(address)) == []
+
+
+def test_a_day_that_was_asked_for(ask: Asker, clock: SetClock) -> None:
+    """A day in the parameters stays that day."""
+    for _ in range(2):
+        assert [len(ask("GET", f"/offers?$validity=205{year}-01-01").json["data"]) for year in (0, 1, 0, 1)] == [
+            1,
+            0,
+        ] * 2
+        clock.advance(days=1)
+    assert len(ask.twice("/offers?$validity=all").json["data"]) == 1
 
 
 def test_an_address_of_the_embedding_program(ask: Asker) -> None:
