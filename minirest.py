@@ -9752,11 +9752,15 @@ class Told(NamedTuple):
 
 
 class Proven(NamedTuple):
-    """Whom headers have proven, as long as what was known of the database then is known, and until a time."""
+    """Whom headers have proven, as long as what was known of the database then is known, and until a time.
+
+    Where it says so, it is good for one `minute` of the clock.
+    """
 
     actor: Actor
     known: Mapping[Any, Any]
     until: float
+    minute: str
 
 
 PART_OF_ID = re.compile(r"(?=[a-f-]*[0-9])[0-9a-f-]{1,64}")
@@ -10380,6 +10384,7 @@ class Account(NamedTuple):
     token: int | None = None
     session: str | None = None
     scopes: str | None = None
+    expires: str | None = None
 
     def actor(self) -> Actor:
         """The user as the rest of the program knows it."""
@@ -10516,28 +10521,32 @@ class Accounts:
         """The user that the request's credentials prove. ApiError `unauthenticated`, `too_many_failures`.
 
         The `Authorization` header goes before the session's cookie: a wrong one is refused, whatever the cookie says.
-        In a server's loop Basic is good for a second, or until somebody commits something.
+        In a server's loop they are good for a second, or until somebody commits something; tokens and sessions for the
+        minute of the clock, which is noted as that of their last use, and does not end them.
         """
         sender = request.sender
         if not HERE.turn or not sender:
-            return self.authenticate_anew(request)
+            return self.actor_of(self.account_of(request))
         known = HERE.turn.recall(self.store.database)  # before anything is read
         actor = self.proven(sender)
         if actor is None:
-            actor = self.authenticate_anew(request)
-            if actor.token is None and actor.session is None:
-                bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1)
+            account = self.account_of(request)
+            actor = self.actor_of(account)
+            minute = self.store.moment()[:16] if actor.token or actor.session else ""
+            if account.expires is None or account.expires[:16] > minute:
+                bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1, minute)
         return actor
 
     def proven(self, sender: Sender) -> Actor | None:
         """Whom the headers of a sender have proven, if that is still good; in a server's loop."""
         found = self.proofs.get(sender)
         assert HERE.turn
-        is_good = found and found.known is HERE.turn.recall(self.store.database) and found.until > time.monotonic()
-        return found.actor if found and is_good else None
+        if not found or found.known is not HERE.turn.recall(self.store.database) or found.until <= time.monotonic():
+            return None
+        return found.actor if not found.minute or found.minute == self.store.moment()[:16] else None
 
-    def authenticate_anew(self, request: Request) -> Actor:
-        """The user that the request's credentials prove now. ApiError."""
+    def account_of(self, request: Request) -> Account:
+        """The account that the request's credentials prove now. ApiError."""
         header, cookie = request.header("Authorization"), request.cookie(SESSION_COOKIE)
         if header is None:
             account = self.session(cookie) if cookie else None
@@ -10547,7 +10556,11 @@ class Accounts:
             account = check(self, credentials.strip(), request.client_address) if check else None
         if account is None or account.disabled:
             raise fail("unauthenticated", reason="wrong" if header or cookie else "empty")
-        found = self.actors.get(account)  # what was read of the tables just now, of which an actor is made once
+        return account
+
+    def actor_of(self, account: Account) -> Actor:
+        """The user of an account, which was read of the tables just now; of equal ones an actor is made once."""
+        found = self.actors.get(account)
         if found is None:
             found = bounded(self.actors)[account] = account.actor()
         return found
@@ -10575,7 +10588,7 @@ class Accounts:
         if row is None or (row[10] is not None and row[10] <= self.store.moment()) or (bar and number != str(row[7])):
             return None
         self.note_use("_tokens", "id", row[7], row[11])
-        return Account(*row[:10])
+        return Account(*row[:11])
 
     def api_key(self, credentials: str, _: str = "") -> Account | None:
         """The account of `user:key`, the key being any token of that user (tastypie, ApiKeyAuthentication)."""
@@ -10587,14 +10600,14 @@ class Accounts:
         """The account of a session that has not expired."""
         digest = hash_token(text)
         query = (
-            ACCOUNT.replace(" from", ", null, s.hash, s.expires, s.last_used from")
+            ACCOUNT.replace(" from", ", null, s.hash, null, s.expires, s.last_used from")
             + "join _sessions s on s.user=u.id where s.hash=?"
         )
         row = self.fetch(query, (digest,))
-        if row is None or row[9] <= self.store.moment():
+        if row is None or row[10] <= self.store.moment():
             return None
-        self.note_use("_sessions", "hash", digest, row[10])
-        return Account(*row[:9])
+        self.note_use("_sessions", "hash", digest, row[11])
+        return Account(*row[:11])
 
     def refresh(self, actor: Actor) -> Actor | None:
         """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds.
@@ -10613,7 +10626,7 @@ class Accounts:
             values += [actor.session, self.store.moment()]
         row = self.fetch(query, tuple(values))
         proved = actor.token, actor.session, dump_json(actor.scopes)
-        current = Account._make((*row, *proved)).actor() if row else None
+        current = Account._make((*row, *proved, None)).actor() if row else None
         by_password = actor.token is None and actor.session is None
         return None if current and by_password and current.stamp != actor.stamp else current
 

@@ -184,7 +184,7 @@ def knowing(app: minirest.Application, environ: dict[str, Any]) -> Iterator[None
     actor = None
     levels, used = app.accounts.failures.levels.copy(), app.accounts.used.copy()
     with suppress(minirest.Slow, minirest.ApiError, UnicodeError):
-        actor = app.accounts.authenticate_anew(minirest.Request(environ))
+        actor = app.accounts.actor_of(app.accounts.account_of(minirest.Request(environ)))
     app.accounts.failures.levels, app.accounts.used = levels, used
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app.accounts, "proven", lambda sender: actor)

@@ -569,7 +569,7 @@ def test_put_user(accounts: Accounts) -> None:
     changed = accounts.account("bert")
     assert made is not None
     assert changed == made._replace(display_name="Bert B.")
-    assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, None, None, None)
+    assert made[:3] + made[4:] == (number, "bert", "Bert", '["editor"]', None, 0, *[None] * 4)
     assert accounts.users() == [("anna", False, [], []), ("bert", False, ["editor"], [])]
     accounts.put_user("anna", disabled=True, groups=[accounts.put_group("b, c"), accounts.put_group("a")])
     assert accounts.users() == [("anna", True, [], ["b, c", "a"]), ("bert", False, ["editor"], [])]

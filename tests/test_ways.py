@@ -5,6 +5,7 @@ import copy
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -192,15 +193,63 @@ def test_credentials_that_end(ask: Asker, end: str) -> None:
     assert ask("GET", "/notes/1").status == 401
 
 
-def test_tokens(ask: Asker, clock: SetClock) -> None:
-    """A token is looked at with each request: it may end by the clock, and its last use is noted."""
-    accounts = ask.web.app.accounts
-    token = accounts.add_token("ann", "t", minirest.moment_text(clock.now + timedelta(minutes=1)))
+def last_use(ask: Asker) -> str | None:
+    """When the token was used last, to the minute."""
+    (used,) = ask.web.app.store.database.writer.execute("select last_used from _tokens").fetchone()
+    return used and str(used)[:16]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "ApiKey ann:"])
+def test_tokens(ask: Asker, clock: SetClock, scheme: str) -> None:
+    """What a token lets read is read again within a minute of the clock, in which its last use is noted once."""
+    token = ask.web.app.accounts.add_token("ann", "t", minirest.moment_text(clock.now + timedelta(minutes=3)))
+    bearer = Asker(ask.web, f"Authorization: {scheme}{token}\r\n")
+    for _ in range(3):
+        assert bearer.twice("/notes/1").status == 200
+        assert last_use(ask) == minirest.moment_text(clock.now)[:16]
+        clock.advance(minutes=1)
+    assert bearer("GET", "/notes/1").status == 401
+
+
+def test_a_token_in_its_last_minute(ask: Asker, clock: SetClock) -> None:
+    """It is looked at with each request, for it ends at a moment."""
+    end = clock.now + timedelta(seconds=2)
+    token = ask.web.app.accounts.add_token("ann", "t", minirest.moment_text(end))
     bearer = Asker(ask.web, f"Authorization: Bearer {token}\r\n")
     assert [bearer("GET", "/notes/1").status for _ in range(3)] == [200] * 3
     assert bearer.again == 0
-    clock.advance(minutes=2)
+    clock.advance(seconds=2)
     assert bearer("GET", "/notes/1").status == 401
+
+
+def test_a_token_that_is_taken_back(ask: Asker) -> None:
+    """It lets nobody in from then on, whatever it has let read before."""
+    token = ask.web.app.accounts.add_token("ann", "t")
+    bearer = Asker(ask.web, f"Authorization: Bearer {token}\r\n")
+    assert bearer.twice("/notes/1").status == 200
+    with closing(sqlite3.connect(ask.web.app.store.database.path)) as other:
+        other.execute("delete from _tokens")
+        other.commit()
+    assert bearer("GET", "/notes/1").status == 401
+
+
+def test_a_session(ask: Asker, clock: SetClock) -> None:
+    """The cookie of a session too is good for a minute of the clock, until it ends."""
+    accounts = ask.web.app.accounts
+    account = accounts.account("ann")
+    assert account
+    text, _ = accounts.open_session(account)
+    cookie = Asker(ask.web, f"Cookie: {minirest.SESSION_COOKIE}={text}\r\n")
+    assert cookie.twice("/notes/1").status == 200
+    clock.advance(hours=minirest.SESSION_HOURS, seconds=-1)
+    assert cookie("GET", "/notes/1").status == 200
+    clock.advance(seconds=1)
+    assert cookie("GET", "/notes/1").status == 401
+    again, _ = accounts.open_session(account)
+    other = Asker(ask.web, f"Cookie: {minirest.SESSION_COOKIE}={again}\r\n")
+    assert other.twice("/notes/1").status == 200
+    accounts.end_session(minirest.hash_token(again))
+    assert other("GET", "/notes/1").status == 401
 
 
 def test_a_role_of_several(ask: Asker) -> None:
