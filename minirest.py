@@ -9754,13 +9754,13 @@ class Told(NamedTuple):
 class Proven(NamedTuple):
     """Whom headers have proven, as long as what was known of the database then is known, and until a time.
 
-    Where it says so, it is good for one `minute` of the clock.
+    `end` is a time of the store's clock, if there is one.
     """
 
     actor: Actor
     known: Mapping[Any, Any]
     until: float
-    minute: str
+    end: datetime | None
 
 
 PART_OF_ID = re.compile(r"(?=[a-f-]*[0-9])[0-9a-f-]{1,64}")
@@ -10532,9 +10532,10 @@ class Accounts:
         if actor is None:
             account = self.account_of(request)
             actor = self.actor_of(account)
-            minute = self.store.moment()[:16] if actor.token or actor.session else ""
-            if account.expires is None or account.expires[:16] > minute:
-                bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1, minute)
+            by_password = actor.token is None and actor.session is None
+            end = None if by_password else self.store.clock().replace(second=0, microsecond=0) + timedelta(minutes=1)
+            if not (end and account.expires) or moment_text(end) <= account.expires:
+                bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1, end)
         return actor
 
     def proven(self, sender: Sender) -> Actor | None:
@@ -10543,7 +10544,7 @@ class Accounts:
         assert HERE.turn
         if not found or found.known is not HERE.turn.recall(self.store.database) or found.until <= time.monotonic():
             return None
-        return found.actor if not found.minute or found.minute == self.store.moment()[:16] else None
+        return found.actor if found.end is None or self.store.clock() < found.end else None
 
     def account_of(self, request: Request) -> Account:
         """The account that the request's credentials prove now. ApiError."""
