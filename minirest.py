@@ -4674,6 +4674,11 @@ class Actor:
     scopes: tuple[str, ...] = ()
     stamp: str = field(default="", repr=False)
 
+    @property
+    def by_password(self) -> bool:
+        """Whether neither a token nor a session has let it in."""
+        return self.token is None and self.session is None
+
 
 NOBODY = Actor()
 """The actor of a server without authentication, and of the program itself: it may do everything."""
@@ -5925,6 +5930,10 @@ def read(connection: sqlite3.Connection, op: Select, sight: Sight, key: SqlValue
     return Outcome(rows, count(connection, statement_of(op, sight, is_total=True).of(key)))
 
 
+PLACES_OF_A_LIST = 64
+"""So many clients can read the same long list page by page at once, each as fast as one alone."""
+
+
 def rows_of_page(connection: sqlite3.Connection, op: Select, statement: Sql) -> list[Row]:
     """The rows of a Select. A deep page of a long list begins behind the nearest place that is known, where one is.
 
@@ -5939,7 +5948,9 @@ def rows_of_page(connection: sqlite3.Connection, op: Select, statement: Sql) -> 
     window = (places.get(before, 0), op.page.limit, offset - before)
     rows = list(map(as_row, connection.execute(statement.text, (*others, *window))))
     if rows:
-        bounded(places)[offset + len(rows)] = rows[-1].key
+        if len(places) == PLACES_OF_A_LIST:
+            del places[next(iter(places))]
+        places[offset + len(rows)] = rows[-1].key
     return rows
 
 
@@ -10532,8 +10543,8 @@ class Accounts:
         if actor is None:
             account = self.account_of(request)
             actor = self.actor_of(account)
-            by_password = actor.token is None and actor.session is None
-            end = None if by_password else self.store.clock().replace(second=0, microsecond=0) + timedelta(minutes=1)
+            minute = self.store.clock().replace(second=0, microsecond=0)
+            end = None if actor.by_password else minute + timedelta(minutes=1)
             if not (end and account.expires) or moment_text(end) <= account.expires:
                 bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1, end)
         return actor
@@ -10628,8 +10639,7 @@ class Accounts:
         row = self.fetch(query, tuple(values))
         proved = actor.token, actor.session, dump_json(actor.scopes)
         current = Account._make((*row, *proved, None)).actor() if row else None
-        by_password = actor.token is None and actor.session is None
-        return None if current and by_password and current.stamp != actor.stamp else current
+        return None if current and actor.by_password and current.stamp != actor.stamp else current
 
     def verify(self, name: str, password: str, address: str = "") -> Account | None:
         """The account, when the password is right. ApiError `too_many_failures`.
@@ -13997,7 +14007,7 @@ DATE_FORMS = {
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
 COREDATA_MEDIA_TYPE = "application/json"
-PYTHON_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+PYTHON_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 UNLIKE_PYTHON = re.compile(r"\.(?:[0-9]*e|[0-9]{7}|(?<=[0-9]{10}\.))")
 """What numbers have that Python may write otherwise: an exponent, or more than 15 digits."""
 

@@ -356,6 +356,21 @@ def test_a_deep_page_begins_at_a_place_that_is_known(app: Application, monkeypat
         assert [ids(offset) for offset in (12, 15, 10, 8)] == [[18, 19], [21, 22], [11, 12], [9, 10]]
 
 
+def test_many_walk_through_a_list(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places of the last pages are known, and no more than some."""
+    monkeypatch.setattr(minirest, "DEEP_OFFSET", 4)
+    most, people = minirest.PLACES_OF_A_LIST, app.schema.find("people")
+    for _ in range(most + 20):
+        app.store.run(minirest.Create(people, {}, {}, minirest.Const(None)))
+    with app.store.database.reading() as connection:
+        assert isinstance(connection, minirest.ReadingConnection)
+        for offset in range(4, most + 20):
+            op = minirest.Select(people, minirest.NO_SHAPE, page=minirest.Page(1, offset))
+            minirest.read(connection, op, minirest.FULL_SIGHT)
+        (places,) = connection.places.values()
+        assert list(places) == list(range(21, most + 21))
+
+
 # ---- one statement for each record ----
 
 
