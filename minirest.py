@@ -4375,7 +4375,8 @@ class Compiler:
         else:
             frame, tables, where = self.records(op)
             order, limit = self.order(op, frame), _limit(op.page)
-            where = sql("{} and {}>{}", where, frame.id, bind(0)) if op.is_deep else where  # see `rows_of_page`
+            if op.is_deep:  # see `rows_of_page`
+                where = sql("{} and {}>{}", where, frame.id, bind(WHOLE_NUMBERS.start))
         version = frame.column(op.table.system["_version"]) if op.table.tracked else Sql("0")
         mark = Sql("null")
         if op.mark:
@@ -5236,6 +5237,10 @@ def file_of(connection: sqlite3.Connection) -> str:
     return connection.execute("select file from pragma_database_list where name='main'").fetchone()[0] or ":memory:"
 
 
+SHORT_STATEMENT = 8192
+"""The letters of a statement with its values, of which it is remembered what it has found."""
+
+
 class ReadingConnection(sqlite3.Connection):
     """A connection that only reads tables of ours, and what it knows of them until somebody commits something.
 
@@ -5269,8 +5274,15 @@ def count(connection: sqlite3.Connection, statement: Sql) -> int:
     found = connection.totals.get(statement)
     if found is None:
         found = int(connection.execute(*statement).fetchone()[0])
-        bounded(connection.totals, MAX_READINGS)[statement] = found
+        if may_remember(statement):
+            bounded(connection.totals, MAX_READINGS)[statement] = found
     return found
+
+
+def may_remember(statement: Sql) -> bool:
+    """Whether a statement with its values is short enough to remember what it has found."""
+    texts = (len(value) for value in statement.values if isinstance(value, str | bytes))
+    return sum(texts, len(statement.text)) <= SHORT_STATEMENT
 
 
 class Allowance(threading.local):
@@ -5939,13 +5951,13 @@ def rows_of_page(connection: sqlite3.Connection, op: Select, statement: Sql) -> 
 
     SQLite would go through all records before it.
     """
-    if not op.is_deep or not isinstance(connection, ReadingConnection):
+    if not op.is_deep or not isinstance(connection, ReadingConnection) or not may_remember(statement):
         return list(map(as_row, connection.execute(*statement)))
     connection.look()
     offset, others = op.page.offset, statement.values[:-3]
     places = bounded(connection.places).setdefault(Sql(statement.text, others), {})
     before = max((number for number in places if number <= offset), default=0)
-    window = (places.get(before, 0), op.page.limit, offset - before)
+    window = (places.get(before, WHOLE_NUMBERS.start), op.page.limit, offset - before)
     rows = list(map(as_row, connection.execute(statement.text, (*others, *window))))
     if rows:
         if len(places) == PLACES_OF_A_LIST:
@@ -9760,6 +9772,10 @@ class Told(NamedTuple):
     sight: Sight
     proven: Actor | None
     day: str
+
+
+ToldBefore: TypeAlias = dict[tuple[Place, str], Told]
+"""What was read for requests of the same place and query."""
 
 
 class Proven(NamedTuple):
@@ -14008,8 +14024,11 @@ DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
 COREDATA_MEDIA_TYPE = "application/json"
 PYTHON_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
-UNLIKE_PYTHON = re.compile(r"\.(?:[0-9]*e|[0-9]{7}|(?<=[0-9]{10}\.))")
-"""What numbers have that Python may write otherwise: an exponent, or more than 15 digits."""
+UNLIKE_PYTHON = tuple(map(re.compile, (r"[eE][-+0-9]", r"\.(?:[0-9]{7}|[0-9]+0\b|(?<=[0-9]{10}\.))", r"-0(?![.0-9])")))
+"""What numbers have that Python may write otherwise: an exponent, more than 15 digits, needless zeros or signs.
+
+They are three, because each is found by its first letter.
+"""
 
 
 def python_json(value: Json) -> str:
@@ -14026,7 +14045,8 @@ def python_records(texts: Sequence[str]) -> str:
     text = ",".join(texts)
     pieces = text.split('"')
     between = "\0".join(pieces[::2])  # what stands between the strings
-    if "\\" in text or between.count("{") > len(texts) or UNLIKE_PYTHON.search(between):
+    has_more = "\\" in text or between.count("{") > len(texts)
+    if has_more or any(pattern.search(between) for pattern in UNLIKE_PYTHON):
         return python_json(json.loads(f"[{text}]"))[1:-1]
     pieces[::2] = between.replace(",", ", ").replace(":", ": ").split("\0")
     return '"'.join(pieces)
@@ -15956,13 +15976,14 @@ class Qore(Dialect):
 
     def pager(self, request: Request, page: Page, head: Mapping[str, Json]) -> Callable[[Outcome, SqlValue], Reply]:
         """What shows rows in a paginator, with `head` before it; or only what is needed to read on."""
-        urls, headers, names = PageUrls(request), self.headers(request), QORE_LITTLE if wants_little(request) else ()
+        urls, headers, is_little = PageUrls(request), self.headers(request), wants_little(request)
+        start = f"{dump_json(head)[1:-1]}," if head and not is_little else ""
 
         def show(outcome: Outcome, _: SqlValue) -> Reply:
-            whole = {**head, **laravel_paginator(urls, outcome, page)}
-            text, rows = dump_json({name: whole[name] for name in names or whole}), [row.text for row in outcome.rows]
-            before, name, behind = text.partition('"data":')
-            return qore_reply(f"{before}{name}[{','.join(rows)}]{behind.removeprefix('null')}", headers)
+            whole, rows = laravel_paginator(urls, outcome, page), [row.text for row in outcome.rows]
+            text = dump_json({name: whole[name] for name in QORE_LITTLE} if is_little else whole)
+            before, name, behind = text[1:].partition('"data":')
+            return qore_reply(f"{{{start}{before}{name}[{','.join(rows)}]{behind.removeprefix('null')}", headers)
 
         return show
 
@@ -21274,7 +21295,7 @@ class Application:
         self.pages = [*whole, *(part(services) for part in PAGES)]
         self.stopping, self.has_added = False, False
         self.ways: dict[Place, Way] = {}
-        self.told: dict[tuple[Place, str], Told] = {}
+        self.told: ToldBefore = {}
         self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
 
     def make_own_router(self) -> Addresses:
@@ -21346,7 +21367,7 @@ class Application:
     def answer_as_before(self, request: Request, sender: Sender) -> Reply:
         """The reply to a request, which may go a way that is known; what is read for it is known from then on."""
         form, last = form_of_path(request.path)
-        place = sender, request.method, form
+        place, told = (sender, request.method, form), self.told
         way = self.ways.get(place)
         if way is None or not self.may_go(way, request):
             found = self.find_way(request)
@@ -21356,7 +21377,7 @@ class Application:
                 bounded(self.ways, MAX_READINGS)[place] = way
         reply = way.handler(request, **({**way.names, way.last: last} if way.last else way.names))
         if request.reading and reply.status == 200 and (not last or (way.last and request.reading.key_of)):
-            self.note_reading(request, request.reading, place)
+            self.note_reading(request, request.reading, place, told)
         return reply
 
     def may_go(self, way: Way, request: Request) -> bool:
@@ -21384,17 +21405,20 @@ class Application:
 
     # -- what is asked again --
 
-    def note_reading(self, request: Request, reading: Reading, place: Place) -> None:
+    def note_reading(self, request: Request, reading: Reading, place: Place, told: ToldBefore) -> None:
         """Remember what was read for a request, if another one like it is answered by the same and nothing else."""
-        asks_more = request.method != "GET" or request.body or request.header("If-None-Match") is not None
+        has_body = request.environ.get("CONTENT_LENGTH", "0") not in ("", "0")
+        if request.method != "GET" or has_body or request.header("If-None-Match") is not None or self.policy.origins:
+            return
         guarded = reading.op.compiled.get(request.actor)  # if it means the same at any time
-        if not guarded or len(request.query) > MAX_READING_LENGTH or asks_more or self.policy.origins:
+        is_of_today = reading.op.day in ("", self.store.moment()[:10])
+        if not guarded or not is_of_today or len(request.query) > MAX_READING_LENGTH:
             return
         needs_proof = self.policy.auth and request.actor is not ANONYMOUS
         proven = self.accounts.proven(place[0]) if needs_proof else None
         if proven or not needs_proof:
-            told = Told(reading, guarded[0], guarded[1], proven, reading.op.day)
-            bounded(self.told, MAX_READINGS)[place, request.query] = told
+            found = Told(reading, guarded[0], guarded[1], proven, reading.op.day)
+            bounded(told, MAX_READINGS)[place, request.query] = found
 
     def answer_again(self, request: Any) -> Answered | None:
         """The answer to a request of waitress, when only a Select has to be run for it; else None."""
@@ -21490,7 +21514,7 @@ class Application:
 
         def register(function: ActionFunction) -> ActionFunction:
             self.services.actions[found, name] = function
-            self.told.clear()  # records name their actions
+            self.told = {}  # records name their actions; what is being answered may not know this one
             return function
 
         return register

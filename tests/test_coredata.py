@@ -516,6 +516,31 @@ def test_records_are_written_as_python_does(records: list[dict[str, Any]]) -> No
     assert f"[{minirest.python_records(texts)}]" == expected
 
 
+RAW_NUMBERS = [
+    "1e5",
+    "1E5",
+    "1.50",
+    "-0",
+    "1.5E3",
+    "0.1234567",
+    "-0.0",
+    "1.0",
+    "10",
+    "100.5",
+    "-10",
+    "1.0e-07",
+    "true",
+    "null",
+]
+
+
+@pytest.mark.parametrize("number", RAW_NUMBERS)
+def test_numbers_of_others_are_written_as_python_does(number: str) -> None:
+    """In JSON columns of others a number may be spelt in any way."""
+    for text in (f'{{"a":{number}}}', f'{{"a":[{number},2]}}', f'{{"a":[2,{number}],"b":"e-1.50"}}'):
+        assert minirest.python_records([text]) == json.dumps(json.loads(text))
+
+
 def test_links_in_bodies(web: Web) -> None:
     """Links are addresses or UUIDs; null and the empty list take them away; what belongs to another record moves."""
     body = {"name": "three", "items": [web.uuid("pieces", 4), web.uri("pieces", 1)], "lid": web.uri("lids", 1)}

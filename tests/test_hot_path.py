@@ -356,6 +356,31 @@ def test_a_deep_page_begins_at_a_place_that_is_known(app: Application, monkeypat
         assert [ids(offset) for offset in (12, 15, 10, 8)] == [[18, 19], [21, 22], [11, 12], [9, 10]]
 
 
+def test_long_statements_are_not_remembered(app: Application) -> None:
+    """What a client can make long takes no memory."""
+    people = app.schema.find("people")
+    long = Compare(Path((), people.fields["name"]), "eq", "x" * minirest.SHORT_STATEMENT)
+    for op in (
+        minirest.Select(people, minirest.NO_SHAPE, long, page=minirest.Page(1), total=True),
+        minirest.Select(people, minirest.NO_SHAPE, minirest.Not(long), page=minirest.Page(1), total=True),
+        minirest.Select(people, minirest.NO_SHAPE, minirest.Not(long), page=minirest.Page(1, minirest.DEEP_OFFSET)),
+    ):
+        with app.store.database.reading() as connection:
+            assert isinstance(connection, minirest.ReadingConnection)
+            minirest.read(connection, op, minirest.FULL_SIGHT)
+            assert (connection.totals, connection.places) == ({}, {})
+
+
+def test_ids_that_others_have_given(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may put in records with ids that we never give."""
+    monkeypatch.setattr(minirest, "DEEP_OFFSET", 2)
+    with closing(sqlite3.connect(app.store.database.path, isolation_level=None)) as other:
+        for number in (-5, 0):
+            other.execute(INSERT.replace("(_version", "(id, _version").replace("(1, ''", f"({number}, 1, ''"))
+    pages = [ask(app, f"/people?$page[count]=2&$page[number]={number}", "chief").json["data"] for number in (1, 2, 3)]
+    assert [[record["id"] for record in page] for page in pages] == [["-5", "0"], ["1", "2"], ["3"]]
+
+
 def test_many_walk_through_a_list(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     """The places of the last pages are known, and no more than some."""
     monkeypatch.setattr(minirest, "DEEP_OFFSET", 4)

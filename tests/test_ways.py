@@ -304,6 +304,7 @@ def test_a_day_that_was_asked_for(ask: Asker, clock: SetClock) -> None:
         ] * 2
         clock.advance(days=1)
     assert len(ask.twice("/offers?$validity=all").json["data"]) == 1
+    assert "2051-01-01" not in [found.day for found in ask.web.app.told.values()]
 
 
 def test_an_address_of_the_embedding_program(ask: Asker) -> None:
@@ -328,6 +329,15 @@ def test_what_a_body_asks_for(ask: Asker) -> None:
         assert [row["stars"] for row in ask("GET", address).json["data"]] == [1, 2]
 
 
+@pytest.mark.parametrize("address", ["/notes", "/api/v2/notes/", "/api/resources/notes/table/notes"])
+def test_a_body_that_nobody_reads(ask: Asker, address: str) -> None:
+    """What is said of a body that does not matter changes nothing."""
+    ask.web.app.limits = minirest.BodyLimits(body=10)
+    assert ask("GET", address, headers="Content-Encoding: gzip\r\n").status == 200
+    long = ask.peer.ask("GET", address, "x" * 200, BASIC)
+    assert long.status == (413 if "resources" in address else 200)
+
+
 def test_little_is_asked_for(ask: Asker) -> None:
     """`Prefer` is a header, so who sends it is another sender."""
     little = "Prefer: return=minimal\r\n"
@@ -346,6 +356,24 @@ def test_an_action_that_is_added(ask: Asker) -> None:
     ask.web.app.action("notes", "print")(lambda *_: "done")
     for address in addresses:
         assert "print" in [action["name"] for action in ask.twice(address).json["actions"]]
+
+
+def test_an_action_that_is_added_meanwhile(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read before an action was added, and is noted behind that, is not answered again."""
+    described = minirest.Qore.described_actions
+
+    def add(qore: minirest.Qore, table: minirest.Table) -> list[Any]:
+        found = described(qore, table)
+        if not ask.web.app.services.actions:
+            ask.web.app.action("notes", "print")(lambda *_: "done")
+        return found
+
+    ask.web.app.accounts.put_user("ann", roles=["editor"])
+    ask("GET", "/tags/1")
+    with monkeypatch.context() as patch:
+        patch.setattr(minirest.Qore, "described_actions", add)
+        assert b"print" not in ask("GET", "/api/resources/notes/1").body
+    assert b"print" in ask("GET", "/api/resources/notes/1").body
 
 
 def test_two_keys(ask: Asker) -> None:
