@@ -10423,6 +10423,13 @@ class Account(NamedTuple):
 
 ACCOUNT = "select u.id, u.name, u.display_name, u.password, u.roles, u.groups, u.disabled from _users u "
 ACCOUNT_OF_NAME = f"{ACCOUNT} where u.name=?"
+ACCOUNT_OF_TOKEN, ACCOUNT_OF_SESSION = (
+    ACCOUNT.replace(" from", f", {proof}, h.expires, h.last_used from") + f"join {holder} where h.hash=?"
+    for proof, holder in (
+        ("h.id, null, h.scopes", "_tokens h on h.user_id=u.id"),
+        ("null, h.hash, null", "_sessions h on h.user=u.id"),
+    )
+)
 
 
 UNCHANGED = "id=? and password is ? and not coalesce(disabled, 0)"
@@ -10495,6 +10502,11 @@ class Failures:
         return ApiError("too_many_failures", violation, headers=(("Retry-After", str(seconds)),))
 
 
+def next_minute(moment: datetime) -> datetime:
+    """The beginning of the next minute."""
+    return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
 def failure_keys(name: str, address: str) -> tuple[bytes, ...]:
     """What `Failures` counts by: the user, real or not, and the address where it is known; of a fixed size."""
     texts = [f"user {name}", *([f"address {client_network(address)}"] if address else [])]
@@ -10525,7 +10537,7 @@ class Accounts:
         self.key = self.chance.data(32)
         self.verified: OrderedDict[bytes, float] = OrderedDict()
         self.actors: dict[Account, Actor] = {}
-        self.used: dict[int | str, str] = {}
+        self.used: dict[SqlValue, str] = {}
         self.proofs: dict[Sender, Proven] = {}
         self.lock = threading.Lock()
         self.hashing = threading.BoundedSemaphore(2)
@@ -10559,9 +10571,8 @@ class Accounts:
         if actor is None:
             account = self.account_of(request)
             actor = self.actor_of(account)
-            minute = self.store.clock().replace(second=0, microsecond=0)
-            end = None if actor.by_password else minute + timedelta(minutes=1)
-            if not (end and account.expires) or moment_text(end) <= account.expires:
+            end = None if actor.by_password else next_minute(self.store.clock())
+            if account.expires is None or (end and moment_text(end) <= account.expires):
                 bounded(self.proofs)[sender] = Proven(actor, known, time.monotonic() + 1, end)
         return actor
 
@@ -10607,16 +10618,11 @@ class Accounts:
         Wrong ones are not counted: nobody guesses 256 random bits, and a client whose token has expired must learn it.
         """
         number, bar, text = credentials.partition(",")[0].strip().rpartition("|")
-        digest = hash_token(text)
-        query = (
-            ACCOUNT.replace(" from", ", t.id, null, t.scopes, t.expires, t.last_used from")
-            + "join _tokens t on t.user_id=u.id where t.hash=?"
-        )
-        row = self.fetch(query, (digest,))
-        if row is None or (row[10] is not None and row[10] <= self.store.moment()) or (bar and number != str(row[7])):
+        account, last_used = self.holder(ACCOUNT_OF_TOKEN, text)
+        if account is None or (bar and number != str(account.token)):
             return None
-        self.note_use("_tokens", "id", row[7], row[11])
-        return Account(*row[:11])
+        self.note_use("_tokens", "id", account.token, last_used)
+        return account
 
     def api_key(self, credentials: str, _: str = "") -> Account | None:
         """The account of `user:key`, the key being any token of that user (tastypie, ApiKeyAuthentication)."""
@@ -10626,16 +10632,17 @@ class Accounts:
 
     def session(self, text: str) -> Account | None:
         """The account of a session that has not expired."""
-        digest = hash_token(text)
-        query = (
-            ACCOUNT.replace(" from", ", null, s.hash, null, s.expires, s.last_used from")
-            + "join _sessions s on s.user=u.id where s.hash=?"
-        )
-        row = self.fetch(query, (digest,))
-        if row is None or row[10] <= self.store.moment():
-            return None
-        self.note_use("_sessions", "hash", digest, row[11])
-        return Account(*row[:11])
+        account, last_used = self.holder(ACCOUNT_OF_SESSION, text)
+        if account:
+            self.note_use("_sessions", "hash", account.session, last_used)
+        return account
+
+    def holder(self, query: str, text: str) -> tuple[Account | None, str | None]:
+        """The account that a token or a session lets in, unless it has expired, and when that was used last."""
+        row = self.fetch(query, (hash_token(text),))
+        if row is None or (row[-2] is not None and row[-2] <= self.store.moment()):
+            return None, None
+        return Account(*row[:-1]), row[-1]
 
     def refresh(self, actor: Actor) -> Actor | None:
         """The same actor as it is now; None when its user is gone or disabled, or what let it in no longer holds.
@@ -10746,7 +10753,7 @@ class Accounts:
         found: tuple[Any, ...] | None = known[query, values]
         return found
 
-    def note_use(self, table: str, column: str, key: int | str, last: str | None) -> None:
+    def note_use(self, table: str, column: str, key: SqlValue, last: str | None) -> None:
         """Keep when a token or session was last used: at most once a minute, and only when nobody else is writing."""
         now = self.store.moment()
         if self.used.get(key) != now[:16] and (last is None or last[:16] < now[:16]):
@@ -14323,7 +14330,7 @@ class CoreData(Dialect):
         if not rows:
             raise fail("not_found")
         reply = record_reply(rows[0], python_records([rows[0].text]), status, headers)
-        return Reply(reply.status, reply.body, reply.headers, COREDATA_MEDIA_TYPE)
+        return reply._replace(content_type=COREDATA_MEDIA_TYPE)
 
     # -- shapes --
 
@@ -15980,10 +15987,10 @@ class Qore(Dialect):
         start = f"{dump_json(head)[1:-1]}," if head and not is_little else ""
 
         def show(outcome: Outcome, _: SqlValue) -> Reply:
-            whole, rows = laravel_paginator(urls, outcome, page), [row.text for row in outcome.rows]
+            whole, rows = laravel_paginator(urls, outcome, page), ",".join([row.text for row in outcome.rows])
             text = dump_json({name: whole[name] for name in QORE_LITTLE} if is_little else whole)
-            before, name, behind = text[1:].partition('"data":')
-            return qore_reply(f"{{{start}{before}{name}[{','.join(rows)}]{behind.removeprefix('null')}", headers)
+            text = text.replace('"data":null', f'"data":[{rows}]', 1)
+            return qore_reply(f"{{{start}{text[1:]}", headers)
 
         return show
 
@@ -16249,8 +16256,9 @@ class Qore(Dialect):
 
     def described_actions(self, table: Table) -> list[Json]:
         """The actions that the actor may run on some records: one of the embedding program, who may change them."""
-        verbs = ((it, QORE_VERBS.get(it[0], "update")) for it in self.actions(table).items())
-        return [{"name": name, "label": label} for (name, label), verb in verbs if self.rights.allows(table, verb)]
+        actions, allows = self.actions(table), self.rights.allows
+        allowed = [name for name in actions if allows(table, QORE_VERBS.get(name, "update"))]
+        return [{"name": name, "label": actions[name]} for name in allowed]
 
     def act(self, request: Request, resource: str, action: str, key: str) -> Reply:
         """Run an action on a record: one that every table has, or a function of the embedding program."""
