@@ -22007,6 +22007,16 @@ KNOWN_HEADERS: dict[bytes, KnownHeaders] = {}
 """A client sends the same headers with each request: these have gone through all checks, byte by byte."""
 
 
+def known_headers(block: bytes, request: Any) -> KnownHeaders:
+    """What the headers of a request say, which need not be read again from now on."""
+    found = KNOWN_HEADERS.get(block)
+    if found is None:
+        variables, until = variables_of(request.headers), time.monotonic() + HEADERS_SECONDS
+        found = KnownHeaders(request.headers, variables, request.content_length, until, Sender())
+        bounded(KNOWN_HEADERS)[block] = found
+    return found
+
+
 def forget_headers() -> None:
     """Keep no headers longer than a minute: there are passwords in them."""
     oldest = next(iter(KNOWN_HEADERS.values()), None)
@@ -22028,6 +22038,19 @@ def environment_of(request: Any) -> dict[str, Any]:
     }
 
 
+class WholeBody:
+    """A body that came in one piece with its head; waitress takes it for a receiver that has nothing left to do."""
+
+    def __init__(self, data: bytes) -> None:
+        self.file = io.BytesIO(data)
+
+    def getfile(self) -> IO[bytes]:
+        """The body, to be read."""
+        return self.file
+
+    getbuf = getfile
+
+
 @functools.cache
 def quick_parser() -> Any:
     """Our parser, which does not read headers again that it has read before."""
@@ -22039,6 +22062,7 @@ def quick_parser() -> Any:
     class Quick(base):  # type: ignore[misc]
         body_rcv: Any
         header_plus: bytes
+        body_bytes_received: int
         variables: Mapping[str, str] = EMPTY
         sender: Sender | None = None
 
@@ -22048,19 +22072,14 @@ def quick_parser() -> Any:
                 known = KNOWN_HEADERS.get(data[start:end])
                 line: re.Match[bytes] | None = PLAIN_LINE.fullmatch(data, 0, start) if known else None
                 if known and line and known.content_length < self.adj.max_request_body_size:
-                    self.repeat(line, known)
-                    return end
+                    return end + self.repeat(line, known, data[end : end + known.content_length])
             return int(super().received(data))
 
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
             end = header_plus.find(b"\r\n")
             if self.is_plain and len(header_plus) - end <= MAX_KNOWN_BYTES:
-                block, until = header_plus[end:], time.monotonic() + HEADERS_SECONDS
-                if block not in KNOWN_HEADERS:
-                    found = self.headers, variables_of(self.headers), self.content_length, until, Sender()
-                    bounded(KNOWN_HEADERS)[block] = KnownHeaders(*found)
-                self.sender = KNOWN_HEADERS[block].sender
+                self.sender = known_headers(header_plus[end:], self).sender
 
         @property
         def is_plain(self) -> bool:
@@ -22068,16 +22087,19 @@ def quick_parser() -> Any:
             ends = self.version != "1.1" or self.connection_close or "UPGRADE" in self.headers
             return not (ends or self.chunked or self.expect_continue or self.content_length > QUICK_BODY_BYTES)
 
-        def repeat(self, line: re.Match[bytes], known: KnownHeaders) -> None:
-            """A request with headers that have come before."""
+        def repeat(self, line: re.Match[bytes], known: KnownHeaders, body: bytes) -> int:
+            """A request with headers that have come before. Gives how many bytes of its body are taken: all or none."""
             self.headers, self.variables, self.content_length, _, self.sender = known
             self.first_line = line[0]
             self.command, self.request_uri, self.path, self.query = (part.decode("ascii") for part in line.groups(b""))
             self.version, self.url_scheme = "1.1", self.adj.url_scheme
             self.proxy_scheme, self.proxy_netloc, self.fragment = "", "", ""
-            self.headers_finished, self.completed = True, not self.content_length
-            if self.content_length:
+            self.headers_finished, self.completed = True, len(body) == self.content_length
+            if not self.completed:
                 self.body_rcv = FixedStreamReceiver(self.content_length, OverflowableBuffer(self.adj.inbuf_overflow))
+            elif body:
+                self.body_rcv, self.body_bytes_received = WholeBody(body), len(body)
+            return self.body_bytes_received
 
     return Quick
 
@@ -22318,8 +22340,8 @@ def quick_channel() -> Any:
             }
 
         def environment(self, request: Any) -> dict[str, Any]:
-            """The environment of WSGI for a request (PEP 3333), with what waitress has beside."""
-            return {**self.variables, **environment_of(request)}
+            """The environment of WSGI for a request (PEP 3333), with what waitress and the loop have beside."""
+            return {**self.variables, **environment_of(request), "minirest.sender": request.sender}
 
         def deliver(self, data: bytes) -> None:
             """Send an answer of the loop; then the next request on this connection may come."""
@@ -22446,7 +22468,7 @@ class Loop:
         try:
             found = self.app.answer_again(request)
             if found is None:
-                found = self.app.respond({**channel.environment(request), "minirest.sender": request.sender})
+                found = self.app.respond(channel.environment(request))
             if not found.reply or found.reply.stream:
                 raise Slow
         except (Slow, Exception) as error:  # what nobody has foreseen ends no loop: a worker says what it is
