@@ -1468,6 +1468,12 @@ class Table:
         return (self.id, *self.fields.values(), *self.keys, *rest)
 
     @functools.cached_property
+    def stamps(self) -> tuple[Field, ...]:
+        """Where a tracked table keeps when a record was made and modified, by whom, its owner and its group."""
+        names = ("_created", "_modified", "_created_by", "_modified_by", "_owner", "_group")
+        return tuple(self.system[name] for name in names)
+
+    @functools.cached_property
     def by_fold(self) -> dict[str, Field | Link]:
         """Fields and links by name in lower case."""
         return {folded(name): member for name, member in self.members.items()}
@@ -6274,9 +6280,6 @@ class Watcher(Protocol):
         """Take note of a deed; gives the changes as it wants them. What it raises undoes the transaction."""
 
 
-STAMPS = ("_created", "_modified", "_created_by", "_modified_by", "_owner", "_group")
-
-
 class UpdateForm(NamedTuple):
     """What an update of one record sets: columns, who modified it and when, its version; `expects` asks for that."""
 
@@ -6564,8 +6567,7 @@ class Writer(Transaction):
         for link, change in links.items():
             if link.key:
                 stored[link.key] = self.key_value(link.key, self.only_target(link, change, (*trail, link.name)))
-        stored = self.follow(Deed("before", "create", spot, {}, stored))
-        stored |= self.system_values(table, stored)
+        stored = self.with_system_values(table, self.follow(Deed("before", "create", spot, {}, stored)))
         version = self.first_version(spot)
         if version > 1:
             stored[table.system["_version"]] = version
@@ -6630,21 +6632,19 @@ class Writer(Transaction):
             return 0
         return self.ids(sql("select coalesce(max({}),0)+1 from {}", quoted(table.id.column), quoted(table.name)))[0]
 
-    def system_values(self, table: Table, stored: Stored) -> Stored:
-        """What the server itself puts into a new record."""
-        values: Stored = {}
-        if table.sort and stored.get(table.sort.field) is None:
-            values[table.sort.field] = (
-                self.last_place(table, stored.get(table.sort.scope) if table.sort.scope else None) + 1
-            )
+    def with_system_values(self, table: Table, values: Stored) -> Stored:
+        """The values of a new record, and what the server itself puts into it where nothing is given."""
+        stored = values
         if table.tracked:
             actor, moment = self.origin.actor, self.origin.moment
             group = actor.groups[0] if actor.groups else None
-            usual = (moment, moment, actor.id, actor.id, actor.id, group)
-            for name, value in zip(STAMPS, usual, strict=True):
-                column = table.system[name]
-                values[column] = stored.get(column, value)
-        return values
+            stored = (
+                dict(zip(table.stamps, (moment, moment, actor.id, actor.id, actor.id, group), strict=True)) | values
+            )
+        if table.sort and stored.get(table.sort.field) is None:
+            scope = stored.get(table.sort.scope) if table.sort.scope else None
+            stored = stored | {table.sort.field: self.last_place(table, scope) + 1}
+        return stored
 
     def hashed(self, table: Table, values: Stored) -> Stored:
         """The values with hashes in place of the texts of passwords."""
@@ -8295,7 +8295,7 @@ class Bulk(Writer):
     def new_columns(self, table: Table, lines: Mapping[int, Draft]) -> Columns:
         """What new records hold, column by column: what the lines give, what is usual, and what the server puts in."""
         size, drafts = len(lines), list(lines.values())
-        base = {**table.defaults, **self.system_values(table, {})}
+        base = self.with_system_values(table, dict(table.defaults))
         columns: Columns = {it: [value] * size for it, value in base.items() if value is not None}
         members: Iterable[Any] = dict.fromkeys(itertools.chain.from_iterable(drafts))
         for it in members:
