@@ -1276,6 +1276,13 @@ class Link:
         return self.through is not None and self.forward and not self.through.is_numbered
 
     @property
+    def ends(self) -> frozenset[Field | Link]:
+        """What says in its table which two records a row links: the two columns, and the links that they hold."""
+        assert self.through and self.near and self.far
+        links = self.through.own_links
+        return frozenset((self.near, self.far, links[self.near], links[self.far]))
+
+    @property
     def is_file(self) -> bool:
         """Whether it is a file field: what it leads to belongs to this record alone, and goes with it."""
         return self.target.name == "_files"
@@ -3061,7 +3068,7 @@ class Relink:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Give a record another place in the manual order of its table.
+    """Give a record another place in the manual order of its table; with `parent` one that is linked to it.
 
     `at` takes the target's place, `after` the one behind it; `first` and `last` need no target; `top` sets the order
     to 0. The record takes the target's value of the order's scope, or `scope_value`.
@@ -3072,6 +3079,7 @@ class Move:
     place: Literal["at", "after", "first", "last", "top"]
     target: Key | None = None
     scope_value: SqlValue | Literal["keep"] = "keep"
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -3412,13 +3420,14 @@ class _JsonFilter:
             return self.group(prefix, word, value, depth)
         if word == "$not" and isinstance(value, dict | list) and not (prefix and _is_plain_list(value)):
             parts = [self.read(prefix, part, depth + 1) for part in (value if isinstance(value, list) else [value])]
-            return Not(_all(parts)) if parts else None
+            return None if _all(parts) == TRUE else Not(_all(parts))
         return self.compare(prefix, word, value)
 
     def group(self, prefix: tuple[str, ...], word: str, value: Json, depth: int) -> Filter | None:
         if not isinstance(value, list):
             raise fail("bad_filter", name=word, reason="write a list")
-        parts = tuple(self.read(prefix, part, depth + 1) for part in value)
+        read = (self.read(prefix, part, depth + 1) for part in value)
+        parts = tuple(part for part in read if part != TRUE)  # which sets no condition
         return None if not parts else And(parts) if word == "$and" else Or(parts)
 
     def count(self, nodes: int, terms: int = 0) -> None:
@@ -6098,6 +6107,13 @@ class Transaction:
             raise fail("not_found")
         return found
 
+    def linked_id(self, table: Table, key: Key, parent: Parent | None) -> int:
+        """The id of the record with that key, which has to be linked to the parent, if any. ApiError `not_found`."""
+        found = self.key_id(table, key)
+        if parent and found not in self.seen(parent.link, self.parent_id(parent)):
+            raise fail("not_found")
+        return found
+
     def parent_id(self, parent: Parent) -> int:
         """The id of the parent. ApiError `not_found`."""
         return self.key_id(parent.link.source, parent.key)
@@ -6492,9 +6508,9 @@ class Writer(Transaction):
         if not op.table.sort:
             raise fail("not_sortable", table=op.table.name)
         column, scope = op.table.sort
-        record = self.record(op.table, self.key_id(op.table, op.key))
+        record = self.record(op.table, self.linked_id(op.table, op.key, op.parent))
         self.permit("update", op.table, int(record[op.table.id] or 0), later=True)
-        target = self.record(op.table, self.key_id(op.table, op.target)) if op.target else None
+        target = self.record(op.table, self.linked_id(op.table, op.target, op.parent)) if op.target else None
         values: Stored = {}
         if scope and op.scope_value != "keep":
             values[scope] = op.scope_value
@@ -6851,13 +6867,14 @@ class Writer(Transaction):
 
     def make(self, link: Link, source: int, item: Item, spot: Spot) -> int:
         """A new record for a link; where the link is a column of the new record, it belongs to `source` at once."""
-        values = dict(item.values)
+        values, links = dict(item.values), dict(item.links)
         if link.back and link.back.key:
+            links.pop(link.back, None)  # whatever else it says
             values[link.back.key] = self.key_value(link.back.key, source)
             if not link.many:
                 for key in self.seen(link, source):
                     self.disconnect(link, source, key, spot.trail)
-        return self.insert(spot, values, item.links)
+        return self.insert(spot, values, links)
 
     def only_target(self, link: Link, change: Change, trail: Trail, before: Stored | None = None) -> int | None:
         """The id that an own link gets by a change, None when it is cleared."""
@@ -6906,7 +6923,7 @@ class Writer(Transaction):
                 self.permit("link", link.target, it.key, later=True)
                 self.set(Spot(link.target, it.key, it.trail), child, {link.back.key: value})
         elif link.through:
-            self.insert(Spot(link.through, 0, it.trail), {**self.ends(link, source, it.key), **it.row}, {})
+            self.insert(Spot(link.through, 0, it.trail), {**it.row, **self.ends(link, source, it.key)}, {})
 
     def ends(self, link: Link, source: int, target: int) -> dict[Field, SqlValue]:
         """What the row of a link between two records holds in its two keys."""
@@ -9409,6 +9426,34 @@ def nest_parameters(parameters: Iterable[Parameter | tuple[tuple[str, ...], Json
             raise fail("bad_brackets", name=format_brackets(keys))
         place[last] = value
     return {key: _lists(value) for key, value in root.items()}
+
+
+def json_parameter(name: str, text: str) -> Json:
+    """The value of a parameter that is JSON. ApiError `bad_parameter`."""
+    try:
+        return read_json(text)
+    except ApiError as error:
+        raise fail("bad_parameter", name=name, value=text[:100], reason=error.violations[0].message()) from None
+
+
+def qs_values(parameters: Iterable[Sequence[Any]]) -> dict[str, Json]:
+    """The values of parameters, each given by its keys and its value, as `qs` reads them."""
+    parts: dict[str, list[tuple[tuple[str, ...], Json]]] = {}
+    for keys, value, *_ in parameters:
+        parts.setdefault(keys[0], []).append((keys, value))
+    return {name: _qs_value(name, found) for name, found in parts.items()}
+
+
+def _qs_value(name: str, found: Sequence[tuple[tuple[str, ...], Json]]) -> Json:
+    """The value of one parameter: what its brackets nest; the same name twice is a list."""
+    together: dict[tuple[str, ...], list[Json]] = {}
+    nested = any(len(keys) > 1 for keys, _ in found)
+    for number, (keys, value) in enumerate(found):
+        listed = keys if len(keys) > 1 or not nested else (*keys, "")
+        place = (*listed[:-1], str(number)) if listed[-1] == "" else listed
+        together.setdefault(place, []).append(value)
+    pairs = [(keys, values if len(values) > 1 else values[0]) for keys, values in together.items()]
+    return nest_parameters(pairs)[name]
 
 
 def _next_number(place: Mapping[str, Json]) -> str:
@@ -13186,25 +13231,25 @@ class Call:
         return self.index
 
     def words(self, name: str) -> list[str] | None:
-        """A parameter that is a list: `a,b`, `x[]=a&x[]=b` or repeated; None when it is not there."""
-        if name not in self.given:
+        """A parameter that is a list: `a,b`, `x[]=a&x[]=b` or repeated; None when it is not there, or null."""
+        value = self.given.get(name)
+        if value is None:
             return None
-        value = self.given[name]
-        items = value if isinstance(value, list) else [] if value is None else [value]
+        items = value if isinstance(value, list) else [value]
         if not all(isinstance(item, str) for item in items):
             raise fail("bad_parameter", name=name, value=dump_json(value), reason="write a list of names")
         return [word for item in items for word in item.split(",")]
 
     def flag(self, name: str) -> bool:
-        """A parameter that is true or false."""
-        value = self.given.get(name, "false")
+        """A parameter that is true or false; null is false."""
+        value = "false" if self.given.get(name) is None else self.given[name]
         if value not in ("true", "false", "1", "0"):
             raise fail("bad_parameter", name=name, value=_as_text(value), reason="write true or false")
         return value in ("true", "1")
 
     def number(self, name: str, default: int) -> int:
-        """A parameter that is a positive whole number."""
-        value = self.given.get(name, str(default))
+        """A parameter that is a positive whole number; null is the usual one."""
+        value = str(default) if self.given.get(name) is None else self.given[name]
         if not isinstance(value, str) or not re.fullmatch(r"0*[1-9]\d{0,8}", value, re.ASCII):
             raise fail("bad_parameter", name=name, value=_as_text(value), reason="write a positive whole number")
         return int(value)
@@ -13332,14 +13377,12 @@ class NocoBase(Dialect):
 
     def read_query(self, text: str) -> dict[str, Json]:
         """The parameters, as `qs` reads them: brackets nest, repeated ones are a list, a bare name is null."""
-        parts: dict[str, list[tuple[tuple[str, ...], Json]]] = {}
-        for parameter in parse_query(text):
-            name = parameter.keys[0]
-            if name not in NOCOBASE_PARAMETERS:
-                hint = did_you_mean(name, NOCOBASE_PARAMETERS)
+        parameters = parse_query(text)
+        for parameter in parameters:
+            if parameter.keys[0] not in NOCOBASE_PARAMETERS:
+                hint = did_you_mean(parameter.keys[0], NOCOBASE_PARAMETERS)
                 raise fail("unknown_parameter", name=parameter.name, hint=hint)
-            parts.setdefault(name, []).append((parameter.keys, None if parameter.bare else parameter.value))
-        return {name: _qs_value(name, found) for name, found in parts.items()}
+        return qs_values((keys, None if is_bare else value) for keys, value, is_bare in parameters)
 
     # -- reading --
 
@@ -13419,13 +13462,7 @@ class NocoBase(Dialect):
         if value is None:
             return None
         if isinstance(value, str):
-            try:
-                value = read_json(value)
-            except ApiError as error:
-                reason = error.violations[0].message()
-                raise fail(
-                    "bad_parameter", name="filter", value=str(call.given["filter"])[:100], reason=reason
-                ) from None
+            value = json_parameter("filter", value)
         where = filter_from_json(call.names, value)
         if any(True for _ in paths_of(where)):
             return where
@@ -13445,7 +13482,10 @@ class NocoBase(Dialect):
     def sort(self, call: Call) -> tuple[Sort, ...]:
         """The order of `sort`; through associations too."""
         terms = call.words("sort") or []
-        paths = ((call.names.path(term.removeprefix("-").split(".")), term.startswith("-")) for term in terms if term)
+        paths = [(call.names.path(term.removeprefix("-").split(".")), term.startswith("-")) for term in terms if term]
+        for path, _ in paths:
+            if path.field is None:
+                raise fail("bad_parameter", name="sort", value=path.links[-1].name, reason="name one of its fields")
         return tuple(self.manner.sort(path, down) for path, down in paths) or (Sort(Path((), call.table.id)),)
 
     # -- shapes --
@@ -13454,24 +13494,26 @@ class NocoBase(Dialect):
         """What `fields`, `appends` and `except` ask for."""
         fields = call.words("fields")
         wanted = Wanted(None if fields is None else [])
-        for word in (*(fields or ()), *(call.words("appends") or ())):
-            self.want(wanted, call.names, self.steps(word))
+        for name in ("fields", "appends"):
+            for word in call.words(name) or ():
+                self.want(wanted, call.names, self.steps(name, word))
         for word in call.words("except") or ():
-            self.unwant(wanted, call.names, self.steps(word))
+            self.unwant(wanted, call.names, self.steps("except", word))
         return self.record(wanted, call.names)
 
-    def steps(self, word: str) -> list[str]:
-        """The words of a column that associations lead to. ApiError for too many of them."""
+    def steps(self, name: str, word: str) -> list[str]:
+        """The words of a column in a parameter that associations lead to. ApiError for too many of them."""
         words = word.split(".")
         if len(words) > MAX_SHAPE_LINKS + 1:
-            raise fail("bad_parameter", name=word[:100], value="", reason=f"more than {MAX_SHAPE_LINKS} links")
+            raise fail("bad_parameter", name=name, value=word[:100], reason=f"more than {MAX_SHAPE_LINKS} links")
         return words
 
     def want(self, wanted: Wanted, names: Names, words: Sequence[str]) -> None:
         """Add a column, an association, or a column of an association."""
         member = names.find(words[0])
         if isinstance(member, Field) and member.is_system and member.target is not None and member.name != "id":
-            names.refuse(words[0])  # who made a record is for filters and rights only
+            hint = "; it can be filtered and sorted by, and is not shown"
+            raise fail("unknown_field", name=words[0], table=names.table.name, hint=hint)
         if isinstance(member, Field) and len(words) == 1:
             if wanted.columns is not None and member not in wanted.columns:
                 wanted.columns.append(member)
@@ -13539,20 +13581,28 @@ class NocoBase(Dialect):
 
     # -- writing --
 
-    def values(self, request: Request, call: Call, body: Json) -> Values:
-        """What a body sets, after whitelist and blacklist."""
+    def kept(self, call: Call, body: Json) -> dict[str, Json]:
+        """What whitelist and blacklist leave of a body. ApiError `bad_body` where that is no object."""
         if not isinstance(body, Mapping):
             raise fail("bad_body", reason="values are an object")
-        allowed, blocked = call.words("whitelist"), call.words("blacklist") or []
-        beside = {
-            call.link.through.name if call.link and call.link.through else None,
-            None if call.table.key else call.table.id_name,
-        }
-        kept = _restricted({name: value for name, value in body.items() if name not in beside}, allowed, blocked)
-        updating = call.given.get("updateAssociationValues", [])
-        names = call.words("updateAssociationValues") if isinstance(updating, list) else [str(updating)]
-        reader = _LinkValues(self, frozenset(names or []), "")
-        return read_values(call.names, kept, reader.read, text=request.is_form)
+        return _restricted(body, call.words("whitelist"), call.words("blacklist") or [])
+
+    def values(self, request: Request, call: Call, body: Mapping[str, Json]) -> Values:
+        """What a body sets of the record and its links."""
+        through = call.link.through if call.link else None
+        beside = {through and through.name, None if call.table.key else call.table.id_name}
+        columns = {name: value for name, value in body.items() if name not in beside}
+        reader = _LinkValues(self, self.updating(call), "", request.is_form)
+        return read_values(call.names, columns, reader.read, text=request.is_form)
+
+    def updating(self, call: Call) -> frozenset[str]:
+        """The associations whose records a body changes too. ApiError for what is none."""
+        found = call.words("updateAssociationValues") or []
+        for word in found:
+            path = call.names.path(word.split("."))
+            if path.field or not path.links:
+                raise fail("bad_parameter", name="updateAssociationValues", value=word, reason="name associations")
+        return frozenset(found)
 
     def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
         """All columns, and the associations that the body named."""
@@ -13563,17 +13613,19 @@ class NocoBase(Dialect):
         """All columns of a record that `link` led to, and some associations."""
         return self.record(Wanted(links={link: Wanted() for link in links}), self.names(table, link))
 
-    def row_values(self, call: Call, body: Json) -> dict[Field, SqlValue]:
-        """The values for the link's own row, under the name of its table."""
-        through = call.link.through if call.link else None
-        given = body.get(through.name) if through and isinstance(body, Mapping) else None
-        return self.row_of(through, given) if through and given is not None else {}
+    def row_values(self, link: Link | None, body: Mapping[str, Json], text: bool) -> dict[Field, SqlValue]:
+        """The values for the link's own row, which stand under the name of its table. ApiError lists what is wrong."""
+        given = body.get(link.through.name) if link and link.through else None
+        return self.row_of(link, given, text) if link and given is not None else {}
 
-    def row_of(self, through: Table, given: Json) -> dict[Field, SqlValue]:
-        """The values of a link's row. ApiError lists what is wrong."""
+    def row_of(self, link: Link, given: Json, text: bool = False) -> dict[Field, SqlValue]:
+        """The values of a link's row, but for those that say what it links. ApiError lists what is wrong."""
+        assert link.through
         if not isinstance(given, Mapping):
-            raise fail("bad_body", reason=f"{through.name} is an object")
-        return read_values(self.names(through), given, _no_links).check().fields
+            raise fail("bad_body", reason=f"{link.through.name} is an object")
+        names = self.names(link.through)
+        names = dataclasses.replace(names, locked=names.locked | link.ends)
+        return read_values(names, given, _no_links, text).check().fields
 
     def create(self, request: Request, call: Call) -> Reply:
         """One record of the body, or one for each item of a list, in one transaction."""
@@ -13586,35 +13638,40 @@ class NocoBase(Dialect):
 
     def create_operation(self, request: Request, call: Call, body: Json) -> Create:
         """One new record."""
-        key = body.get(call.table.id_name) if call.table.key is None and isinstance(body, Mapping) else None
-        values = self.values(request, call, body)
-        faults = tuple(values.faults)
-        is_id = isinstance(key, int) and not isinstance(key, bool) and key != 0 and key in call.table.ids
-        if key is not None and not is_id:
-            faults += (Violation(("id",), "bad_value", {"value": dump_json(key), "expected": "a record id"}),)
-            key = None
+        kept = self.kept(call, body)
+        values, key = self.values(request, call, kept), None
+        if call.table.key is None and kept.get(call.table.id_name) is not None:
+            key = self.given_id(call.table, kept[call.table.id_name], values, request.is_form)
         return Create(
             call.table,
             values.fields,
             values.links,
             self.answer_shape(call, values.links),
             call.parent,
-            self.row_values(call, body),
+            self.row_values(call.link, kept, request.is_form),
             key,
-            faults,
+            tuple(values.faults),
         )
+
+    def given_id(self, table: Table, value: Json, values: Values, text: bool) -> int | None:
+        """The id that a body gives to a new record; what is none goes to the faults of its values."""
+        found = _key_value(table.id, value) if text or not isinstance(value, str) else None
+        if isinstance(found, int) and found != 0 and found in table.ids:
+            return found
+        values.faults.append(Violation(("id",), "bad_value", {"value": dump_json(value), "expected": "a record id"}))
+        return None
 
     def body(self, request: Request) -> Json:
         """The values of a body; without one there are none."""
         if not request.body.strip():
             return {}
-        return request.read_body() if request.is_form else request.read_json()
+        return qs_values(request.read_form()) if request.is_form else request.read_json()
 
     def update(self, request: Request, call: Call) -> Reply:
         """The changed records in a list; of an association to one record that record."""
         where, scope = self.chosen(call, self.today())
         self.need_condition(call, where)
-        body = self.body(request)
+        body = self.kept(call, self.body(request))
         values = self.values(request, call, body)
         op = Update(
             call.table,
@@ -13624,7 +13681,7 @@ class NocoBase(Dialect):
             self.answer_shape(call, values.links),
             ANY_STATE if call.parent else scope,
             call.parent,
-            self.row_values(call, body),
+            self.row_values(call.link, body, request.is_form),
             request.expected_version,
             tuple(values.faults),
         )
@@ -13655,7 +13712,7 @@ class NocoBase(Dialect):
         items = self.link_items(request, call, link)
         done = json_reply('{"data":"ok"}' if action == "toggle" else "{}")
         idle = (not link.many and action in ("add", "toggle")) or (action == "toggle" and not link.through)
-        if idle:  # sic: the original says that it did it
+        if idle or items is None:  # sic: the original says that it did it
             return done
         if action == "remove" and not link.many:
             change = Change("remove", None)
@@ -13667,23 +13724,28 @@ class NocoBase(Dialect):
             raise error.below(link.name) from None
         return done
 
-    def link_items(self, request: Request, call: Call, link: Link) -> tuple[Item, ...]:
-        """The records that an association action names: `[1, 2]`, or pairs with the values of the link's row."""
-        body = self.body(request)
+    def link_items(self, request: Request, call: Call, link: Link) -> tuple[Item, ...] | None:
+        """The records that an association action names: `[1, 2]`, or pairs with the values of the link's row.
+
+        None for an object, which says nothing.
+        """
+        body, tk = self.body(request), call.tk
         if not isinstance(body, list | Mapping):
             raise fail("bad_body", reason="write a list of ids")
-        ids = body if isinstance(body, list) else []  # sic: an object has no effect
-        tk = call.tk
+        if isinstance(body, Mapping) and request.body.strip() and tk is None:
+            return None
+        ids = body if isinstance(body, list) else []
         ids = ids + (tk if isinstance(tk, list) else [] if tk is None else [tk])
-        return tuple(self.link_item(link, item) for item in ids)
+        if len(ids) > 1 and not link.many:
+            raise fail("refused", text=f"{link.name} is one record: write one id")
+        return read_items(ids, functools.partial(self.link_item, link))
 
     def link_item(self, link: Link, value: Json) -> Item:
-        """One record of an association action."""
+        """One record of an association action. ApiError `bad_value` for what is no key."""
         row: dict[Field, SqlValue] = {}
         if isinstance(value, list) and len(value) == 2 and link.through:
-            value, row = value[0], self.row_of(link.through, value[1])
-        key = link.target.address
-        return Item(Key(key, _key_value(key, value)), row=row, missing="skip" if link.many else "refuse")
+            value, row = value[0], self.row_of(link, value[1])
+        return Item(_link_key(link, value), row=row, missing="skip" if link.many else "refuse")
 
     # -- the manual order --
 
@@ -13691,7 +13753,7 @@ class NocoBase(Dialect):
         """Give `sourceId` the place of `targetId`, the one behind it, or one of a scope's ends."""
         if call.table.sort is None:
             raise fail("not_sortable", table=call.table.name)
-        if call.given.get("sortField", call.table.sort.field.name) != call.table.sort.field.name:
+        if call.given.get("sortField") not in (None, call.table.sort.field.name):
             raise fail("not_sortable", table=f"{call.table.name}.{call.given['sortField']}")
         if "sourceId" in call.given:
             self.run(request, self.move_operation(call))
@@ -13706,21 +13768,21 @@ class NocoBase(Dialect):
         if method not in (None, "insertAfter", "prepend"):
             raise fail("bad_parameter", name="method", value=_as_text(method), reason="write insertAfter or prepend")
         if call.flag("sticky"):
-            return Move(call.table, source, "top")
+            return Move(call.table, source, "top", parent=call.parent)
+        end: Literal["first", "last"] = "first" if method == "prepend" else "last"
         if "targetScope" in call.given:
-            scope = self.target_scope(call)
-            return Move(call.table, source, "first" if method == "prepend" else "last", scope_value=scope)
+            return Move(call.table, source, end, scope_value=self.target_scope(call), parent=call.parent)
         if "targetId" not in call.given:
-            return Move(call.table, source, "first" if method == "prepend" else "last")
+            return Move(call.table, source, end, parent=call.parent)
         target = Key(key, _key_value(key, call.given["targetId"]))
-        return Move(call.table, source, "after" if method == "insertAfter" else "at", target)
+        return Move(call.table, source, "after" if method == "insertAfter" else "at", target, parent=call.parent)
 
     def target_scope(self, call: Call) -> SqlValue:
         """The value in `targetScope`: `{"field": value}` as JSON or in brackets."""
         assert call.table.sort
         value, scope = call.given["targetScope"], call.table.sort.scope
         if isinstance(value, str):
-            value = read_json(value)
+            value = json_parameter("targetScope", value)
         if scope is None or not isinstance(value, Mapping) or set(value) != {scope.name}:
             reason = f"write {scope.name}=value" if scope else "the order has no scope"
             raise fail("bad_parameter", name="targetScope", value=dump_json(value), reason=reason)
@@ -13745,7 +13807,14 @@ class NocoBase(Dialect):
         """The record with the values of `filterKeys`, changed, in a list; or a new one, as an object."""
         create, where = self.upsert_parts(request, call)
         update = Update(
-            call.table, where, create.values, create.links, create.shape, parent=call.parent, faults=create.faults
+            call.table,
+            where,
+            create.values,
+            create.links,
+            create.shape,
+            parent=call.parent,
+            row=create.row,
+            faults=create.faults,
         )
         outcome = self.run(request, Upsert(where, create, update))
         text = outcome.rows[0].text
@@ -13761,6 +13830,9 @@ class NocoBase(Dialect):
             if call.names.path(key.split(".")).field is None:
                 call.names.refuse(key)
         wanted = {key: _nested_value(body, key.split(".")) for key in keys}
+        for key, value in wanted.items():
+            if isinstance(value, dict | list):
+                raise fail("bad_value", [key], value=dump_json(value)[:100], expected="one value, to find a record by")
         return self.create_operation(request, call, body), filter_from_json(call.names, wanted)
 
     # -- signing in --
@@ -13829,10 +13901,13 @@ class NocoBase(Dialect):
 
 
 class _LinkValues:
-    """Reads association values in bodies; `updating` are the associations whose records take values too."""
+    """Reads association values in bodies; `updating` are the associations whose records take values too.
 
-    def __init__(self, dialect: NocoBase, updating: frozenset[str], prefix: str) -> None:
-        self.dialect, self.updating, self.prefix = dialect, updating, prefix
+    `text` says that the body is a form.
+    """
+
+    def __init__(self, dialect: NocoBase, updating: frozenset[str], prefix: str, text: bool) -> None:
+        self.dialect, self.updating, self.prefix, self.text = dialect, updating, prefix, text
 
     def read(self, link: Link, value: Json) -> Change:
         """The new state of an association: ids, objects, or both in a list."""
@@ -13844,37 +13919,25 @@ class _LinkValues:
         return Change("replace", read_items(parts, functools.partial(self.item, link)), "move")
 
     def item(self, link: Link, value: Json) -> Item:
-        key = link.target.address
         if not isinstance(value, Mapping):
-            return Item(self.key(key, value), missing="skip" if link.many else "refuse")
+            return Item(_link_key(link, value), missing="skip" if link.many else "refuse")
         name = f"{self.prefix}{link.name}"
-        inner = _LinkValues(self.dialect, self.updating, f"{name}.")
+        inner = _LinkValues(self.dialect, self.updating, f"{name}.", self.text)
         names = self.dialect.names(link.target, link)
         through = link.through.name if link.through else None
         beside = {through, None if link.target.key else link.target.id_name}
         columns = {word: part for word, part in value.items() if word not in beside}
-        values = read_values(names, columns, inner.read).check()
-        row = (
-            self.dialect.row_of(link.through, value[through])
-            if link.through and value.get(str(through)) is not None
-            else {}
-        )
-        given = value.get(link.target.id_name, value.get(key.name))
+        values = read_values(names, columns, inner.read, self.text).check()
+        row = self.dialect.row_values(link, value, self.text)
+        given = value.get(link.target.id_name, value.get(link.target.address.name))
         return Item(
-            None if given is None else self.key(key, given),
+            None if given is None else _link_key(link, given),
             values.fields,
             values.links,
             row,
             "update" if name in self.updating else "link",
             "skip" if link.many else "create",
         )
-
-    def key(self, key: Field, value: Json) -> Key:
-        found = _key_value(key, value)
-        if found is None:
-            params = {"value": dump_json(value), "expected": "an id"}
-            raise ApiError("bad_value", Violation((key.name,), "bad_value", params))
-        return Key(key, found)
 
 
 def _nested_value(value: Json, words: Sequence[str]) -> Json:
@@ -13913,16 +13976,14 @@ def _key_value(key: Field, value: Json) -> SqlValue:
         return None
 
 
-def _qs_value(name: str, found: Sequence[tuple[tuple[str, ...], Json]]) -> Json:
-    """The value of one parameter: what its brackets nest; the same name twice is a list."""
-    together: dict[tuple[str, ...], list[Json]] = {}
-    nested = any(len(keys) > 1 for keys, _ in found)
-    for number, (keys, value) in enumerate(found):
-        listed = keys if len(keys) > 1 or not nested else (*keys, "")
-        place = (*listed[:-1], str(number)) if listed[-1] == "" else listed
-        together.setdefault(place, []).append(value)
-    pairs = [(keys, values if len(values) > 1 else values[0]) for keys, values in together.items()]
-    return nest_parameters(pairs)[name]
+def _link_key(link: Link, value: Json) -> Key:
+    """The key of a record of a link. ApiError `bad_value` for what is none."""
+    key = link.target.address
+    found = _key_value(key, value)
+    if found is None:
+        params = {"value": dump_json(value), "expected": "an id"}
+        raise ApiError("bad_value", Violation((key.name,), "bad_value", params))
+    return Key(key, found)
 
 
 def _restricted(body: Mapping[str, Json], allowed: list[str] | None, blocked: Sequence[str]) -> dict[str, Json]:

@@ -6,6 +6,7 @@ What has been asked before, with the same headers, is also answered as the loop 
 import functools
 import io
 import itertools
+import re
 import sqlite3
 import threading
 import time
@@ -21,6 +22,7 @@ from webtest.lint import InputWrapper
 import minirest
 
 READING = ("GET", "HEAD", "OPTIONS")
+DATE = re.compile(rb"Date: [^\r]*\r\n")
 PLAIN_STREAMS = (io.BytesIO, InputWrapper)
 GUARD_SECONDS = 1.0
 """The loop has more time than in the open, so that a busy machine makes no difference."""
@@ -108,7 +110,8 @@ class BothPaths:
         assert found.reply
         self.repeated += 1
         status, headers = minirest.status_line(found.reply.status), app.headers(None, found.reply, found.number)
-        assert minirest.head_of_reply(found.reply, found.number) == minirest.head_of(status, headers)
+        quick, plain = minirest.head_of_reply(found.reply, found.number), minirest.head_of(status, headers)
+        assert DATE.sub(b"", quick) == DATE.sub(b"", plain)  # of which one may be a second older
         return status, tuple(headers), found.reply.body
 
     def in_loop(self, app: minirest.Application, environ: dict[str, Any]) -> Said | None:
