@@ -1535,7 +1535,8 @@ def schema_violations(
         where = (*path, *error.instance_path)
         if rule == "required":
             where = (*where, params["property"])
-        if where[: len(path) + 1] in known or (error.instance_path and error.instance_path[0] in kept):
+        is_known = any(where[:size] in known for size in range(len(path) + 1, len(where) + 1))
+        if is_known or (error.instance_path and error.instance_path[0] in kept):
             continue
         if rule not in ERRORS:
             rule, params = "schema", {"keyword": rule}
@@ -1549,16 +1550,26 @@ def schema_violations(
 
 def broken_rule(table: Table, error: sqlite3.IntegrityError, path: Trail) -> Violation:
     """The violation behind SQLite's complaint about a rule of the table, which in a database of others may be any."""
-    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error))
-    names = {key.column: link.name for key, link in table.own_links.items()}
-    names |= {column.column: column.name for column in table.fields.values()}
-    found = [names.get(column, column) for column in columns] or ["id"]
+    columns = re.findall(r"\.([^,.]+)(?:, |$)", str(error)) or ["id"]
     code = getattr(error, "sqlite_errorname", "")
     if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"):
-        return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+        return taken(table, columns, path)
     if code == "SQLITE_CONSTRAINT_NOTNULL":
-        return Violation((*path, found[0]), "required")
+        return Violation((*path, name_of_column(table, columns[0])), "required")
     return Violation(path, "constraint", {"table": table.name, "reason": error})
+
+
+def taken(table: Table, columns: Sequence[str], path: Trail) -> Violation:
+    """The violation of a unique rule for columns of SQLite."""
+    found = [name_of_column(table, column) for column in columns]
+    return Violation((*path, found[0]), "unique", {"fields": ", ".join(found)})
+
+
+def name_of_column(table: Table, column: str) -> str:
+    """The name of the link or the field that a column of SQLite belongs to."""
+    names = {key.column: link.name for key, link in table.own_links.items()}
+    names |= {it.column: it.name for it in table.fields.values()}
+    return names.get(column, column)
 
 
 @dataclass(eq=False)
@@ -2701,6 +2712,11 @@ class Sight:
         both = rule if single is None else And((rule, single))
         return Sight(self.rules, {**self.single, table: both})
 
+    @functools.cached_property
+    def by_key(self) -> Sight:
+        """The same, where all records are asked for by their keys."""
+        return self if self.rules == self.single else Sight(self.single, self.single)
+
 
 FULL_SIGHT = Sight()
 
@@ -2945,12 +2961,15 @@ class Item:
 class Change:
     """How a link of one record changes; `items` None means all that are linked (for `remove`).
 
-    `taken` says what happens to a target that belongs to another record and can belong to one only.
+    `taken` says what happens to a target that belongs to another record and can belong to one only. What replaces
+    others `in_order` has its order afterwards, where the rows of the link hold nothing else; else what stays linked
+    keeps its place.
     """
 
     how: Literal["replace", "add", "remove", "toggle"]
     items: tuple[Item, ...] | None
     taken: Literal["move", "refuse"] = "refuse"
+    in_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -3290,16 +3309,16 @@ class Names:
                 if len(links) > MAX_FILTER_LINKS:
                     raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links in one path")
             elif isinstance(member, Field):
-                return Path(tuple(links), member, names.within(member, words[number + 1 :]))
+                return Path(tuple(links), member, names.within(member, word, words[number + 1 :]))
             else:
                 names = names.of_row(word) or names.refuse(word)
         return Path(tuple(links))
 
-    def within(self, member: Field, words: Sequence[str]) -> tuple[str, ...]:
-        """Check the words behind a field: keys of a JSON value."""
+    def within(self, member: Field, name: str, words: Sequence[str]) -> tuple[str, ...]:
+        """Check the words behind a field that is called so: keys of a JSON value."""
         for word in words:
             if member.kind.name != "json" or '"' in word or any(ord(letter) < 32 for letter in word):
-                raise fail("unknown_field", name=f"{member.name}.{word}", table=self.table.name)
+                raise fail("unknown_field", name=f"{name}.{word}", table=self.table.name)
         return tuple(words)
 
     def known(self) -> list[str]:
@@ -3742,20 +3761,34 @@ def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -
 
 
 def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
+    if isinstance(value, list) and member.items:
+        value, text = [_read_element(result, member, part, text) for part in enumerate(value)], False
     try:
-        if not text:
+        if not (text and isinstance(value, str)):
             result.fields[member] = member.parse_json(value)
-        elif isinstance(value, str):
-            result.fields[member] = None if value == "" and not member.kind.is_text else member.parse_text(value)
-        elif isinstance(value, list) and member.items:
-            result.fields[member] = dump_json(
-                [member.items.to_json(member.items.parse_text(str(item))) for item in value]
-            )
         else:
-            result.fields[member] = member.parse_json(value)
+            result.fields[member] = None if value == "" and not member.kind.is_text else member.parse_text(value)
     except BadValue as error:
-        params = {"value": dump_json(value)[:100], "expected": error}
-        result.faults.append(Violation((member.name,), "bad_value", params))
+        result.faults.append(bad_value((member.name,), value, error))
+
+
+def _read_element(result: Values, member: Field, part: tuple[int, Json], text: bool) -> Json:
+    """An element of a list as JSON; one that cannot be read is told of at its place, and is null here."""
+    number, value = part
+    assert member.items
+    if value is None:
+        return None
+    try:
+        read = member.items.parse_text if text and isinstance(value, str) else member.items.parse_json
+        return member.items.to_json(read(value))
+    except BadValue as error:
+        result.faults.append(bad_value((member.name, number), value, error))
+        return None
+
+
+def bad_value(path: Trail, value: Json, error: BadValue) -> Violation:
+    """The violation for a value that a kind cannot read."""
+    return Violation(path, "bad_value", {"value": dump_json(value)[:100], "expected": error})
 
 
 # ======================================================================================================================
@@ -3903,7 +3936,7 @@ def _sql_empty(it: Comparison) -> Sql:
 
 def _sql_contains(it: Comparison) -> Sql:
     if it.kind.name in ("list", "choices"):
-        within = it._replace(column=Sql("value"), kind=KINDS["text"])
+        within = it._replace(column=Sql("value"), kind=KINDS["date"])  # its bounds are right for moments too
         element = _sql_contains(within) if isinstance(it.value, str) else _sql_eq(within)
         return sql(
             "case when {0} is not null then exists (select 1 from json_each({0}) where {1}) end", it.column, element
@@ -6175,8 +6208,8 @@ class Transaction:
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
 
     def seen(self, link: Link, source: int) -> list[int]:
-        """Those of the linked records that the actor sees, with the link's row: the others stay as they are."""
-        return self.linked(link, source, self.origin.sight)
+        """Those of the linked records that the actor may get, with the link's row: the others stay as they are."""
+        return self.linked(link, source, self.origin.sight.by_key)
 
     def sees(self, table: Table, key: int) -> bool:
         """Whether the actor sees a record that is there."""
@@ -6638,9 +6671,19 @@ class Writer(Transaction):
         try:
             cursor = self.execute(Sql(text, tuple(values.values())))
         except sqlite3.IntegrityError as error:
-            self.faults.append(broken_rule(table, error, trail))
+            self.note_broken(table, error, values, trail)
             return 0
         return int(values.get(table.id) or cursor.lastrowid or 0)
+
+    def note_broken(self, table: Table, error: sqlite3.IntegrityError, values: Stored, trail: Trail) -> None:
+        """What SQLite forbids goes to `faults`. It speaks of one unique rule; others are told of too."""
+        self.faults.append(broken_rule(table, error, trail))
+        for columns in table.unique if self.faults[-1].rule == "unique" else ():
+            wanted = [(quoted(column.column), bind(values.get(column))) for column in columns]
+            same = join(" and ", (sql("{}={}", *pair) for pair in wanted))
+            others = sql("{} is not {}", quoted(table.id.column), bind(values.get(table.id)))
+            if self.ids(sql("select 1 from {} where {} and {} limit 1", quoted(table.name), same, others)):
+                self.faults.append(taken(table, [column.column for column in columns], trail))
 
     def next_id(self, table: Table) -> int:
         """The id of the next record in a table whose ids SQLite does not count; 0 in any other."""
@@ -6723,7 +6766,7 @@ class Writer(Transaction):
         try:
             cursor = self.execute(Sql(prepared(table, form, lambda: update_text(table, form)), values))
         except sqlite3.IntegrityError as error:
-            self.faults.append(broken_rule(table, error, spot.trail))
+            self.note_broken(table, error, before | changes, spot.trail)
             return False
         if not cursor.rowcount:
             raise fail("not_found" if (table, key) in self.removed else "precondition")
@@ -6797,11 +6840,12 @@ class Writer(Transaction):
         current = self.seen(link, source)
         wanted = self.wanted(link, source, change, trail)
         keys = {it.key for it in wanted}
-        new = [it for it in wanted if it.key not in current and change.how != "remove"]
+        moved = self.moved(link, current, wanted, change)
+        new = [it for it in wanted if (it.key not in current or it.key in moved) and change.how != "remove"]
         for it in wanted:
             if it.row and it.key in current and change.how != "remove":
                 self.change_row(link, source, it)
-        leaves = {"replace": set(current) - keys, "add": set[int]()}.get(change.how, keys)
+        leaves = {"replace": set(current) - keys | moved, "add": set[int]()}.get(change.how, keys)
         dropped = [key for key in current if key in leaves or (new and not link.many)]
         after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
         tells = (new or dropped) and (link.source, source) not in self.created
@@ -6817,6 +6861,16 @@ class Writer(Transaction):
             self.note(spot, self.version(link.source, source), Note("updated", link.name, current, after))
             self.follow(Deed("after", "link", spot, {}, {}, {link: after}))
         return len(new) + len(dropped)
+
+    def moved(self, link: Link, current: Sequence[int], wanted: Sequence[Linked], change: Change) -> frozenset[int]:
+        """Those that stay linked, at another place."""
+        holds_more = link.through is None or link.through.tracked or link.through.adopted
+        if not change.in_order or not link.is_ordered or holds_more:
+            return frozenset()
+        order = [it.key for it in wanted]
+        stay = [key for key in current if key in order]
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(stay, order, strict=False))
+        return frozenset(stay[sum(1 for _ in same) :])
 
     def change_own_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
         """Change a link that is a column of the record itself."""
@@ -9609,6 +9663,10 @@ class Request:
             return parse_query(self.body.decode("ascii"), limit)
         except UnicodeError:
             raise fail("bad_body", reason="a form is ASCII with percent signs") from None
+        except ApiError as error:
+            if error.code != "bad_query":
+                raise
+            raise fail("bad_body", reason=str(error.violations[0].params["reason"])) from None
 
     @property
     def host(self) -> str:
@@ -9638,14 +9696,15 @@ class Request:
 
     @property
     def expected_version(self) -> int | None:
-        """The version in `If-Match`; None without one or for `*`. ApiError `precondition` for a foreign tag."""
+        """The version in `If-Match`; None without one or for `*`. ApiError `precondition` unless one tag is ours."""
         value = (self.header("If-Match") or "*").strip()
         if value == "*":
             return None
-        match = re.fullmatch(r'"(\d{1,18})-[0-9a-f]+"', value, re.ASCII)
-        if not match:
+        tags = (re.fullmatch(r'"(\d{1,18})-[0-9a-f]+"', tag.strip(), re.ASCII) for tag in value.split(","))
+        versions = [int(tag[1]) for tag in tags if tag]
+        if len(versions) != 1:
             raise fail("precondition")
-        return int(match[1])
+        return versions[0]
 
     def knows(self, tag: str) -> bool:
         """Whether `If-None-Match` says that the client has what it asks for, under this tag."""
@@ -12531,6 +12590,8 @@ class Limbas(Dialect):
         others = [parameter for parameter in parameters if parameter.keys[0].lower() != "$fields"]
         if others and self.services.strict:
             raise fail("unknown_parameter", name=others[0].name)
+        if self.services.strict and len({format_brackets(it.keys).lower() for it in given}) < len(given):
+            raise fail("bad_parameter", name="$fields", value=given[-1].value, reason="it stands twice")
         shape = self.chosen_shape(table, None, tuple(given))
         return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
 
@@ -12661,7 +12722,7 @@ class Limbas(Dialect):
             raise ApiError("read_only", Violation((), "read_only", {"field": link.name}))
         if not isinstance(value, Mapping) or "data" not in value:
             raise LimbasError('Key "data" of relation missing!')
-        return Change("replace", self.items(link, value["data"]))
+        return Change("replace", self.items(link, value["data"]), in_order=True)
 
     def items(self, link: Link, data: Json) -> tuple[Item, ...]:
         """The linked records that `data` names: one object or null for a unique link, else a list of objects."""
@@ -12699,14 +12760,15 @@ class Limbas(Dialect):
 
     def addition(self, request: Request, link: Link) -> Change:
         """What POST and PATCH do to a link."""
-        how: Literal["add", "replace"] = "add" if request.method == "POST" and link.many else "replace"
-        return Change(how, self.items(link, self.data(self.body(request), "of relation missing!")))
+        items = self.items(link, self.data(self.body(request), "of relation missing!"))
+        adds = request.method == "POST" and link.many
+        return Change("add", items) if adds else Change("replace", items, in_order=True)
 
     def removal(self, request: Request, link: Link) -> Change:
-        """What DELETE does to a link; of a many link its records are named."""
-        if not link.many:
-            return Change("remove", None)
+        """What DELETE does to a link; of a many link its records are named, of a unique one it can be."""
         if not request.body.strip():
+            if not link.many:
+                return Change("remove", None)
             raise LimbasError('Key "data" is missing!')
         items = self.items(link, self.data(self.body(request), "is missing!"))
         if not items:
@@ -12714,22 +12776,34 @@ class Limbas(Dialect):
         return Change("remove", tuple(dataclasses.replace(item, missing="skip") for item in items))
 
 
+def _limbas_plain(member: Field, value: Json) -> Json:
+    """The empty text clears what is no text, and a select."""
+    return None if value == "" and "" not in member.choices else value
+
+
+def _limbas_text(member: Field, value: Json) -> Json:
+    return _limbas_plain(member, value) if member.choices else value
+
+
 def _limbas_moment(member: Field, value: Json) -> Json:
     if isinstance(value, str) and not MOMENT.fullmatch(value):
         with contextlib.suppress(ValueError):
             return parse_limbas_date(value).start
-    return value
+    return _limbas_plain(member, value)
 
 
 def _limbas_date(member: Field, value: Json) -> Json:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             return parse_limbas_date(value).start[:10]
-    return value
+    return _limbas_plain(member, value)
 
 
 def _limbas_choices(member: Field, value: Json) -> Json:
-    return [_choice(member, part) for part in value] if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    found = [_choice(member, part) for part in value]
+    return [choice for number, choice in enumerate(found) if choice not in found[:number]]  # they are a set
 
 
 def _limbas_choices_text(member: Field, value: Json) -> Json:
@@ -12747,14 +12821,20 @@ def _limbas_boolean_text(member: Field, value: Json) -> Json:
 def _choice(member: Field, value: Json) -> Json:
     """A choice of a multi-select that a body gives by its id, or as the object that a GET shows."""
     given = value.get("id") if isinstance(value, Mapping) else value
-    if given in member.choices:
+    if given in member.choices and not isinstance(value, Mapping):
         return given
     number = int(given) if isinstance(given, str | int) and re.fullmatch(r"\d{1,6}", str(given), re.ASCII) else 0
     return member.choices[number - 1] if 0 < number <= len(member.choices) else given
 
 
-LIMBAS_VALUES: Adapters = {"moment": _limbas_moment, "date": _limbas_date, "choices": _limbas_choices}
-"""What Limbas takes beside the plain form: its dates, and ids of choices."""
+LIMBAS_VALUES: Adapters = {
+    **dict.fromkeys(("integer", "number", "boolean", "time", "email", "uri", "uuid"), _limbas_plain),
+    "text": _limbas_text,
+    "moment": _limbas_moment,
+    "date": _limbas_date,
+    "choices": _limbas_choices,
+}
+"""What Limbas takes beside the plain form: its dates, ids of choices, and an empty text for nothing."""
 LIMBAS_TEXTS: Adapters = {
     **LIMBAS_VALUES,
     "choices": _limbas_choices_text,
@@ -12766,7 +12846,8 @@ LIMBAS_TEXTS: Adapters = {
 
 def _named(fault: Violation, link: Link) -> Violation:
     """A violation inside a link as one of the link; the original's text for a missing target names none."""
-    return fault if fault.rule == "link_missing" else fault.below(link.name)
+    is_named = fault.rule == "link_missing" or fault.path[:1] == (link.name,)
+    return fault if is_named else fault.below(link.name)
 
 
 class LimbasError(ApiError):
@@ -13002,7 +13083,7 @@ class _LimbasQuery:
             case "text":
                 return Compare(path, op, value.lstrip(" "), self.names.manner.case)
             case "list":
-                return Compare(path, "contains", value.lstrip(" "), self.names.manner.case)
+                return Compare(path, "contains", self.element(member, value.lstrip(" ")), self.names.manner.case)
             case "boolean":
                 if value.strip().lower() in BOOLEAN_TEXT:
                     return Compare(path, "eq", BOOLEAN_TEXT[value.strip().lower()])
@@ -13027,6 +13108,13 @@ class _LimbasQuery:
                 raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=error) from None
             self.refuse_if_strict(folded(member.name), value, f"expected {error}")
             return FALSE
+
+    def element(self, member: Field, value: str) -> Operand:
+        """What an element of a list has to be, or to contain where it is no date and neither true nor false."""
+        kind = member.items or KINDS["text"]
+        if kind.is_date:
+            return self.date(member, value)
+        return BOOLEAN_TEXT.get(value.lower(), value) if kind.name == "boolean" else value
 
     def date(self, member: Field, value: str) -> Span:
         try:
@@ -13592,17 +13680,8 @@ class NocoBase(Dialect):
         through = call.link.through if call.link else None
         beside = {through and through.name, None if call.table.key else call.table.id_name}
         columns = {name: value for name, value in body.items() if name not in beside}
-        reader = _LinkValues(self, self.updating(call), "", request.is_form)
+        reader = _LinkValues(self, frozenset(call.words("updateAssociationValues") or ()), "", request.is_form)
         return read_values(call.names, columns, reader.read, text=request.is_form)
-
-    def updating(self, call: Call) -> frozenset[str]:
-        """The associations whose records a body changes too. ApiError for what is none."""
-        found = call.words("updateAssociationValues") or []
-        for word in found:
-            path = call.names.path(word.split("."))
-            if path.field or not path.links:
-                raise fail("bad_parameter", name="updateAssociationValues", value=word, reason="name associations")
-        return frozenset(found)
 
     def answer_shape(self, call: Call, links: Iterable[Link]) -> Shape:
         """All columns, and the associations that the body named."""
@@ -14207,7 +14286,7 @@ class CoreData(Dialect):
     def message(self, violation: Violation) -> str:
         match violation.params:
             case {"value": int(number), "table": str(name)}:  # clients know addresses, not our ids
-                address = self.record_address(self.find_table(name), number)
+                address = self.record_address(self.schema.all_tables[folded(name)], number)
                 violation = violation._replace(params={**violation.params, "value": address})
         if violation.rule == "link_missing":
             violation = violation._replace(path=tuple(part for part in violation.path if isinstance(part, str))[-1:])
@@ -15263,7 +15342,7 @@ class Platform(Dialect):
         if not isinstance(value, list | None):
             raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of ObjectIds")
         items = (self.item(link, part, (number,)) for number, part in enumerate(value or ()))
-        return Change("replace", tuple(items), "move")
+        return Change("replace", tuple(items), "move", in_order=True)
 
     def item(self, link: Link, value: Json, at: tuple[int, ...] = ()) -> Item:
         """The record with an ObjectId, `at` a place in the list. ApiError `link_missing` for one of another table."""
@@ -15278,7 +15357,7 @@ class Platform(Dialect):
         """Read `access` or `branch` of a new entity into its values."""
         known = [self.member_id(column, str(part)) for part in value] if isinstance(value, list) else []
         if isinstance(value, list | None) and None not in known:
-            values.fields[column] = dump_json(list(dict.fromkeys(known)))
+            values.fields[column] = dump_json(list(dict.fromkeys(known))) if known else None
             return
         expected = f"a list of ids of {'users and groups' if word == 'access' else 'groups'}"
         values.faults.append(Violation((word,), "bad_value", {"value": dump_json(value)[:100], "expected": expected}))
@@ -15726,7 +15805,8 @@ def laravel_rules(member: Field | Link) -> list[str]:
     rules += [LARAVEL_RULES[member.kind.name]] if member.kind.name in LARAVEL_RULES else []
     rules += [f"{rule}:{_as_text(schema[word])}" for word, rule in LARAVEL_LIMITS.items() if word in schema]
     rules += [f"regex:/{schema['pattern']}/"] if "pattern" in schema else []
-    rules += ["in:" + ",".join(map(_as_text, member.choices))] if member.choices else []
+    choices = [_as_text(choice) for choice in member.choices if choice is not None]
+    rules += [f"in:{','.join(choices)}"] if choices else []
     rules += [f"unique:{member.table.name},{member.name}"] if (member,) in member.table.unique else []
     return rules
 
@@ -15927,7 +16007,7 @@ class Qore(Dialect):
             body = request.payload
             if not isinstance(body, Mapping):
                 raise fail("bad_body", reason="write an object")
-            found |= body
+            found |= {name: value for name, value in body.items() if name != "_method"}
         for name in found:
             if name not in QORE_PARAMETERS[kind]:
                 hint = did_you_mean(name, QORE_PARAMETERS[kind])
@@ -16445,12 +16525,13 @@ class _QoreTable:
         if value is None:
             return Compare(path, "null")
         operands = [self.operand(at, member, part) for part in (value if isinstance(value, list) else [value])]
+        is_list = isinstance(member, Field) and member.items is not None
         if any(isinstance(operand, Span) for operand in operands):
-            return Or(tuple(Compare(path, "eq", operand) for operand in operands))
+            return Or(tuple(Compare(path, "contains" if is_list else "eq", operand) for operand in operands))
         if isinstance(member, Field) and member.kind.is_text and not isinstance(value, list):
             return Compare(path, "eq" if member.choices else "contains", operands[0], "fold")
         plain = tuple(operand for operand in operands if not isinstance(operand, Span))
-        return Compare(path, "any" if isinstance(member, Field) and member.items else "in", plain)
+        return Compare(path, "any" if is_list else "in", plain)
 
     def operand(self, at: tuple[str, ...], member: Field | Link, value: Json) -> SqlValue | Span:
         """A value as the column stores it, or the span of a date."""
@@ -16961,7 +17042,7 @@ class Reader:
                 if isinstance(member, Field) and value[word] is not None:
                     line[member] = status_of(value[word]) if word == "_status" else member.parse_json(value[word])
             except BadValue as error:
-                faults.append(bad_value(word, value[word], error))
+                faults.append(bad_value((word,), value[word], error))
         rest = {word: part for word, part in value.items() if word not in words or not self.member(word)}
         read = read_values(self.names, rest, self.change)
         faults += read.faults
@@ -16991,7 +17072,7 @@ class CellReader(NamedTuple):
             if cell:
                 self.read(cell)
         except BadValue as error:
-            yield bad_value(self.name, cell, error)
+            yield bad_value((self.name,), cell, error)
         except ApiError as error:
             yield from error.below(self.name).violations
 
@@ -17090,11 +17171,6 @@ def read_key(aim: Field, value: Json) -> SqlValue:
         return aim.parse_json(value)
     except BadValue as error:
         raise fail("bad_value", (), value=dump_json(value)[:100], expected=error) from None
-
-
-def bad_value(name: str, value: Json, error: BadValue) -> Violation:
-    """The violation for a value that a kind cannot read."""
-    return Violation((name,), "bad_value", {"value": dump_json(value)[:100], "expected": error})
 
 
 def clean(text: str) -> str:

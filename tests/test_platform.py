@@ -657,7 +657,7 @@ def test_conditions(things: Web, condition: str, numbers: list[int]) -> None:
         ("where._version", "Unknown field '_version' in table 'things'"),
         ("where.text.x", "Unknown field 'text.x' in table 'things'"),
         ("where.text[x]", "Unknown field 'text[x]' in table 'things'; did you mean 'text'?"),
-        ("where.owner.name", "Unknown field '_owner.name' in table 'things'"),
+        ("where.owner.name", "Unknown field 'owner.name' in table 'things'"),
         ("where.parent.nope", "Unknown field 'nope' in table 'things'"),
         ("where.groups.text", "Unknown field 'text' in table 'clubs'"),
         ("where.extra", "Invalid value '1' for parameter 'where.extra': only null can be asked for"),

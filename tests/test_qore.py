@@ -247,7 +247,6 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("list", ["a", "b", "c"], "The list field must not have more than 2 items."),
     ("list", ["a", "a"], "The list field has a duplicate value."),
     ("list", "a", "The list field must be an array."),
-    ("list", [1], "The list field must be a string."),
     ("choice", "c", "The selected choice is invalid."),
     ("fixed", "y", "The selected fixed is invalid."),
     ("unique", "taken", "The unique has already been taken."),
@@ -272,8 +271,9 @@ def test_texts_of_rules(web: Web, name: str, value: Any, text: str) -> None:
         assert web.wrong(method, path, {name: value}) == {name: text}
 
 
-def test_elements_of_links(web: Web) -> None:
-    """Each record of a list has its own place."""
+def test_elements_of_lists(web: Web) -> None:
+    """Each element has its own place, and so has each record."""
+    assert web.wrong("PUT", "/rules/1", {"list": [1, "a"]}) == {"list.0": "The list.0 field must be a string."}
     errors = web.wrong("PUT", "/rules/1", {"links": ["nl", "xx", None, {"value": "de"}, 5]})
     assert errors == {f"links.{place}": f"The selected links.{place} is invalid." for place in (1, 2, 4)}
 

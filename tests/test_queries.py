@@ -951,9 +951,6 @@ WRONG: list[tuple[str, Any, str]] = [
     ("publishedAt", "2022", "a date and time as YYYY-MM-DDTHH:MM:SSZ"),
     ("clock", "25:00", "a time as HH:MM:SS, in UTC"),
     ("labels", "a", "a list of plain values"),
-    ("labels", [["a"]], "a text"),
-    ("labels", [5], "a text"),
-    ("numbers", ["1"], "a whole number of 64 bits"),
 ]
 
 
@@ -962,6 +959,16 @@ def test_wrong_values(name: str, value: Any, expected: str) -> None:
     """A value of the wrong kind is a violation that names field, value and what is expected."""
     ((path, rule_name, params),) = faults({name: value})
     assert (path, rule_name, params["expected"]) == ((name,), "bad_value", expected)
+
+
+def test_wrong_elements() -> None:
+    """An element of the wrong kind is told of at its place, and so is each other one."""
+    for name, value, expected in (
+        ("labels", ["a", 5, ["a"]], "a text"),
+        ("numbers", [1, "1", 1.5], "a whole number of 64 bits"),
+    ):
+        found = [(path, rule, params["expected"]) for path, rule, params in faults({name: value})]
+        assert found == [((name, place), "bad_value", expected) for place in (1, 2)]
 
 
 def test_all_faults_together() -> None:
