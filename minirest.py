@@ -1421,6 +1421,12 @@ class Table:
         return {link.key: link for link in self.links.values() if link.key}
 
     @functools.cached_property
+    def ends(self) -> frozenset[Field]:
+        """The columns that say which two records a row links, where links are kept in this table."""
+        others = (other for link in self.own_links.values() for other in link.target.links.values())
+        return frozenset(end for other in others if other.through is self for end in (other.near, other.far) if end)
+
+    @functools.cached_property
     def pure_links(self) -> frozenset[Field]:
         """The columns of own links that lead to records of their own, which files are not."""
         return frozenset(column for column, link in self.own_links.items() if not link.is_file)
@@ -6094,7 +6100,8 @@ class Transaction:
         self.connection, self.origin = connection, origin
         self.changes: dict[tuple[Action, Table, int], int] = {}
         self.touched: set[tuple[Table, int]] = set()
-        self.removed: dict[tuple[Table, int], Stored] = {}
+        self.removed: dict[tuple[Table, int], Stored] = {}  # as they were
+        self.gone: set[tuple[Table, int]] = set()  # of these, those that nobody has made again
         self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
         self.lock, self.has_ended, self.turn = threading.Lock(), False, HERE.turn
@@ -6208,12 +6215,21 @@ class Transaction:
         return self.ids(sql("select {} from {} where {} order by {}", it.frame.id, it.tables, it.where, it.order))
 
     def seen(self, link: Link, source: int) -> list[int]:
-        """Those of the linked records that the actor may get, with the link's row: the others stay as they are."""
+        """Those of the linked records that the actor may get, with the link's row."""
         return self.linked(link, source, self.origin.sight.by_key)
+
+    def shown(self, link: Link, source: int) -> list[int]:
+        """Those that it is shown behind the link, too: who clears or replaces it leaves the others as they are."""
+        return self.linked(link, source, self.origin.sight.listed(link.target).by_key)
 
     def sees(self, table: Table, key: int) -> bool:
         """Whether the actor sees a record that is there."""
         return table not in self.origin.sight.single or self.find(table, Key(table.id, key)) is not None
+
+    def is_shown(self, table: Table, key: int) -> bool:
+        """Whether the actor is shown a record that is there where a link leads to it, too."""
+        sight = self.origin.sight.listed(table)
+        return table not in sight.single or bool(self.ids(Compiler(sight).find(table, Key(table.id, key))))
 
     # -- versions, history, events --
 
@@ -6230,9 +6246,13 @@ class Transaction:
         return next(iter(self.ids(sql("select _version from {} where {}", quoted(table.name), _of(table, key)))), 0)
 
     def touch_targets(self, table: Table, record: Stored, changes: Stored | None = None) -> None:
-        """Raise the versions of the records that own links lead to, or led to before the changes."""
+        """Raise the versions of the records that own links lead to, or led to before the changes.
+
+        Where a row links two records, it is for both that it is another one.
+        """
+        both = table.ends if changes is not None and not table.ends.isdisjoint(changes) else frozenset()
         for key, link in table.own_links.items():
-            if changes is None or key in changes:
+            if changes is None or key in changes or key in both:
                 for target in (record.get(key), changes.get(key) if changes else None):
                     if isinstance(target, int):
                         self.touch(link.target, target)
@@ -6270,15 +6290,14 @@ class Transaction:
     def events(self) -> list[Event]:
         """What has changed so far, in that order."""
         return [
-            Event(
-                *change,
-                self.origin.dialect,
-                self.origin.moment,
-                number,
-                self.removed.get(change[1:]) or self.record(*change[1:]),
-            )
+            Event(*change, self.origin.dialect, self.origin.moment, number, self.record_of(*change))
             for change, number in self.changes.items()
         ]
+
+    def record_of(self, action: Action, table: Table, key: int) -> Stored:
+        """The record that an event tells of: as it is now, or as it was before it was deleted."""
+        is_past = action == "deleted" or (table, key) in self.gone
+        return self.removed[table, key] if is_past else self.record(table, key)
 
     def described(self, table: Table, stored: Stored) -> Json:
         """A whole record as history keeps it, without what is never shown."""
@@ -6450,7 +6469,7 @@ class Writer(Transaction):
     def settle(self) -> None:
         """Hold the records as they are now against the rights that were used."""
         for verb, table, key in self.owed:
-            if (table, key) not in self.removed:
+            if (table, key) not in self.gone:
                 self.permit(verb, table, key)
 
     # -- the operations --
@@ -6630,6 +6649,7 @@ class Writer(Transaction):
             self.validate(spot, stored, lists={link.name: [it.key for it in items] for link, items in found.items()})
             return 0
         stored[table.id] = number
+        self.gone.discard((table, number))
         self.owed.add(("create", table, number))
         self.touched.add((table, number))
         self.created.add((table, number))
@@ -6769,7 +6789,7 @@ class Writer(Transaction):
             self.note_broken(table, error, before | changes, spot.trail)
             return False
         if not cursor.rowcount:
-            raise fail("not_found" if (table, key) in self.removed else "precondition")
+            raise fail("not_found" if (table, key) in self.gone else "precondition")
         if (
             table.adopted
             and table.keys
@@ -6794,11 +6814,12 @@ class Writer(Transaction):
 
     def remove(self, table: Table, key: int, expect: int | None = None) -> None:
         """Delete a record and do to its links what the schema asks for."""
-        if (table, key) in self.removed:
+        if (table, key) in self.gone:
             return
         check_writable(table)
         rise = int((table, key) not in self.touched)
         before = self.removed[table, key] = self.record(table, key)
+        self.gone.add((table, key))
         self.expect(table, before, expect)
         self.follow(Deed("before", "delete", Spot(table, key), before, {}))
         described = self.described(table, before)
@@ -6823,7 +6844,7 @@ class Writer(Transaction):
         for holder in self.holders(link, target):
             if link.on_delete == "cascade":
                 self.remove(link.source, holder)
-            elif (link.source, holder) not in self.removed:
+            elif (link.source, holder) not in self.gone:
                 self.clear(link, holder)
 
     # -- links --
@@ -6839,13 +6860,12 @@ class Writer(Transaction):
             return self.change_own_link(link, source, change, trail)
         current = self.seen(link, source)
         wanted = self.wanted(link, source, change, trail)
-        keys = {it.key for it in wanted}
         moved = self.moved(link, current, wanted, change)
         new = [it for it in wanted if (it.key not in current or it.key in moved) and change.how != "remove"]
         for it in wanted:
             if it.row and it.key in current and change.how != "remove":
                 self.change_row(link, source, it)
-        leaves = {"replace": set(current) - keys | moved, "add": set[int]()}.get(change.how, keys)
+        leaves = self.leaving(link, source, change, wanted) | moved
         dropped = [key for key in current if key in leaves or (new and not link.many)]
         after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
         tells = (new or dropped) and (link.source, source) not in self.created
@@ -6861,6 +6881,13 @@ class Writer(Transaction):
             self.note(spot, self.version(link.source, source), Note("updated", link.name, current, after))
             self.follow(Deed("after", "link", spot, {}, {}, {link: after}))
         return len(new) + len(dropped)
+
+    def leaving(self, link: Link, source: int, change: Change, wanted: Sequence[Linked]) -> frozenset[int]:
+        """Those that a change names or leaves out, so that they are not linked any more."""
+        keys = frozenset(it.key for it in wanted)
+        if change.how == "replace":
+            return frozenset(self.shown(link, source)) - keys
+        return frozenset() if change.how == "add" else keys
 
     def moved(self, link: Link, current: Sequence[int], wanted: Sequence[Linked], change: Change) -> frozenset[int]:
         """Those that stay linked, at another place."""
@@ -6885,7 +6912,7 @@ class Writer(Transaction):
     def wanted(self, link: Link, source: int, change: Change, trail: Trail) -> list[Linked]:
         """The records that a change names, each once; None for its items means those that are linked."""
         if change.items is None:
-            return [Linked(key, {}, trail) for key in self.seen(link, source)]
+            return [Linked(key, {}, trail) for key in self.shown(link, source)]
         found: dict[int, Linked] = {}
         for number, item in enumerate(change.items):
             it = self.resolve(link, source, item, (*trail, number) if link.many else trail)
@@ -6897,7 +6924,8 @@ class Writer(Transaction):
         """The values but for those that would clear a link to a record that the actor does not see."""
         links = table.own_links
         cleared = [column for column in links if before[column] and values.get(column, 0) is None]
-        unseen = {column for column in cleared if not self.sees(links[column].target, self.held(column, before) or 0)}
+        held = {column: self.held(column, before) or 0 for column in cleared}
+        unseen = {column for column, key in held.items() if not self.is_shown(links[column].target, key)}
         return {column: value for column, value in values.items() if column not in unseen}
 
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
@@ -6940,7 +6968,7 @@ class Writer(Transaction):
         ]
         keys = [it.key for it in found if it is not None]
         key = keys[-1] if keys else None
-        if key is None and held is not None and not self.sees(link.target, held):
+        if key is None and held is not None and not self.is_shown(link.target, held):
             return held
         if change.how == "remove":
             return None if change.items is None or held in keys else held
@@ -7032,7 +7060,7 @@ class Writer(Transaction):
         """The content of the new files, piece by piece."""
         statement = "insert into _pieces (file, number, data) values ({}, {}, {})"
         for table, key, upload in self.uploads:
-            if (table, key) not in self.removed:
+            if (table, key) not in self.gone:
                 for number, data in enumerate(upload.pieces()):
                     self.execute(sql(statement, bind(key), bind(number), bind(data)))
         self.uploads.clear()
@@ -7077,7 +7105,7 @@ class Writer(Transaction):
         self.refuse_faults()
         self.settle()
         for table, key in self.touched:
-            if table.restrained_links and (table, key) not in self.removed:
+            if table.restrained_links and (table, key) not in self.gone:
                 stored = self.record(table, key)
                 self.validate(Spot(table, key), stored, stored)
         self.refuse_faults()
@@ -7159,7 +7187,7 @@ class Unit:
     def __init__(self, writer: Writer, tables: Mapping[str, Table]) -> None:
         self._writer: Writer | None = writer
         self._tables, self._lock = tables, threading.RLock()
-        self._error: ApiError | None = None
+        self._error: ApiError | RuntimeError | None = None
 
     def get(self, table: str, key: int) -> dict[str, Json] | None:
         """The record with an id, None when there is none."""
@@ -7207,7 +7235,7 @@ class Unit:
                 raise RuntimeError("the unit of work has ended with its hook")
             try:
                 yield self._writer, known_table(self._tables, name)
-            except ApiError as error:
+            except (ApiError, RuntimeError) as error:  # a rule that is broken, or a hook that has failed
                 self._error = error  # half of it may be done: it refuses the request, whatever the hook makes of it
                 raise
 
@@ -8443,6 +8471,7 @@ class Bulk(Writer):
         """What new records owe: their links lead somewhere, whose versions rise, and the rights hold."""
         keys: Sequence[int] = columns[table.id]  # type: ignore[assignment]
         self.touched.update((table, key) for key in keys)
+        self.gone.difference_update((table, key) for key in keys)
         if (table, "create") in self.origin.rights.rules:
             self.owed.update(("create", table, key) for key in keys)
         for link in table.links.values():
@@ -8608,7 +8637,7 @@ def migrate(
             raise NotOurs("it is empty")
         steps = allowed_plan(database.writer, schema, (names, renames), apply)
         if apply:
-            copy_database(path, f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak")
+            copy_database(path, kept_name(path))
             with database.writing() as connection:
                 steps = allowed_plan(connection, schema, (names, renames), apply)
                 take_tags(connection, schema, renames)
@@ -8629,6 +8658,13 @@ def allowed_plan(
     if apply and against:
         raise ValueError("; ".join(step.line() for step in against))
     return steps
+
+
+def kept_name(path: str) -> str:
+    """The name of a new file for what is kept of a database: with the time, and a number where that is taken."""
+    start = f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = itertools.chain([f"{start}.bak"], (f"{start}-{number}.bak" for number in itertools.count(2)))
+    return next(name for name in names if not FilePath(name).exists())
 
 
 def copy_database(source: str, target: str) -> None:
@@ -12352,11 +12388,14 @@ class Author:
         return [name for name, it in zip(body, members, strict=True) if it.required and "default" not in it.schema]
 
     def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json]:
-        """The values of the schema file's first example that a body can set; of links there are none."""
-        examples = names.table.schema.get("examples") or [{}]
-        given = examples[0] if isinstance(examples[0], Mapping) else {}
-        fields = names.table.fields
-        return {name: value for name, value in given.items() if name in body and name in fields}
+        """The values of the schema file's first example that a body can set; of links there are none.
+
+        It is a record too, so there are none where the actor may not see all of them.
+        """
+        table, is_open = names.table, any(self.rights.rule(names.table, verb) == TRUE for verb in READING)
+        examples = table.schema.get("examples") or [{}]
+        given = examples[0] if isinstance(examples[0], Mapping) and is_open and not table.access else {}
+        return {name: value for name, value in given.items() if name in body and name in table.fields}
 
 
 def once_each(parameters: Iterable[Mapping[str, Json]]) -> Iterable[Mapping[str, Json]]:
@@ -16737,11 +16776,16 @@ JSON_KINDS = frozenset({"list", "choices", "json"})
 
 
 class OwnNames(Names):
-    """A table as its owner at the command line sees it: what clients only read can be set."""
+    """A table as its owner at the command line sees it: what clients only read can be set, but in tables of others."""
 
     def may_set(self, member: Field | Link) -> bool:
         """Whether a file may set a field or a link."""
-        return not (isinstance(member, Field) and member.is_system)
+        return not (isinstance(member, Field) and (member.is_system or is_made_by_others(member)))
+
+
+def is_made_by_others(member: Field | Link) -> bool:
+    """Whether it is a column that nobody sets here: a generated one, or a BLOB, of which no file has the content."""
+    return isinstance(member, Field) and member.read_only and member.table.adopted is not None
 
 
 # ---- out ----
@@ -16754,7 +16798,7 @@ def transferred(names: Names) -> dict[str, Field | Link]:
     """
     members: dict[str, Field | Link] = {"id": names.table.id}
     for name, member in names.table.members.items():
-        if member in names.hidden or member.write_only:
+        if member in names.hidden or member.write_only or is_made_by_others(member):
             continue
         if isinstance(member, Field) or is_own(member):
             members[name] = member
@@ -18591,9 +18635,13 @@ def by_number(table: Table, number: int) -> Filter:
     return Compare(Path((), table.id), "eq", number)
 
 
+RECORD_NUMBER = re.compile(r"#?(0|-?[1-9]\d{0,18})", re.ASCII)
+"""The number of a record; those of others may be below 1."""
+
+
 def number_of(key: str) -> int:
     """The id in an address. ApiError `not_found` for any other text."""
-    if not re.fullmatch(r"[1-9]\d{0,15}", key, re.ASCII):
+    if not RECORD_NUMBER.fullmatch(key) or key.startswith("#") or int(key) not in WHOLE_NUMBERS:
         raise fail("not_found")
     return int(key)
 
@@ -18665,12 +18713,14 @@ def options_of(member: Field | Link) -> list[tuple[str, str]]:
         return []
     if member.kind.name == "boolean" and not member.choices:
         return [("true", "yes"), ("false", "no")]
-    is_text = (member.items or member.kind).is_text
-    return [
-        (value if is_text and isinstance(value, str) else dump_json(value), plain_text(value))
-        for value in member.choices
-        if value is not None
-    ]
+    return [(option_text(member, value), plain_text(value)) for value in member.choices if value is not None]
+
+
+def option_text(member: Field, value: Json) -> str:
+    """A choice as it is sent: as JSON where it may be of more than one kind, else the text of its kind."""
+    kind = member.items or member.kind
+    found = kind.to_json(kind.parse_json(value))
+    return found if isinstance(found, str) and kind.name not in ("json", "scalar") else dump_json(found)
 
 
 def choice(
@@ -18782,8 +18832,8 @@ class _ListQuery:
 
     def numbered(self, text: str, links: tuple[Link, ...] = ()) -> Iterator[Filter]:
         """The record that a text is the number of, `#7` or `7`."""
-        match = re.fullmatch(r"#?(\d{1,15})", text, re.ASCII)
-        if match:
+        match = RECORD_NUMBER.fullmatch(text)
+        if match and int(match[1]) in WHOLE_NUMBERS:
             yield Compare(Path(links, links[-1].target.id if links else self.table.id), "eq", int(match[1]))
 
     def condition(self, member: Field | Link, text: str) -> Filter:
@@ -18797,6 +18847,8 @@ class _ListQuery:
             return Compare(path, "any", ((member.items or KINDS["scalar"]).parse_text(text),))
         if member.kind.is_text and not member.choices:
             return Compare(path, "contains", text, "fold")
+        if member.choices and text in dict(options_of(member)):
+            return Compare(path, "eq", member.kind.parse_text(text))
         sign = next((sign for sign in BOUNDS if text.startswith(sign)), "")
         rest = text.removeprefix(sign).strip()
         op = BOUNDS.get(sign, "eq")
@@ -19220,14 +19272,21 @@ class _Timeline:
         elif member.is_file:
             raise BadValue("a file that is there")  # one that was replaced is gone
         else:
-            values.links[member] = self.undone_link(member, entry.before)
+            values.links[member] = self.undone_link(member, entry)
 
-    def undone_link(self, link: Link, before: Json) -> Change:
-        """The change that gives a link its former records; of many those that are still there and seen."""
-        keys, seen = [] if before is None else keys_of(before), self.labels.get(link.target, EMPTY)
-        if not link.many and before is not None and not any(key in seen for key in keys):
+    def undone_link(self, link: Link, entry: Entry) -> Change:
+        """The change that gives a link its former records; of many those that are still there and seen.
+
+        BadValue where something else is gone: the values of a row, or that a record belonged to another one.
+        """
+        keys, others = ([] if value is None else keys_of(value) for value in (entry.before, entry.after))
+        seen, is_adding, is_taking = self.labels.get(link.target, EMPTY), set(others) - {*keys}, set(keys) - {*others}
+        if not link.many and entry.before is not None and not any(key in seen for key in keys):
             raise BadValue("a record that is seen")
-        return Change("replace", tuple(Item(Key(link.target.id, key), missing="skip") for key in keys), "move")
+        if (is_adding and (link.back or link.exclusive)) or (is_taking and link.through and link.through.tracked):
+            raise BadValue("a link of which all is known")
+        items = tuple(Item(Key(link.target.id, key), missing="skip") for key in keys)
+        return Change("replace", items, "move", in_order=True)
 
     # -- the page --
 
@@ -19443,7 +19502,7 @@ class Records(Pages):
             records = (json.loads(row.text) for row in part.rows)
             items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
             every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
-            may_add = link.back and self.rights.allows(link.target, "create")
+            may_add = self.rights.allows(link.target, "create") and self.names(link.target).may_set(link.back or link)
             new = f"/browse/{link.target.segment}/new?{link.back.name}={number}" if link.back and may_add else None
             yield fragment(
                 element("h2", link.title),
@@ -19545,7 +19604,9 @@ def entries_of(member: Field, value: Json) -> list[str]:
     if value is None or member.write_only or (member.kind.name == "boolean" and value is False):
         return []
     if member.kind.name == "choices":
-        return [item if isinstance(item, str) else dump_json(item) for item in value]
+        return [option_text(member, item) for item in value]
+    if member.choices:
+        return [option_text(member, value)]
     return [text] if (text := entry_text(member, value)) else []
 
 
@@ -19614,18 +19675,19 @@ class RecordForm:
 
     def changes(self) -> dict[str, Json]:
         """What was sent and is not what was shown, as a body. A file is replaced by another one, or taken away."""
-        changed = {
-            name: self.value(member)
-            for name, member in self.members.items()
-            if sorted(self.entered.get(name, [])) != sorted(self.first.get(name, []))
-        }
+        changed = {name: self.value(member) for name, member in self.members.items() if self.is_changed(name, member)}
         return changed | self.uploads
+
+    def is_changed(self, name: str, member: Field | Link) -> bool:
+        """Whether a control holds something else; a list to choose from has neither an order nor anything twice."""
+        entered, first = self.entered.get(name, []), self.first.get(name, [])
+        return set(entered) != set(first) if self.is_multiple(member) else entered != first
 
     def value(self, member: Field | Link) -> Json:
         """What was entered for a member, as the reader of bodies takes it from forms."""
         values = self.entered.get(member.name, [])
         if self.is_multiple(member):
-            return values
+            return values or (None if isinstance(member, Field) and not member.required else [])
         text = values[0] if values else None
         if isinstance(member, Link):
             return re.split(r"[\s,;]+", text.strip(" ,;")) if text and member.many else text
@@ -19661,11 +19723,10 @@ class RecordForm:
     def field(self, name: str, member: Field | Link) -> Html:
         """One control with its label, what is wrong with it, and what its schema says of it."""
         messages = self.messages.get(name, [])
-        has_file = self.is_file(name) and bool(self.first.get(name))
         state = {
             "aria_invalid": "true" if messages else None,
             "aria_describedby": f"wrong-{name}" if messages else None,
-            "required": (member.required and not self.is_multiple(member) and not has_file) or None,
+            "required": (member.required and not self.is_multiple(member) and self.must_fill(name)) or None,
         }
         control = self.link_control(member, state) if isinstance(member, Link) else self.control(member, state)
         wrong = element("p", sentence("; ".join(messages)), class_="wrong", id=f"wrong-{name}") if messages else None
@@ -19673,6 +19734,11 @@ class RecordForm:
         hint = element("p", str(about), class_="quiet") if about else None
         star = " *" if member.required else ""
         return labelled(f"{member.title}{star}", control, name, wrong, hint)
+
+    def must_fill(self, name: str) -> bool:
+        """Whether something has to be in the control of what is required: not where another file, or nothing, is."""
+        is_filled = bool(self.first.get(name))
+        return not (is_filled if self.is_file(name) else self.version is not None and not is_filled)
 
     def control(self, member: Field, state: Mapping[str, str | bool | None]) -> Html:
         """The control for a field, by its kind."""
@@ -19727,7 +19793,8 @@ class RecordForm:
         kept = element("span", "Now: ", *there, class_="quiet")
         if link.required:
             return fragment(kept, control)
-        box = element("input", type="checkbox", name="_clear", value=name, id=f"clear-{name}")
+        is_cleared = not self.entered.get(name)
+        box = element("input", type="checkbox", name="_clear", value=name, id=f"clear-{name}", checked=is_cleared)
         return fragment(kept, control, element("label", box, " Take it away"))
 
     def link_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
@@ -19754,8 +19821,8 @@ def read_choice(link: Link, value: Json) -> Change:
     """The new state of a link from a form: a number or none, or a list of numbers."""
     items = []
     for text in value if isinstance(value, list) else [] if value is None else [value]:
-        match = re.fullmatch(r"#?(\d{1,15})", text, re.ASCII)
-        if not match:
+        match = RECORD_NUMBER.fullmatch(text)
+        if not match or int(match[1]) not in WHOLE_NUMBERS:
             raise fail("bad_value", (), value=text[:100], expected="the number of a record")
         items.append(Item(Key(link.target.id, int(match[1]))))
     return Change("replace", tuple(items), "move")
@@ -19775,8 +19842,9 @@ class Editor(Pages):
     def of_new(self, request: Request, table: str) -> Reply:
         """`/browse/<table>/new`: the form for a new record; parameters fill fields in."""
         names = self.names(self.find_table(table))
+        check_right(names.table, "create", request.actor, self.rights)
         defaults = {
-            name: entries_of(column, column.schema["default"])
+            name: entries_of(column, column.to_json(column.parse_json(column.schema["default"])))
             for name, column in names.table.fields.items()
             if column.schema.get("default") is not None
         }
@@ -19837,8 +19905,8 @@ class Editor(Pages):
 
     def of_edit(self, request: Request, table: str, key: str) -> Reply:
         """`/browse/<table>/<id>/edit`: the form for a record."""
-        names = self.names(self.find_table(table))
-        number = number_of(key)
+        names, number = self.names(self.find_table(table)), number_of(key)
+        check_right(names.table, "update", request.actor, self.rights)
         match request.method:
             case "GET" | "HEAD":
                 self.parameters(request)
@@ -21705,9 +21773,12 @@ class Application:
         self.store.hooks.known.update(other.store.hooks.known)
 
     def forget_functions(self) -> None:
-        """Have no actions and hooks any more."""
+        """Have no actions, hooks and addresses of a program any more."""
+        import bottle
+
         self.services.actions.clear()
         self.store.hooks.known.clear()
+        self.router, self.added_router, self.has_added = bottle.Bottle(), make_router(), False
 
     def route(self, rule: str, *methods: str, public: bool = False) -> Callable[[RouteFunction], RouteFunction]:
         """Make a function an address: `@app.route("/hello/<name>")`, or `@app.route("/pay", "POST")`.
@@ -22287,6 +22358,17 @@ def refusing_task() -> Any:
     return Refusal
 
 
+@contextlib.contextmanager
+def ending_no_worker() -> Iterator[None]:
+    """RuntimeError for what a function of the program raises to end something, such as SystemExit."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"a function has raised {type(error).__name__}") from error
+
+
 @functools.cache
 def answering_task() -> Any:
     """waitress' task, which puts `minirest.upgrade` and `minirest.drop` into the environment.
@@ -22314,7 +22396,8 @@ def answering_task() -> Any:
         def execute(self) -> None:
             self.environ = self.channel.environment(self.request)
             self.environ |= {"minirest.upgrade": self.upgrade, "minirest.drop": self.drop}
-            super().execute()
+            with ending_no_worker():
+                super().execute()
 
         def drop(self) -> NoReturn:
             raise ClientDisconnected  # waitress closes the connection, and says nothing
@@ -22983,6 +23066,8 @@ def run_until(server: Any, ended: threading.Event) -> None:
     if server.watch:
         server.watch.epoll.close()
     KNOWN_HEADERS.clear()
+    if server.ours:
+        server.ours.stopping = False  # another server may have it
 
 
 def close_slow(server: Any, started: dict[Any, float]) -> None:
@@ -23570,11 +23655,16 @@ def url_of(host: str, bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
 
 
-def hear_signals(end: Callable[..., None]) -> None:
-    """Have a function called at SIGTERM and SIGINT, in the main thread."""
-    if threading.current_thread() is threading.main_thread():
-        for number in STOP_SIGNALS:
-            signal.signal(number, end)
+@contextlib.contextmanager
+def hearing_signals(end: Callable[..., None]) -> Iterator[None]:
+    """Have a function called at SIGTERM and SIGINT in the block, in the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, end) for number in STOP_SIGNALS} if is_main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def serve_alone(server: Any, host: str, serving: Serving) -> None:
@@ -23585,24 +23675,24 @@ def serve_alone(server: Any, host: str, serving: Serving) -> None:
         ended.set()
         server.pull_trigger()
 
-    hear_signals(end)
-    try:
-        serving.on_ready(url_of(host, server.socket))
-    except BaseException:
-        server.close()
-        raise
-    run_until(server, ended)
+    with hearing_signals(end):
+        try:
+            serving.on_ready(url_of(host, server.socket))
+        except BaseException:
+            server.close()
+            raise
+        run_until(server, ended)
 
 
 def serve_together(app: Application, host: str, port: int, serving: Serving) -> None:
     """Serve in several processes, and look after them."""
     team = Team(app, bind_together(host, port, serving.workers))
-    hear_signals(team.end_soon)
-    try:
-        serving.on_ready(url_of(host, team.bound[0]))
-        team.look_after(serving.stop)
-    finally:
-        team.end()
+    with hearing_signals(team.end_soon):
+        try:
+            serving.on_ready(url_of(host, team.bound[0]))
+            team.look_after(serving.stop)
+        finally:
+            team.end()
 
 
 # ======================================================================================================================
@@ -24844,7 +24934,9 @@ def migrate_command(arguments: Sequence[str]) -> int:
     renames = dict(pair.split("=", 1) for pair in options.rename if pair.count("=") == 1)
     if len(renames) != len(options.rename):
         raise UsageError("write --rename OLD=NEW, for example --rename kunden.name=titel")
-    schema = read_schema(places.schema)
+    schema = places.read()
+    if places.adoption:
+        raise UsageError("somebody else made the tables of this database; there is nothing to migrate", 1)
     check_rules(schema)
     try:
         steps = migrate(schema, _existing(places.database), options.drop, renames, options.apply)
@@ -24923,12 +25015,28 @@ def check_output(path: str, *kept: str | None) -> None:
             raise UsageError(f"{path!r} is what the records come from; choose another name", 1)
 
 
+def opened(part: FilePath, path: str) -> IO[bytes]:
+    """A part of a file, to write to. OSError names the file itself."""
+    try:
+        return part.open("wb")
+    except OSError as error:
+        error.filename = path
+        raise
+
+
 @contextlib.contextmanager
 def written(path: str) -> Iterator[IO[bytes]]:
-    """A file that takes its name when it is whole; one that has the name already is replaced then."""
-    part = FilePath(f"{path}.part")
+    """A file that takes its name when it is whole; one that has the name already is replaced then.
+
+    What has the name and is no file, as a pipe, is written to.
+    """
+    if FilePath(path).exists() and not FilePath(path).is_file():
+        with FilePath(path).open("wb") as file:
+            yield file
+        return
+    part = FilePath(f"{path}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with opened(part, path) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -25092,7 +25200,7 @@ def is_copy(path: str) -> bool:
 
 def back_up(path: str, target: str) -> None:
     """Copy a database in one step, check the copy, and give it its name when it is on the disk. UsageError."""
-    part = FilePath(f"{target}.part")
+    part = FilePath(f"{target}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     make_private(str(part))
     try:
@@ -25140,7 +25248,7 @@ def restore(source: str, path: str) -> str | None:
             with contextlib.closing(sqlite3.connect(path)) as target:
                 copy_whole(copy, target)
             return None
-        kept = f"{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak"
+        kept = kept_name(path)
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
             try:
                 target.execute("pragma locking_mode=exclusive")
@@ -25207,6 +25315,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             "the schema file and the database differ as above; run minirest migrate --apply, or change the file back"
         )
         return 2
+    except KeyboardInterrupt:
+        _complain("stopped")
+        return 1
     except Exception as error:
         message, status = explain(error)
         if message is None:

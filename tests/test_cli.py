@@ -1192,3 +1192,17 @@ def test_drop_of_what_is_not_dropped(capsys: pytest.CaptureFixture[str]) -> None
     assert run(capsys, "migrate", "shop.json", "--drop", "kunden", "--apply") == Done(0, "nothing to do\n", "")
     with closing(sqlite3.connect("shop.db")) as connection:
         assert connection.execute("select count(*) from kunden").fetchone() == (2,)
+
+
+def test_migrate_data(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data in place of a schema migrates as a schema does; tables of others do not."""
+    monkeypatch.chdir(tmp_path)
+    Path("db.json").write_text('{"posts": [{"id": 1, "title": "a"}]}')
+    minirest.make_app("db.json", "data.db", auth=False).close()
+    Path("db.json").write_text('{"posts": [{"id": 1, "title": "a", "size": 1}]}')
+    assert minirest.main(["migrate", "db.json", "--db", "data.db", "--apply"]) == 0
+    assert "add field posts.size" in capsys.readouterr().out
+    with closing(sqlite3.connect("others.db")) as connection:
+        connection.execute("create table t (id integer primary key)")
+    assert minirest.main(["migrate", "--db", "others.db"]) == 1
+    assert "somebody else made the tables" in capsys.readouterr().err

@@ -704,3 +704,56 @@ def test_a_reset_forgets_hooks() -> None:
         assert fixture.client.post("/api/people:create", json={"name": "eve"}).status == 200
     finally:
         fixture.close()
+
+
+# ---- what is made, removed and made again in one transaction ----
+
+
+def test_links_that_come_and_go(app: minirest.Application) -> None:
+    """A row that gets the number of one that was removed is another row."""
+
+    @app.on("create", "log")
+    def toggle(occasion: Occasion) -> None:
+        for tags in ([1], [], [2], [1], []):
+            occasion.unit.update("people", 2, {"tags": tags})
+
+    assert ask(app, "POST", "/log", {"data": {"text": "x"}}).status == 201
+    assert rows(app, "select * from people_tags") == []
+
+
+def test_links_of_lines_that_follow_each_other(app: minirest.Application) -> None:
+    """Several lines of an import may set the same links: the last one counts."""
+    lines = b'{"id":1,"tags":[2]}\n{"id":1,"tags":[]}\n{"id":1,"tags":[1]}\n{"id":1,"tags":[]}\n'
+    answer = ask(app, "POST", "/browse/people/import?upsert_by=id", lines, "application/x-ndjson")
+    assert answer.status == 200, answer.body
+    assert rows(app, "select * from people_tags") == []
+
+
+def test_a_link_that_a_deletion_makes(app: minirest.Application) -> None:
+    """A hook may link the record once more that is about to be deleted: the link goes with it."""
+    ask(app, "PATCH", "/people/1", {"data": {"tags": {"data": [{"id": 1}]}}})
+
+    @app.on("delete", "people")
+    def link(occasion: Occasion) -> None:
+        occasion.unit.update("people", occasion.id or 0, {"tags": [2]})
+
+    assert ask(app, "DELETE", "/people/1").status == 204
+    assert rows(app, "select * from people_tags") == []
+
+
+def test_an_error_of_a_nested_hook_is_kept(app: minirest.Application) -> None:
+    """A hook cannot go on as if nothing had happened, when another one has failed below it."""
+
+    @app.on("create", "people", when="after")
+    def outer(occasion: Occasion) -> None:
+        with contextlib.suppress(Exception):
+            occasion.unit.create("log", {"text": "x"})
+
+    @app.on("create", "log", when="after")
+    def inner(occasion: Occasion) -> None:
+        raise ValueError("boom")
+
+    before = rows(app, "select count(*) from people")
+    assert create(app, name="Eve").status == 500
+    assert rows(app, "select count(*) from people") == before
+    assert rows(app, "select count(*) from log") == [(0,)]

@@ -62,6 +62,9 @@ SCHEMA: dict[str, Any] = {
         ),
         "hidden": table({}, things=many("things"), **{"x-rights": {"boss": {"*": True}}}),
         "leads": table({}, to=one("hidden"), all=many("hidden")),
+        "left": table({}, {}, rights=many("right", **{"x-through": "rows"})),
+        "right": table({}, lefts=many("left", **{"x-inverse": "rights"})),
+        "rows": table({"left": 1, "right": 1}, left=one("left"), right=one("right"), weight={"type": "integer"}),
     }
 }
 TAGS = minirest.derive_tags([*SCHEMA["$defs"], "_users", "_groups"], {})
@@ -251,6 +254,29 @@ def test_links_of_records_that_may_be_got(web: Web) -> None:
     assert web.app.store.database.writer.execute(rows).fetchall() == [(number, 1)]
     assert web("DELETE", f"/things/{number}/secrets", same, user="anna").status == 204
     assert web.app.store.database.writer.execute(rows).fetchall() == []
+
+
+def test_links_that_are_not_shown_stay(web: Web) -> None:
+    """Who sends back what it was shown, or clears it, leaves alone what it was not shown."""
+    body = {"data": {"secrets": {"data": [{"id": 1}]}, "secret": {"data": {"id": 1}}}}
+    number = int(web("POST", "/things", body, user="anna").json["data"]["id"])
+    shown = web("GET", f"/things/{number}", user="anna").json["data"]["attributes"]
+    assert (shown["secrets"]["data"], shown["secret"]["data"]) == ([], [])
+    same = {"secrets": {"data": []}, "secret": {"data": None}}
+    assert web("PATCH", f"/things/{number}", {"data": same}, user="anna").status == 200
+    assert web("PATCH", f"/things/{number}/secrets", {"data": []}, user="anna").status == 200
+    writer = web.app.store.database.writer
+    assert writer.execute("select source_id, target_id from things_secrets").fetchall() == [(number, 1)]
+    assert writer.execute("select secret_id from things where id=?", (number,)).fetchall() == [(1,)]
+
+
+def test_both_ends_of_a_row_have_changed(web: Web) -> None:
+    """A row that links other records is a change for both whom it has linked, and for those that it links now."""
+    tags = {f"/{address}": web("GET", f"/{address}").headers["ETag"] for address in ("left/1", "left/2", "right/1")}
+    assert web("PATCH", "/rows/1", {"data": {"left": {"data": {"id": 2}}}}).status == 200
+    for address, tag in tags.items():
+        answer = web("GET", address)
+        assert int(answer.headers["ETag"][1:].partition("-")[0]) == int(tag[1:].partition("-")[0]) + 1, address
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Section 14 over real sockets: waitress, and the graceful stop."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -512,3 +513,32 @@ def test_credentials_over_the_socket(tmp_path: Path) -> None:
         finally:
             stop.set()
             thread.join(WAIT_SECONDS)
+
+
+def test_functions_that_want_to_end() -> None:
+    """What a function raises to end something ends its request alone; an application can be served again."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with closing(minirest.make_app(SCHEMA, auth=False)) as app:
+
+        @app.route("/end/<name>")
+        def end(_: minirest.Request, name: str) -> None:
+            raise {"cancel": asyncio.CancelledError, "exit": SystemExit, "close": GeneratorExit}[name]
+
+        for _ in range(2):
+            stop, said = threading.Event(), list[int]()
+
+            def visit(url: str, stop: threading.Event = stop, said: list[int] = said) -> None:
+                port = int(url.rstrip("/").rpartition(":")[2])
+                try:
+                    for path in ("/end/cancel", "/end/exit", "/end/close", "/health/ready"):
+                        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)) as connection:
+                            said.append(ask(connection, path)[0])
+                finally:
+                    stop.set()
+
+            def start(url: str, visit: Callable[[str], None] = visit) -> None:
+                threading.Thread(target=visit, args=(url,), daemon=True).start()
+
+            minirest.serve(app, port=0, stop=stop, on_ready=start)
+            assert said == [500, 500, 500, 200]
+            assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers

@@ -102,6 +102,15 @@ def test_everything_goes_back(shop: Fixture) -> None:
     assert titles(shop.client) == ["Emma", "New"]
 
 
+def test_addresses_go_back(shop: Fixture) -> None:
+    """The addresses of one test are not there in the next."""
+    shop.app.route("/mine")(lambda request: {"mine": True})
+    shop.app.router.get("/yours")(lambda: "yours")
+    assert [shop.client.get(path).status for path in ("/mine", "/yours")] == [200, 200]
+    shop.reset()
+    assert [shop.client.get(path).status for path in ("/mine", "/yours")] == [400, 400]
+
+
 def test_reading_needs_no_restore(shop: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has changed nothing costs nothing; the first write is seen."""
     restored = list[object]()

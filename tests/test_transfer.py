@@ -485,7 +485,7 @@ def test_bad_upsert(cli: Cli, word: str, text: str, said: str) -> None:
             2,
             "--delimiter 'xy': write one sign, such as ; or |, or the word tab",
         ),
-        (("export", "books", "-o", "none/out.csv"), 1, "No such file or directory: none/out.csv.part"),
+        (("export", "books", "-o", "none/out.csv"), 1, "No such file or directory: none/out.csv"),
         (("fill", "books", "0"), 2, "NUMBER is how many records to make, 1 or more"),
         (
             ("export", "books", "--db", "none.db"),
@@ -1184,3 +1184,55 @@ def test_an_empty_copy_is_not_restored(cli: Cli, content: bytes) -> None:
     assert (done.code, done.out) == (1, "")
     assert "copy.db" in done.err
     assert cli.run("check", "shop.json").code == 0
+
+
+# ---- what is there already ----
+
+
+def test_columns_that_others_fill(cli: Cli) -> None:
+    """A BLOB and a generated column are in no file and come out of none, so that both stay as they are."""
+    with closing(sqlite3.connect("pics.db")) as connection:
+        connection.executescript(
+            "create table pics (id integer primary key, name text, image blob, twice text as (name || name));"
+            "insert into pics (name, image) values ('a', x'89504e47')"
+        )
+    stored = "select name, image, twice from pics"
+    assert minirest.main(["export", "pics", "--db", "pics.db", "-o", "pics.csv"]) == 0
+    assert Path("pics.csv").read_text().splitlines() == ["id,name", "1,a"]
+    assert minirest.main(["import", "pics", "pics.csv", "--db", "pics.db", "--upsert-by", "id"]) == 0
+    for line in ('{"id":1,"image":"xyz"}', '{"id":1,"twice":"xyz"}'):
+        Path("pics.ndjson").write_text(line)
+        assert minirest.main(["import", "pics", "pics.ndjson", "--db", "pics.db", "--upsert-by", "id"]) == 1
+    with closing(sqlite3.connect("pics.db")) as connection:
+        assert connection.execute(stored).fetchall() == [("a", b"\x89PNG", "aa")]
+
+
+def test_two_restores_in_one_second(cli: Cli) -> None:
+    """Each keeps what it has replaced."""
+    minirest.back_up("shop.db", "copy.db")
+    kept = {minirest.restore("copy.db", "shop.db") for _ in range(3)}
+    assert len(kept) == 3
+    assert kept == {str(path) for path in Path().glob("shop.db.*.bak")}
+
+
+def test_a_file_of_somebody_else(cli: Cli) -> None:
+    """What is called like a part of the file stays; a pipe is written to."""
+    Path("out.csv.part").write_text("mine")
+    assert cli.run("export", "authors", "-o", "out.csv").code == 0
+    assert Path("out.csv.part").read_text() == "mine"
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo("pipe.csv")
+    with subprocess.Popen(["cat", "pipe.csv"], stdout=subprocess.PIPE) as reader:
+        assert cli.run("export", "authors", "-o", "pipe.csv").code == 0
+        assert reader.communicate(timeout=30)[0] == Path("out.csv").read_bytes()
+
+
+def test_a_command_that_is_stopped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a command with one line."""
+
+    def stop(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(minirest.COMMANDS, "export", stop)
+    assert cli.run("export", "books") == Done(1, "", "minirest: stopped\n")
