@@ -13830,12 +13830,10 @@ class NocoBase(Dialect):
         items = self.link_items(request, call, link)
         done = json_reply('{"data":"ok"}' if action == "toggle" else "{}")
         idle = (not link.many and action in ("add", "toggle")) or (action == "toggle" and not link.through)
-        if idle or items is None:  # sic: the original says that it did it
+        clears = action == "remove" and not link.many
+        if idle or (items is None and not clears):  # sic: the original says that it did it
             return done
-        if action == "remove" and not link.many:
-            change = Change("remove", None)
-        else:
-            change = Change(LINK_ACTIONS[action], items, "move")
+        change = Change("remove", None) if clears else Change(LINK_ACTIONS[action], items, "move")
         try:
             self.run(request, Relink(call.parent, change, NO_SHAPE))
         except ApiError as error:
@@ -18646,6 +18644,13 @@ def number_of(key: str) -> int:
     return int(key)
 
 
+def entry_of(text: str) -> int:
+    """The number of an entry of history, in an address. ApiError `not_found` for any other text."""
+    if not re.fullmatch(r"[1-9]\d{0,15}", text, re.ASCII):
+        raise fail("not_found")
+    return int(text)
+
+
 def version_of(text: str) -> int:
     """The version of the record that a form was made for."""
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
@@ -19445,7 +19450,7 @@ class Records(Pages):
         row = self.read_record(request, names, number)
         record, table = json.loads(row.text), names.table
         timeline = _Timeline(self, request, names, number)
-        entries = timeline.read(number_of(given["older"]) if "older" in given else 0)
+        entries = timeline.read(entry_of(given["older"]) if "older" in given else 0)
         may_undo = "older" not in given and self.rights.allows(table, "update")
         can_undo = may_undo and timeline.undo(entries) is not None
         undo = self.action(request, row, table, "undo", "Undo this change") if can_undo else None
@@ -19687,7 +19692,7 @@ class RecordForm:
         """What was entered for a member, as the reader of bodies takes it from forms."""
         values = self.entered.get(member.name, [])
         if self.is_multiple(member):
-            return values or (None if isinstance(member, Field) and not member.required else [])
+            return values
         text = values[0] if values else None
         if isinstance(member, Link):
             return re.split(r"[\s,;]+", text.strip(" ,;")) if text and member.many else text
@@ -22363,7 +22368,7 @@ def ending_no_worker() -> Iterator[None]:
     """RuntimeError for what a function of the program raises to end something, such as SystemExit."""
     try:
         yield
-    except Exception:
+    except (Exception, Slow):  # which another process answers
         raise
     except BaseException as error:
         raise RuntimeError(f"a function has raised {type(error).__name__}") from error
@@ -23038,6 +23043,8 @@ def run_until(server: Any, ended: threading.Event) -> None:
     """waitress' loop until the event, then the graceful stop: no new connections, answer what has begun, close."""
     started: dict[Any, float] = {}
     begin_loop(server)
+    if server.ours:
+        server.ours.stopping = False  # it may have been served before
     while not ended.is_set():
         if turn(server, 1.0):
             close_slow(server, started)
@@ -23066,8 +23073,6 @@ def run_until(server: Any, ended: threading.Event) -> None:
     if server.watch:
         server.watch.epoll.close()
     KNOWN_HEADERS.clear()
-    if server.ours:
-        server.ours.stopping = False  # another server may have it
 
 
 def close_slow(server: Any, started: dict[Any, float]) -> None:

@@ -152,12 +152,6 @@ def test_a_list_is_not_sorted_by_the_way(admin: Browser) -> None:
     assert admin.rows("select picks, name from things where id=1") == [('["y","x","y"]', "new")]
 
 
-def test_an_empty_choice_is_null(admin: Browser) -> None:
-    """Where a list of choices is not needed, none of them is null."""
-    admin.save("/browse/things/1/edit", picks=[])
-    assert admin.rows("select picks from things where id=1") == [(None,)]
-
-
 def test_defaults_as_a_browser_takes_them(admin: Browser) -> None:
     """A moment and a time stand in the form of their controls."""
     form = admin.get("/browse/things/new").text

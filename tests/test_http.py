@@ -355,7 +355,7 @@ def test_longest_body() -> None:
         (b"[" * 65 + b"]" * 65, "", "bad_body", {"reason": "it nests deeper than 64"}),
         (b"[" * 100_000, "", "bad_body", {"reason": "it nests deeper than 64"}),
         (b"a=\xc3\xa4", FORM, "bad_body", {"reason": "a form is ASCII with percent signs"}),
-        (b"a=%FF", FORM, "bad_query", {"reason": "it is not valid UTF-8"}),
+        (b"a=%FF", FORM, "bad_body", {"reason": "it is not valid UTF-8"}),
         (b"a[b=1", FORM, "bad_brackets", {"name": "a[b"}),
         (b"&".join([b"a=1"] * 257), FORM, "too_many_parameters", {"limit": 256}),
     ],

@@ -1786,6 +1786,8 @@ def test_a_set_of_nothing(web: Web) -> None:
     assert web.get("/posts/1/author:get?fields=id") == {"id": 1}
     web.post("/posts/1/tags:set", [])
     assert things_of(web, "/posts/1/tags:list") == []
+    web.post("/posts/1/author:remove", {})
+    assert web.get("/posts/1/author:get") is None
 
 
 @pytest.mark.parametrize("item", [{"id": 1}, "abc", None, [1, 2, 3], True, 1.5])
