@@ -3767,20 +3767,20 @@ def _read_link(result: Values, link: Link, value: Json, read_link: LinkReader) -
 
 
 def _read_field(result: Values, member: Field, value: Json, text: bool) -> None:
-    if isinstance(value, list) and member.items:
-        value, text = [_read_element(result, member, part, text) for part in enumerate(value)], False
     try:
-        if not (text and isinstance(value, str)):
-            result.fields[member] = member.parse_json(value)
-        else:
+        if isinstance(value, list) and member.items:
+            elements = [_read_element(result, member, number, item, text) for number, item in enumerate(value)]
+            result.fields[member] = member.stored(member.kind.parse_json(elements))
+        elif text and isinstance(value, str):
             result.fields[member] = None if value == "" and not member.kind.is_text else member.parse_text(value)
+        else:
+            result.fields[member] = member.parse_json(value)
     except BadValue as error:
         result.faults.append(bad_value((member.name,), value, error))
 
 
-def _read_element(result: Values, member: Field, part: tuple[int, Json], text: bool) -> Json:
+def _read_element(result: Values, member: Field, number: int, value: Json, text: bool) -> Json:
     """An element of a list as JSON; one that cannot be read is told of at its place, and is null here."""
-    number, value = part
     assert member.items
     if value is None:
         return None
@@ -3792,9 +3792,9 @@ def _read_element(result: Values, member: Field, part: tuple[int, Json], text: b
         return None
 
 
-def bad_value(path: Trail, value: Json, error: BadValue) -> Violation:
-    """The violation for a value that a kind cannot read."""
-    return Violation(path, "bad_value", {"value": dump_json(value)[:100], "expected": error})
+def bad_value(path: Trail, value: Json, expected: BadValue | str) -> Violation:
+    """The violation for a value that cannot be read."""
+    return Violation(path, "bad_value", {"value": dump_json(value)[:100], "expected": expected})
 
 
 # ======================================================================================================================
@@ -6314,6 +6314,11 @@ def _of(table: Table, key: int) -> Sql:
     return sql("{}={}", quoted(table.id.column), bind(key))
 
 
+def _holding(values: Mapping[Field, SqlValue]) -> Sql:
+    """The condition that a row holds some values, of which none is null."""
+    return join(" and ", (sql("{}={}", quoted(column.column), bind(value)) for column, value in values.items()))
+
+
 # ======================================================================================================================
 # 11  Writes
 #
@@ -6699,8 +6704,7 @@ class Writer(Transaction):
         """What SQLite forbids goes to `faults`. It speaks of one unique rule; others are told of too."""
         self.faults.append(broken_rule(table, error, trail))
         for columns in table.unique if self.faults[-1].rule == "unique" else ():
-            wanted = [(quoted(column.column), bind(values.get(column))) for column in columns]
-            same = join(" and ", (sql("{}={}", *pair) for pair in wanted))
+            same = _holding({column: values.get(column) for column in columns})
             others = sql("{} is not {}", quoted(table.id.column), bind(values.get(table.id)))
             if self.ids(sql("select 1 from {} where {} and {} limit 1", quoted(table.name), same, others)):
                 self.faults.append(taken(table, [column.column for column in columns], trail))
@@ -6717,9 +6721,8 @@ class Writer(Transaction):
         if table.tracked:
             actor, moment = self.origin.actor, self.origin.moment
             group = actor.groups[0] if actor.groups else None
-            stored = (
-                dict(zip(table.stamps, (moment, moment, actor.id, actor.id, actor.id, group), strict=True)) | values
-            )
+            usual = (moment, moment, actor.id, actor.id, actor.id, group)
+            stored = {**dict(zip(table.stamps, usual, strict=True)), **values}
         if table.sort and stored.get(table.sort.field) is None:
             scope = stored.get(table.sort.scope) if table.sort.scope else None
             stored = stored | {table.sort.field: self.last_place(table, scope) + 1}
@@ -7027,10 +7030,8 @@ class Writer(Transaction):
     def row_id(self, link: Link, source: int, target: int) -> int:
         """The id of the link row between two records."""
         assert link.through
-        ends = self.ends(link, source, target).items()
-        where = join(" and ", (sql("{}={}", quoted(column.column), bind(value)) for column, value in ends))
         row, table = quoted(link.through.id.column), quoted(link.through.name)
-        return self.ids(sql("select {} from {} where {}", row, table, where))[0]
+        return self.ids(sql("select {} from {} where {}", row, table, _holding(self.ends(link, source, target))))[0]
 
     def change_row(self, link: Link, source: int, it: Linked) -> int:
         """Change the values of a link's row."""
@@ -12625,14 +12626,25 @@ class Limbas(Dialect):
     def read_fields(self, table: Table, text: str) -> Select:
         """One record; of the parameters only `$fields` is read."""
         parameters = parse_query(text)
-        given = [parameter for parameter in parameters if parameter.keys[0].lower() == "$fields"]
+        given = self.take(parameters, "$fields")
         others = [parameter for parameter in parameters if parameter.keys[0].lower() != "$fields"]
         if others and self.services.strict:
             raise fail("unknown_parameter", name=others[0].name)
-        if self.services.strict and len({format_brackets(it.keys).lower() for it in given}) < len(given):
-            raise fail("bad_parameter", name="$fields", value=given[-1].value, reason="it stands twice")
         shape = self.chosen_shape(table, None, tuple(given))
         return Select(table, shape, Compare(Path((), table.id), "eq", KEY), single=True)
+
+    def take(self, parameters: Sequence[Parameter], name: str) -> list[Parameter]:
+        """The parameters of one name; of a repeated one the last."""
+        given = [parameter for parameter in parameters if parameter.keys[0].lower() == name]
+        found = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
+        if len(found) < len(given):
+            self.refuse_if_strict(name, given[-1].value, "it stands twice")
+        return list(found.values())
+
+    def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
+        """What the original ignores is an error for a strict server."""
+        if self.services.strict:
+            raise fail("bad_parameter", name=name, value=value, reason=reason)
 
     def answer(self, row: Row, table: Table, status: int = 200) -> Reply:
         """The envelope of one record; for a new one with its address."""
@@ -12915,8 +12927,7 @@ class _LimbasFields:
     def read(self, given: Sequence[Parameter]) -> Sequence[tuple[str, Field | Link]]:
         if not given:
             return self.all()
-        last = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
-        return list(dict(pair for parameter in last.values() for pair in self.of_parameter(parameter)).items())
+        return list(dict(pair for parameter in given for pair in self.of_parameter(parameter)).items())
 
     def all(self) -> list[tuple[str, Field | Link]]:
         table = self.names.table
@@ -12954,26 +12965,13 @@ class _LimbasQuery:
         self, dialect: Limbas, names: Names, parameters: Sequence[Parameter], today: str, parent: Parent | None
     ) -> None:
         self.dialect, self.names, self.parameters, self.today, self.parent = dialect, names, parameters, today, parent
-        self.given = {name: self.take(name) for name in LIMBAS_PARAMETERS}
+        self.given = {name: dialect.take(parameters, name) for name in LIMBAS_PARAMETERS}
         self.page = self.read_page()
         sort, scope = self.read_sort(), Scope(self.read_archived(), self.read_validity())
         shape = dialect.chosen_shape(names.table, names.row, tuple(self.given["$fields"]))
         where = self.read_filters()
         paged = self.page.limit is not None
         self.select = Select(names.table, shape, where, scope, sort, self.page, total=paged, parent=parent)
-
-    def refuse_if_strict(self, name: str, value: str, reason: str) -> None:
-        """What the original ignores is an error for a strict server."""
-        if self.dialect.services.strict:
-            raise fail("bad_parameter", name=name, value=value, reason=reason)
-
-    def take(self, name: str) -> list[Parameter]:
-        """The parameters of one name; of a repeated one the last."""
-        given = [parameter for parameter in self.parameters if parameter.keys[0].lower() == name]
-        found = {tuple(folded(key) for key in parameter.keys): parameter for parameter in given}
-        if len(found) < len(given):
-            self.refuse_if_strict(name, given[-1].value, "it stands twice")
-        return list(found.values())
 
     def single(self, name: str) -> str | None:
         for parameter in self.given[name]:
@@ -12994,7 +12992,9 @@ class _LimbasQuery:
             numbers[key] = int(parameter.value)
         count = numbers["count"]
         if not count and self.given["$page"]:
-            self.refuse_if_strict("$page[number]", str(numbers["number"]), "it has no effect without $page[count]")
+            self.dialect.refuse_if_strict(
+                "$page[number]", str(numbers["number"]), "it has no effect without $page[count]"
+            )
         return Page(count, count * (numbers["number"] - 1)) if count else WHOLE_PAGE
 
     def read_sort(self) -> tuple[Sort, ...]:
@@ -13050,7 +13050,7 @@ class _LimbasQuery:
             if parameter.keys[0].lower() not in LIMBAS_PARAMETERS:
                 member, operator = self.resolve(parameter)
                 if (member.name, operator) in last or not parameter.value:
-                    self.refuse_if_strict(parameter.name, parameter.value, "it stands twice, or is empty")
+                    self.dialect.refuse_if_strict(parameter.name, parameter.value, "it stands twice, or is empty")
                 last[(member.name, operator)] = (member, operator, parameter.value)
         if len(last) > MAX_FILTER_TERMS:
             raise fail("filter_too_large", reason=f"more than {MAX_FILTER_TERMS} terms")
@@ -13126,7 +13126,7 @@ class _LimbasQuery:
             case "boolean":
                 if value.strip().lower() in BOOLEAN_TEXT:
                     return Compare(path, "eq", BOOLEAN_TEXT[value.strip().lower()])
-                self.refuse_if_strict(folded(member.name), value, "expected true or false")
+                self.dialect.refuse_if_strict(folded(member.name), value, "expected true or false")
                 return FALSE
             case "number" if member.kind.is_date:
                 return Compare(path, op, self.date(member, value))
@@ -13145,7 +13145,7 @@ class _LimbasQuery:
         except BadValue as error:
             if member.kind.name == "time":
                 raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=error) from None
-            self.refuse_if_strict(folded(member.name), value, f"expected {error}")
+            self.dialect.refuse_if_strict(folded(member.name), value, f"expected {error}")
             return FALSE
 
     def element(self, member: Field, value: str) -> Operand:
@@ -13716,9 +13716,7 @@ class NocoBase(Dialect):
 
     def values(self, request: Request, call: Call, body: Mapping[str, Json]) -> Values:
         """What a body sets of the record and its links."""
-        through = call.link.through if call.link else None
-        beside = {through and through.name, None if call.table.key else call.table.id_name}
-        columns = {name: value for name, value in body.items() if name not in beside}
+        columns = _without_row(call.table, call.link, body)
         reader = _LinkValues(self, frozenset(call.words("updateAssociationValues") or ()), "", request.is_form)
         return read_values(call.names, columns, reader.read, text=request.is_form)
 
@@ -14040,10 +14038,7 @@ class _LinkValues:
         name = f"{self.prefix}{link.name}"
         inner = _LinkValues(self.dialect, self.updating, f"{name}.", self.text)
         names = self.dialect.names(link.target, link)
-        through = link.through.name if link.through else None
-        beside = {through, None if link.target.key else link.target.id_name}
-        columns = {word: part for word, part in value.items() if word not in beside}
-        values = read_values(names, columns, inner.read, self.text).check()
+        values = read_values(names, _without_row(link.target, link, value), inner.read, self.text).check()
         row = self.dialect.row_values(link, value, self.text)
         given = value.get(link.target.id_name, value.get(link.target.address.name))
         return Item(
@@ -14054,6 +14049,12 @@ class _LinkValues:
             "update" if name in self.updating else "link",
             "skip" if link.many else "create",
         )
+
+
+def _without_row(table: Table, link: Link | None, body: Mapping[str, Json]) -> dict[str, Json]:
+    """What a body says of the record itself: neither its id nor the row of the link that leads to it."""
+    row, id_name = link.through.name if link and link.through else None, None if table.key else table.id_name
+    return {name: value for name, value in body.items() if name not in (row, id_name)}
 
 
 def _nested_value(value: Json, words: Sequence[str]) -> Json:
@@ -15397,7 +15398,7 @@ class Platform(Dialect):
             values.fields[column] = dump_json(list(dict.fromkeys(known))) if known else None
             return
         expected = f"a list of ids of {'users and groups' if word == 'access' else 'groups'}"
-        values.faults.append(Violation((word,), "bad_value", {"value": dump_json(value)[:100], "expected": expected}))
+        values.faults.append(bad_value((word,), value, expected))
 
     # -- signing in --
 
@@ -18633,15 +18634,18 @@ def by_number(table: Table, number: int) -> Filter:
     return Compare(Path((), table.id), "eq", number)
 
 
-RECORD_NUMBER = re.compile(r"#?(0|-?[1-9]\d{0,18})", re.ASCII)
-"""The number of a record; those of others may be below 1."""
+def record_number(text: str) -> int | None:
+    """The id that a person writes as `7` or `#7`, of a record of others also below 1; None for any other text."""
+    match = re.fullmatch(r"#?(0|-?[1-9]\d{0,18})", text, re.ASCII)
+    return int(match[1]) if match and int(match[1]) in WHOLE_NUMBERS else None
 
 
 def number_of(key: str) -> int:
     """The id in an address. ApiError `not_found` for any other text."""
-    if not RECORD_NUMBER.fullmatch(key) or key.startswith("#") or int(key) not in WHOLE_NUMBERS:
+    number = None if key.startswith("#") else record_number(key)
+    if number is None:
         raise fail("not_found")
-    return int(key)
+    return number
 
 
 def entry_of(text: str) -> int:
@@ -18837,9 +18841,9 @@ class _ListQuery:
 
     def numbered(self, text: str, links: tuple[Link, ...] = ()) -> Iterator[Filter]:
         """The record that a text is the number of, `#7` or `7`."""
-        match = RECORD_NUMBER.fullmatch(text)
-        if match and int(match[1]) in WHOLE_NUMBERS:
-            yield Compare(Path(links, links[-1].target.id if links else self.table.id), "eq", int(match[1]))
+        number = record_number(text)
+        if number is not None:
+            yield Compare(Path(links, links[-1].target.id if links else self.table.id), "eq", number)
 
     def condition(self, member: Field | Link, text: str) -> Filter:
         """The filter of one column: a part of a text, a choice, a number or a date with a bound before it."""
@@ -19507,7 +19511,8 @@ class Records(Pages):
             records = (json.loads(row.text) for row in part.rows)
             items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
             every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
-            may_add = self.rights.allows(link.target, "create") and self.names(link.target).may_set(link.back or link)
+            may_add = self.rights.allows(link.target, "create")
+            may_add = may_add and link.back is not None and self.names(link.target).may_set(link.back)
             new = f"/browse/{link.target.segment}/new?{link.back.name}={number}" if link.back and may_add else None
             yield fragment(
                 element("h2", link.title),
@@ -19826,10 +19831,10 @@ def read_choice(link: Link, value: Json) -> Change:
     """The new state of a link from a form: a number or none, or a list of numbers."""
     items = []
     for text in value if isinstance(value, list) else [] if value is None else [value]:
-        match = RECORD_NUMBER.fullmatch(text)
-        if not match or int(match[1]) not in WHOLE_NUMBERS:
+        number = record_number(text)
+        if number is None:
             raise fail("bad_value", (), value=text[:100], expected="the number of a record")
-        items.append(Item(Key(link.target.id, int(match[1]))))
+        items.append(Item(Key(link.target.id, number)))
     return Change("replace", tuple(items), "move")
 
 
@@ -21499,8 +21504,6 @@ class Application:
     def __init__(
         self, services: Services, policy: Policy, dialects: Sequence[str], limits: BodyLimits = BODY_LIMITS
     ) -> None:
-        import bottle
-
         self.services, self.policy, self.limits = services, policy, limits
         self.schema, self.store, self.accounts, self.hub = (
             services.schema,
@@ -21511,10 +21514,11 @@ class Application:
         self.dialects = [DIALECTS[name](services) for name in dialects]
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
-        self.stopping, self.has_added = False, False
+        self.stopping = False
         self.ways: dict[Place, Way] = {}
         self.told: ToldBefore = {}
-        self.router, self.added_router, self.own_router = bottle.Bottle(), make_router(), self.make_own_router()
+        self.own_router = self.make_own_router()
+        self.forget_routes()
 
     def make_own_router(self) -> Addresses:
         """The addresses of all dialects and pages."""
@@ -21779,10 +21783,14 @@ class Application:
 
     def forget_functions(self) -> None:
         """Have no actions, hooks and addresses of a program any more."""
-        import bottle
-
         self.services.actions.clear()
         self.store.hooks.known.clear()
+        self.forget_routes()
+
+    def forget_routes(self) -> None:
+        """Have no addresses but our own."""
+        import bottle
+
         self.router, self.added_router, self.has_added = bottle.Bottle(), make_router(), False
 
     def route(self, rule: str, *methods: str, public: bool = False) -> Callable[[RouteFunction], RouteFunction]:
@@ -25020,6 +25028,11 @@ def check_output(path: str, *kept: str | None) -> None:
             raise UsageError(f"{path!r} is what the records come from; choose another name", 1)
 
 
+def part_of(path: str) -> FilePath:
+    """The name that a file has until it is whole; two processes have one each."""
+    return FilePath(f"{path}.{os.getpid()}.part")
+
+
 def opened(part: FilePath, path: str) -> IO[bytes]:
     """A part of a file, to write to. OSError names the file itself."""
     try:
@@ -25039,7 +25052,7 @@ def written(path: str) -> Iterator[IO[bytes]]:
         with FilePath(path).open("wb") as file:
             yield file
         return
-    part = FilePath(f"{path}.{os.getpid()}.part")
+    part = part_of(path)
     try:
         with opened(part, path) as file:
             yield file
@@ -25205,7 +25218,7 @@ def is_copy(path: str) -> bool:
 
 def back_up(path: str, target: str) -> None:
     """Copy a database in one step, check the copy, and give it its name when it is on the disk. UsageError."""
-    part = FilePath(f"{target}.{os.getpid()}.part")
+    part = part_of(target)
     part.unlink(missing_ok=True)
     make_private(str(part))
     try:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import fail, record_uuid, singular
-from tests.web import Answer, many, one, send
+from tests.web import Answer, many, one, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/v2"
@@ -22,12 +22,6 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 TEXT: dict[str, Any] = {"type": "string"}
 INTEGER: dict[str, Any] = {"type": "integer"}
 FOREIGN = {"HTTP_ORIGIN": "https://other.example"}
-
-
-def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """A table; words of the schema may stand among the fields."""
-    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
-    return {"type": "object", "properties": properties, "examples": list(examples), **words}
 
 
 SCHEMA: dict[str, Any] = {

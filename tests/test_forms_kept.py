@@ -10,16 +10,10 @@ import pytest
 import webtest
 
 import minirest
-from tests.web import many, one
+from tests.web import many, one, table
 
 TEXT: dict[str, Any] = {"type": "string"}
 USERS = dict.fromkeys(("admin", "anna", "ines", "carl"), "open sesame")
-
-
-def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """A table; words of the schema may stand among the fields."""
-    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
-    return {"type": "object", "properties": properties, "examples": list(examples), **words}
 
 
 ALL = {"list": True, "get": True, "create": True, "update": True}

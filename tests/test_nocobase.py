@@ -16,7 +16,7 @@ import minirest
 from minirest import And, Compare, Filter, Not, Or, Path, Select, Some, Span
 from tests import evaluator, test_sql
 from tests.web import Answer as WebAnswer
-from tests.web import many, one, send
+from tests.web import many, one, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_TEXT = "2024-06-15T12:00:00.000Z"
@@ -57,12 +57,6 @@ THINGS: list[dict[str, Any]] = [
     {"text": "50%_\\'", "list": ["y"], "parent": 2},
     {},
 ]
-
-
-def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """A table; words of the schema may stand among the fields."""
-    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
-    return {"type": "object", "properties": properties, "examples": list(examples), **words}
 
 
 SCHEMA: dict[str, Any] = {

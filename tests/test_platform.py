@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import minirest
 from minirest import object_id, parse_instant, parse_literals
 from tests.web import Answer as WebAnswer
-from tests.web import many, one, send
+from tests.web import many, one, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_MS = 1718452800000
@@ -27,12 +27,6 @@ INTEGER: dict[str, Any] = {"type": "integer"}
 NOT_FOUND = ("Not Found", ["error_not_found"])
 UNAUTHORIZED = ("Unauthorized", ["error_unauthorized"])
 BAD, WRONG = ["error_bad_request"], ["error_bad_request", "error_validation"]
-
-
-def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """A table; words of the schema may stand among the fields."""
-    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
-    return {"type": "object", "properties": properties, "examples": list(examples), **words}
 
 
 SCHEMA: dict[str, Any] = {

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import ERRORS, fail, laravel_attribute, laravel_input, laravel_model, laravel_pages
-from tests.web import Answer, many, multipart, one, part, send
+from tests.web import Answer, many, multipart, one, part, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/resources"
@@ -26,12 +26,6 @@ LITTLE = {"HTTP_PREFER": "return=minimal"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 TEXT: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "number"}
-
-
-def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """A table; words of the schema may stand among the fields."""
-    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
-    return {"type": "object", "properties": properties, "examples": list(examples), **words}
 
 
 RULES: dict[str, Any] = {
@@ -896,7 +890,7 @@ def test_actions_of_an_embedding_program(web: Web) -> None:
 def test_names_of_actions(web: Web) -> None:
     """A name is given once, and there must be the table."""
     web.app.action("things", "ping")(lambda *_: None)
-    for table, name in (
+    for resource, name in (
         ("nope", "x"),
         ("things", "ping"),
         ("THINGS", "ping"),
@@ -905,7 +899,7 @@ def test_names_of_actions(web: Web) -> None:
         ("things", ""),
     ):
         with pytest.raises(ValueError, match=r"no table|another action"):
-            web.app.action(table, name)
+            web.app.action(resource, name)
     web.app.action("codes", "ping")(lambda *_: None)
 
 

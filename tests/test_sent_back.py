@@ -9,17 +9,11 @@ import pytest
 
 import minirest
 from minirest import object_id, record_uuid
-from tests.web import Answer, many, one, send
+from tests.web import Answer, many, one, send, table
 
 FORM = "application/x-www-form-urlencoded"
 TEXT: dict[str, Any] = {"type": "string"}
 ALL: dict[str, Any] = {"list": True, "get": True, "create": True, "update": True, "link": True}
-
-
-def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    """A table; words of the schema may stand among the fields."""
-    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
-    return {"type": "object", "properties": properties, "examples": list(examples), **words}
 
 
 def listed(**items: Any) -> dict[str, Any]:

@@ -32,6 +32,12 @@ def many(table: str, **words: Any) -> dict[str, Any]:
     return {"type": "array", "items": one(table), **words}
 
 
+def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    """A table; words of the schema may stand among the fields."""
+    words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
+    return {"type": "object", "properties": properties, "examples": list(examples), **words}
+
+
 class Clock:
     """A clock that a test moves."""
 
