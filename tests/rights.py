@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import minirest
-from tests.web import Answer, many, one, send, serialized, unguarded
+from tests.web import Answer, dump, many, one, send, serialized, unguarded
 
 Rights = dict[str, Any]
 """For each table its `x-rights`."""
@@ -251,7 +251,7 @@ class World:
 
     def dump(self) -> list[str]:
         """Everything that the database holds."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
     def is_as(self, data: bytes) -> bool:
         """Whether the database holds what was loaded; compared row by row where the bytes are not the same."""

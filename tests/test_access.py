@@ -14,7 +14,7 @@ import pytest
 import minirest
 from minirest import Actor, Change, Col, Compare, Item, Key, Obj, Origin, Parent, Path, Select, Sub
 from tests.sockets import Client, serving
-from tests.web import Answer, many, one, send, unguarded
+from tests.web import Answer, dump, many, one, send, unguarded
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TEXT = {"type": "string"}
@@ -268,10 +268,10 @@ def run(store: minirest.Store, op: minirest.Operation, actor: Actor = ANNA) -> m
 
 def refused(store: minirest.Store, op: minirest.Operation) -> list[tuple[Any, ...]]:
     """The violations of an operation that changes nothing."""
-    before = list(store.database.writer.iterdump())
+    before = dump(store)
     with pytest.raises(minirest.ApiError) as caught:
         run(store, op)
-    assert list(store.database.writer.iterdump()) == before
+    assert dump(store) == before
     return [(fault.path, fault.rule) for fault in caught.value.violations]
 
 

@@ -18,7 +18,7 @@ from webtest import TestApp
 
 import minirest
 from minirest import Account, Accounts, ApiError, Application
-from tests.web import START, Answer, Clock, send
+from tests.web import START, Answer, Clock, dump, send
 
 SCHEMA = {
     "$defs": {"notes": {"type": "object", "properties": {"text": {"type": "string"}}, "examples": [{"text": "a"}]}}
@@ -112,8 +112,7 @@ def request(authorization: str) -> minirest.Request:
 
 def database_text(app: Application) -> str:
     """Return every value of every table, as SQL."""
-    with app.store.database.reading() as connection:
-        return "\n".join(connection.iterdump())
+    return "\n".join(dump(app.store))
 
 
 # ---- Basic ----

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import fail, record_uuid, singular
-from tests.web import Answer, many, one, send, table
+from tests.web import Answer, dump, many, one, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/v2"
@@ -133,10 +133,10 @@ class Web:
 
     def refuse(self, status: int, text: str, method: str, path: str, body: Any = None) -> None:
         """Send what is refused, and see that nothing has changed."""
-        before = list(self.app.store.database.writer.iterdump())
+        before = dump(self.app.store)
         answer = self(method, path, body)
         assert (answer.status, answer.json) == (status, {"error": text})
-        assert list(self.app.store.database.writer.iterdump()) == before
+        assert dump(self.app.store) == before
 
     def close(self) -> None:
         """Close the application."""

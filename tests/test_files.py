@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import ApiError, BodyLimits, Form, Request, Upload, disposition, file_name, media_type_of, read_form
-from tests.web import Answer, multipart, part, send
+from tests.web import Answer, dump, multipart, part, send
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -152,7 +152,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Everything in the database."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
     def refuse(self, status: int, message: str, answer: Answer, before: list[str]) -> None:
         """A request was refused with one message, and nothing has changed."""

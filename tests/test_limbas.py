@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minirest
 from tests.web import Answer as WebAnswer
-from tests.web import send
+from tests.web import dump, send
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 JSON = "application/json; charset=utf-8"
@@ -176,7 +176,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
     def refuse(self, status: int, messages: Sequence[str], *request: Any, **headers: str) -> None:
         """Send what is refused, and see that the database has not changed."""

@@ -16,7 +16,7 @@ import minirest
 from minirest import And, Compare, Filter, Not, Or, Path, Select, Some, Span
 from tests import evaluator, test_sql
 from tests.web import Answer as WebAnswer
-from tests.web import many, one, send, table
+from tests.web import dump, many, one, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_TEXT = "2024-06-15T12:00:00.000Z"
@@ -211,7 +211,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
     def refuse(self, status: int, errors: Sequence[tuple[str, str]], *request: Any, **headers: str) -> None:
         """Send what is refused, and see that the database has not changed."""

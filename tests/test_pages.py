@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minirest
-from tests.web import send
+from tests.web import dump, send
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORDS = {"admin": "open-sesame", "anna": "correct horse"}
@@ -201,8 +201,7 @@ class Site:
 
     def everything(self) -> list[str]:
         """All that the file holds, when a token was last used aside."""
-        with self.app.store.database.reading() as connection:
-            return [line for line in connection.iterdump() if "_sessions" not in line]
+        return [line for line in dump(self.app.store) if "_sessions" not in line]
 
     def do(self, word: str, path: str = "/browse/books/1", status: int = 303) -> Any:
         """Press the button of a record's page."""

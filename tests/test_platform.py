@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import minirest
 from minirest import object_id, parse_instant, parse_literals
 from tests.web import Answer as WebAnswer
-from tests.web import many, one, send, table
+from tests.web import dump, many, one, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NOW_MS = 1718452800000
@@ -158,7 +158,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
     def refuse(self, status: int, message: str, tags: list[str], *request: Any, **environ: str) -> None:
         """Send what is refused, and see that the database has not changed."""

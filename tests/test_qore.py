@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import minirest
 from minirest import ERRORS, fail, laravel_attribute, laravel_input, laravel_model, laravel_pages
-from tests.web import Answer, many, multipart, one, part, send, table
+from tests.web import Answer, dump, many, multipart, one, part, send, table
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 BASE = "/api/resources"
@@ -140,7 +140,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
 
 @pytest.fixture

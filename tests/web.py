@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,6 +36,13 @@ def table(*examples: dict[str, Any], **properties: Any) -> dict[str, Any]:
     """A table; words of the schema may stand among the fields."""
     words = {name: properties.pop(name) for name in list(properties) if name.startswith("x-") or name == "required"}
     return {"type": "object", "properties": properties, "examples": list(examples), **words}
+
+
+def dump(store: minirest.Store) -> list[str]:
+    """Everything that a database holds, as SQL; of a copy, for our connections may not do all that this asks for."""
+    with closing(sqlite3.connect(":memory:")) as copy:
+        store.database.writer.backup(copy)
+        return list(copy.iterdump())
 
 
 class Clock:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import minirest
-from tests.web import Answer, Lines, many, send
+from tests.web import Answer, Lines, dump, many, send
 
 OLD = datetime(2019, 8, 1, 12, 0, tzinfo=UTC)
 FIRST = datetime(2019, 9, 1, 15, 38, 32, 250_000, tzinfo=UTC)
@@ -342,7 +342,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from webtest import TestApp
 
 import minirest
-from tests.web import Lines
+from tests.web import Lines, dump
 
 NOW = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_schema.json"
@@ -165,7 +165,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
 
 @pytest.fixture

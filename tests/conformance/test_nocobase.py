@@ -10,7 +10,7 @@ import pytest
 from webtest import TestApp
 
 import minirest
-from tests.web import Lines, many, one
+from tests.web import Lines, dump, many, one
 
 OLD = datetime(2024, 6, 15, 12, 0, tzinfo=UTC)
 NEW = datetime(2024, 6, 16, 12, 0, tzinfo=UTC)
@@ -283,7 +283,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Return everything that is stored."""
-        return list(self.app.store.database.writer.iterdump())
+        return dump(self.app.store)
 
 
 @pytest.fixture

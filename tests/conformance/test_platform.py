@@ -15,7 +15,7 @@ import pytest
 
 import minirest
 from minirest import object_id
-from tests.web import Answer, Lines, send
+from tests.web import Answer, Lines, dump, send
 
 OLD = datetime(2019, 8, 31, 21, 0, tzinfo=UTC)
 NOW = datetime(2024, 6, 16, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -186,7 +186,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Everything that is stored, but when the token was used."""
-        return [text for text in self.app.store.database.writer.iterdump() if '"_tokens"' not in text]
+        return [text for text in dump(self.app.store) if '"_tokens"' not in text]
 
     def make_notes(self, *times: int) -> list[dict[str, Any]]:
         """Notes that were made at these milliseconds."""

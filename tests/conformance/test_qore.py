@@ -13,7 +13,7 @@ import pytest
 import webtest
 
 import minirest
-from tests.web import Answer, Lines, many, multipart, one, part, send
+from tests.web import Answer, Lines, dump, many, multipart, one, part, send
 
 OLD = datetime(2026, 11, 22, 7, 38, 17, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 8, 0, 0, 250_000, tzinfo=UTC)
@@ -267,7 +267,7 @@ class Web:
 
     def dump(self) -> list[str]:
         """Everything that is stored, but when the token was used."""
-        return [text for text in self.app.store.database.writer.iterdump() if '"_tokens"' not in text]
+        return [text for text in dump(self.app.store) if '"_tokens"' not in text]
 
 
 @pytest.fixture
