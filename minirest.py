@@ -3134,9 +3134,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Several operations in one transaction, or in one snapshot when all are Selects."""
+    """Several operations in one transaction, or in one snapshot when all are Selects.
+
+    `listed` is the name of the list in the body whose items they are; errors say which of them is wrong.
+    """
 
     operations: tuple[Operation, ...]
+    listed: str = ""
 
 
 Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
@@ -5031,7 +5035,7 @@ def bound(op: Operation, actor: Actor, moment: str, rights: Rights) -> Operation
             assert isinstance(made, Create) and isinstance(found, Update | Select)
             return Upsert(bind_variables(where, actor, moment), made, found)
         case Batch(operations):
-            return Batch(tuple(guard(part, actor, moment, rights) for part in operations))
+            return dataclasses.replace(op, operations=tuple(guard(it, actor, moment, rights) for it in operations))
         case Move():
             return op
         case _:
@@ -6422,10 +6426,18 @@ class Writer(Transaction):
                 part = narrowed(update, create.table, found) if found else create
                 check_verb(part, self.origin.actor, self.origin.rights)
                 return self.create_unseen(part) if isinstance(part, Create) else self.run(part)
-            case Batch(operations):
-                return Outcome(parts=tuple(self.run(part) for part in operations))
+            case Batch(operations, listed):
+                trails = ((listed, number) if listed else () for number in itertools.count())
+                return Outcome(parts=tuple(map(self.run_at, operations, trails)))
             case _:
                 assert_never(op)
+
+    def run_at(self, op: Operation, trail: Trail) -> Outcome:
+        """Run an operation that stands somewhere in the body. ApiError tells where."""
+        try:
+            return self.run(op)
+        except ApiError as error:
+            raise error.below(*trail) from None
 
     def refuse_faults(self) -> None:
         """Raise all violations found so far."""
@@ -9474,8 +9486,12 @@ def format_brackets(keys: Sequence[str]) -> str:
     return keys[0] + "".join(f"[{key}]" for key in keys[1:])
 
 
-def parse_query(text: str, limit: int = MAX_PARAMETERS) -> list[Parameter]:
+def parse_query(
+    text: str, limit: int = MAX_PARAMETERS, cut: Callable[[str], tuple[str, ...]] = parse_brackets
+) -> list[Parameter]:
     """Read a query string or a form body, strictly: UTF-8, no NUL, not too many parameters. ApiError says why.
+
+    `cut` makes keys of a name; where brackets mean nothing, the name is the only key.
 
     >>> parse_query("$page%5Bcount%5D=2&name=M%C3%BCller+x")
     [Parameter(keys=('$page', 'count'), value='2', bare=False), Parameter(keys=('name',), value='Müller x', bare=False)]
@@ -9484,7 +9500,7 @@ def parse_query(text: str, limit: int = MAX_PARAMETERS) -> list[Parameter]:
     if len(parts) > limit:
         raise fail("too_many_parameters", limit=limit)
     pairs = (part.partition("=") for part in parts)
-    return [Parameter(parse_brackets(_unquote(name)), _unquote(value), not equals) for name, equals, value in pairs]
+    return [Parameter(cut(_unquote(name)), _unquote(value), not equals) for name, equals, value in pairs]
 
 
 def _unquote(text: str) -> str:
@@ -14206,6 +14222,7 @@ DATE_FORMS = {
     "time": ("format", "HH:MM[:ss[.uuuuuu]]"),
 }
 DATE_NAMES = {"moment": "Datetime", "date": "Date", "time": "Time"}
+DATE_REFUSED = "{what} provided to '{field}' field doesn't appear to be a valid {kind} string: '{given}'"
 MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d.*)?", re.ASCII)
 COREDATA_MEDIA_TYPE = "application/json"
 PYTHON_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
@@ -14326,9 +14343,10 @@ class CoreData(Dialect):
             case {"value": int(number), "table": str(name)}:  # clients know addresses, not our ids
                 address = self.record_address(self.schema.all_tables[folded(name)], number)
                 violation = violation._replace(params={**violation.params, "value": address})
-        if violation.rule == "link_missing":
-            violation = violation._replace(path=tuple(part for part in violation.path if isinstance(part, str))[-1:])
-        return super().message(violation)
+        if violation.rule == "link_missing" and any(isinstance(part, int) for part in violation.path[-1:]):
+            violation = violation._replace(path=violation.path[:-1])  # the original names the field
+        form = violation.params.get("form")
+        return word(str(form), violation) if form else super().message(violation)
 
     # -- addresses --
 
@@ -14461,7 +14479,8 @@ class CoreData(Dialect):
     def read_query(self, table: Table, link: Link | None, text: str, today: str) -> _CoreDataQuery:
         """What the parameters choose of a table, or of the records that the link of one record leads to."""
         parent = named_parent(link, link.source.id) if link else None
-        return _CoreDataQuery(self, self.names(table), parse_query(text), today, parent)
+        parameters = parse_query(text, cut=lambda name: (name,))  # a bracket is a letter like others
+        return _CoreDataQuery(self, self.names(table), parameters, today, parent)
 
     def show_list(self, request: Request, query: _CoreDataQuery, address: str, number: int | None = None) -> Reply:
         """`meta` and the `objects` that the parameters choose."""
@@ -14575,7 +14594,7 @@ class CoreData(Dialect):
             "blank": own is None or not own.required or "default" in schema,
             "default": schema.get("default", "No default provided."),
             "help_text": str(schema.get("description", "")),
-            "nullable": own is not None and not own.required,
+            "nullable": takes_null(schema_of(self.value(table, word, member))) if own is None else not own.required,
             "primary_key": word == "id",
             "readonly": own is None or not self.names(table).may_set(own),
             "type": _coredata_type(member),
@@ -14622,24 +14641,23 @@ class CoreData(Dialect):
         return Upsert(update.where, create, update)
 
     def worded(self, names: Names, body: Mapping[str, Json], fault: Violation) -> Violation:
-        """A violation of a body; of a date that cannot be read in the original's words."""
+        """A violation of a body; of a date that cannot be read in the original's words, as `form`."""
         member = names.find(str(fault.path[0]), writing=True)
         kind = member.kind.name if isinstance(member, Field) else ""
         if fault.rule != "bad_value" or kind not in DATE_NAMES:
             return fault
-        name, word = fault.path[0], DATE_NAMES[kind]
-        value = str(body.get(str(name)))[:100]
-        text = f"{word} provided to '{name}' field doesn't appear to be a valid {word.lower()} string: '{value}'"
-        return Violation(fault.path, "refused", {"text": text})
+        what, given = DATE_NAMES[kind], str(body.get(str(fault.path[0])))[:100]
+        shown = {"form": DATE_REFUSED, "what": what, "kind": what.lower(), "given": given}
+        return fault._replace(params={**fault.params, **shown})
 
     def read_link(self, link: Link, value: Json) -> Change:
         """The new state of a link: an address or null, of many a list of addresses. A file can only be taken away."""
         if _coredata_family(link) != "link" and value is not None:
-            raise fail("refused", text=f"The '{link.name}' field takes null only: JSON holds no file.")
+            raise fail("bad_value", (), value=dump_json(value)[:100], expected="null: JSON holds no file")
         if not link.many:
             return Change("replace", () if value is None else (self.item(link, value),), "move")
         if not isinstance(value, list | None):
-            raise fail("refused", text=f"The '{link.name}' field takes a list of resource URIs.")
+            raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of resource URIs")
         return Change("replace", read_items(value or (), functools.partial(self.item, link)), "move")
 
     def item(self, link: Link, value: Json) -> Item:
@@ -14647,7 +14665,7 @@ class CoreData(Dialect):
         number = self.key(link.target, value) if isinstance(value, str) else None
         if number is None:
             given = value if isinstance(value, str) else dump_json(value)
-            raise fail("link_missing", [link.name], value=given[:200])
+            raise fail("link_missing", (), value=given[:200])
         return Item(Key(link.target.id, number))
 
     def create(self, request: Request, table: Table) -> Reply:
@@ -14689,14 +14707,14 @@ class CoreData(Dialect):
         for number, (key, _) in enumerate(found):
             if key is not None and key not in known:
                 raise self.no_address(table, ("objects", number, "resource_uri"), objects[number]["resource_uri"])
-        writes = [
+        writes = tuple(
             self.create_operation(table, values) if key is None else self.upsert_operation(table, key, values)
             for key, values in found
-        ]
+        )
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
         deletes = (Delete(table, Compare(Path((), table.id), "in", gone)),) if gone else ()
-        parts = self.run(request, Batch((*writes, *deletes))).parts
-        shown = python_records([row.text for part in parts for row in part.rows])
+        parts = self.run(request, Batch((Batch(writes, "objects"), *deletes))).parts
+        shown = python_records([row.text for part in parts for write in part.parts for row in write.rows])
         return coredata_text(f'{{"objects": [{shown}]}}', 202, self.headers(request))
 
     def listed(self, body: Mapping[str, Json], name: str) -> list[Json]:

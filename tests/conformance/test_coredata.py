@@ -723,10 +723,10 @@ DATE_LOOKUPS = [*NUMBER_LOOKUPS, "year", "month", "day", "week_day"]
 MOMENT_LOOKUPS = [*DATE_LOOKUPS, "hour", "minute", "second", "date"]
 SYSTEM: dict[str, Any] = {
     "created": described("datetime", "created", **OWN),
-    "created_by": described("string", "created by", **OWN),
+    "created_by": described("string", "created by", readonly=True),
     "id": described("string", "id", **OWN) | {"primary_key": True, "unique": True},
     "modified": described("datetime", "modified", **OWN),
-    "modified_by": described("string", "modified by", **OWN),
+    "modified_by": described("string", "modified by", readonly=True),
     "resource_uri": described("string", "resource uri", **OWN),
     "snapshot_id": described("string", "snapshot id", **OWN),
     "type": described("string", "type", **OWN),
@@ -956,7 +956,7 @@ def orders(web: Web) -> None:
 @line(60)
 def unknown_parameters(web: Web) -> None:
     """A parameter that begins with no field has no effect."""
-    for query in ("bogus=1", "bogus__gt=1", "titles=x", "secret=x", "Title=x"):
+    for query in ("bogus=1", "bogus__gt=1", "titles=x", "secret=x", "Title=x", "bogus[=1", "a]b=1", "[]=1", "=1"):
         web.all(f"/projects/?{query}", *FIVE)
 
 
@@ -1308,7 +1308,7 @@ def list_writes(web: Web) -> None:
     web.refuse(400, error(text), "PATCH", "/projects/", {"objects": [{"resource_uri": unknown, "title": "x"}]})
     web.refuse(400, error("Invalid data sent: missing 'objects'"), "PATCH", "/projects/", {"deleted_objects": []})
     body = {"objects": [{"title": "more"}, {"title": "x" * 21}], "deleted_objects": [uri("projects", 3)]}
-    text = "Field 'title' must have at most 20 characters"
+    text = "Field 'objects.1.title' must have at most 20 characters"
     web.refuse(400, error(text), "PATCH", "/projects/", body)
     for method in ("PUT", "DELETE"):
         answer = web.send(method, "/projects/", {"objects": []})
