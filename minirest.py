@@ -15147,7 +15147,7 @@ class Platform(Dialect):
         )
         for rule, handler, public in rules:  # both ends of one rule before the next: `elsewhere` takes all that is left
             for end in ("", "/"):
-                yield Route(ALL_METHODS, f"/api/v1{rule}{end}", handler, public)
+                yield Route((*ALL_METHODS, "OPTIONS"), f"/api/v1{rule}{end}", handler, public)
         for end in ("", "/"):
             yield Route(("GET", "POST"), f"/socket.io{end}", self.open_socket, public=True)
 

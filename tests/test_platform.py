@@ -302,6 +302,12 @@ def test_ids_have_no_case(things: Web, case: Any) -> None:
         ("GET", "/auth", "POST, DELETE"),
         ("PATCH", "/auth/", "POST, DELETE"),
         ("DELETE", "/auth/token", "POST"),
+        ("OPTIONS", "", "GET, HEAD"),
+        ("OPTIONS", "/things", "GET, HEAD, POST"),
+        ("OPTIONS", f"/things/{of('things', 1)}", "GET, HEAD, PATCH, DELETE"),
+        ("OPTIONS", f"/things/{of('things', 1)}/groups", "GET, HEAD"),
+        ("OPTIONS", "/auth", "POST, DELETE"),
+        ("OPTIONS", "/auth/token", "POST"),
     ],
 )
 def test_methods(things: Web, method: str, path: str, allowed: str) -> None:
