@@ -12527,7 +12527,7 @@ class Limbas(Dialect):
             for rule, handler in rules:
                 yield Route(ALL_METHODS, base + rule, handler)
                 yield Route(ALL_METHODS, f"{base}{rule}/", handler)
-            yield Route(ALL_METHODS, f"{base}/<table>/<key>/<link>/<rest:path>", self.too_deep)
+            yield Route(ALL_METHODS, f"{base}/<rest:path>" if base else "/<table>/<rest:path>", self.of_path)
 
     def error(self, error: ApiError) -> Reply:
         status = error.status
@@ -12555,10 +12555,23 @@ class Limbas(Dialect):
         """The address of the interface itself."""
         raise LimbasError("Request table missing")
 
-    def too_deep(self, request: Request, **parts: str) -> Reply:
-        """More parts than an address has."""
-        self.find_table(parts["table"])
-        raise LimbasError("Too many request parts")
+    def of_path(self, request: Request, rest: str, table: str = "") -> Reply:
+        """A path with more parts or slashes: slashes at its ends count for nothing, an empty part is none."""
+        name, *parts = f"{table}/{rest}".strip("/").split("/")
+        if not name:
+            return self.without_table(request)
+        self.find_table(name)
+        match parts:
+            case []:
+                return self.of_table(request, name)
+            case [key]:
+                return self.of_record(request, name, key)
+            case ["", _]:
+                raise LimbasError("Relation field without dataset id")
+            case [key, link]:
+                return self.of_link(request, name, key, link)
+            case _:
+                raise LimbasError("Too many request parts")
 
     def of_table(self, request: Request, table: str) -> Reply:
         """The whole table."""

@@ -564,6 +564,21 @@ def test_bases(things: Web) -> None:
         assert (answer.status, answer.messages) == (400, ["Request table missing"])
 
 
+@pytest.mark.parametrize("base", ["", "/main_rest.php", "/dependent/main_rest.php"])
+def test_slashes(things: Web, base: str) -> None:
+    """Slashes at the ends of a path count for nothing; a link needs the id before it."""
+    for path in ("/things", "/things/1", "/things/1/children", "/nope", "/things/1/a/b"):
+        expected = things.get(path)
+        for same in (f"{path}//", f"{path}///", *([f"//{path[1:]}", f"//{path}//"] if base else [])):
+            answer = things.get(base + same)
+            assert (answer.status, answer.body) == (expected.status, expected.body), same
+    for path in ("/things//children", "/things//1"):
+        answer = things.get(base + path)
+        assert (answer.status, answer.messages) == (400, ["Relation field without dataset id"])
+    answer = things.get(f"{base}/things/1//children")
+    assert (answer.status, answer.messages) == (400, ["Too many request parts"])
+
+
 def test_names_that_are_words_of_sql(web: Web) -> None:
     """Tables and fields may be named like words of SQL and like operators."""
     attributes = {"select": "a", "order": "b", "group": 3, "eq": "c", "rowid": 9}
@@ -895,6 +910,7 @@ def test_bad_forms(things: Web, form: bytes, messages: list[str]) -> None:
         ("/things/1/pin", 400, "Unknown field pin"),
         ("/things/1/text", 404, "Relation field text not found!"),
         ("/things/1/friends/2", 400, "Too many request parts"),
+        ("/main_rest.php//", 400, "Request table missing"),
         ("/things?nope=1", 400, "Unknown field nope"),
         ("/things?_=1", 400, "Unknown field _"),
         ("/things?pin=1", 400, "Unknown field pin"),
