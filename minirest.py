@@ -3136,11 +3136,11 @@ class Load:
 class Batch:
     """Several operations in one transaction, or in one snapshot when all are Selects.
 
-    `listed` is the name of the list in the body whose items they are; errors say which of them is wrong.
+    `trail` is where the list stands in the body whose items they are; errors say which of them is wrong.
     """
 
     operations: tuple[Operation, ...]
-    listed: str = ""
+    trail: Trail | None = None
 
 
 Operation: TypeAlias = Select | Create | Update | Delete | Archive | Relink | Move | Upsert | Batch
@@ -3752,8 +3752,11 @@ def _read_upload(result: Values, member: Field | Link, upload: Upload) -> None:
     result.links[member] = Change("replace", (Item(upload=upload),))
 
 
-def read_items(parts: Iterable[Json], read_item: Callable[[Json], Item]) -> tuple[Item, ...]:
-    """The linked records that a list of a body names; an ApiError says at which place of the list it is."""
+Part = TypeVar("Part")
+
+
+def read_items(parts: Iterable[Json], read_item: Callable[[Json], Part]) -> tuple[Part, ...]:
+    """What a list of a body names, read item by item; an ApiError says at which place of the list it is."""
     items = []
     for number, part in enumerate(parts):
         try:
@@ -6426,8 +6429,8 @@ class Writer(Transaction):
                 part = narrowed(update, create.table, found) if found else create
                 check_verb(part, self.origin.actor, self.origin.rights)
                 return self.create_unseen(part) if isinstance(part, Create) else self.run(part)
-            case Batch(operations, listed):
-                trails = ((listed, number) if listed else () for number in itertools.count())
+            case Batch(operations, trail):
+                trails = (() if trail is None else (*trail, number) for number in itertools.count())
                 return Outcome(parts=tuple(map(self.run_at, operations, trails)))
             case _:
                 assert_never(op)
@@ -13775,11 +13778,11 @@ class NocoBase(Dialect):
     def create(self, request: Request, call: Call) -> Reply:
         """One record of the body, or one for each item of a list, in one transaction."""
         body = self.body(request)
-        bodies = body if isinstance(body, list) else [body]
-        operations = tuple(self.create_operation(request, call, item) for item in bodies)
-        outcome = self.run(request, Batch(operations))
+        create = functools.partial(self.create_operation, request, call)
+        many = isinstance(body, list)
+        outcome = self.run(request, Batch(read_items(body, create), ()) if many else Batch((create(body),)))
         texts = [part.rows[0].text for part in outcome.parts]
-        return json_reply(f'{{"data":[{",".join(texts)}]}}' if isinstance(body, list) else f'{{"data":{texts[0]}}}')
+        return json_reply(f'{{"data":[{",".join(texts)}]}}' if many else f'{{"data":{texts[0]}}}')
 
     def create_operation(self, request: Request, call: Call, body: Json) -> Create:
         """One new record."""
@@ -14726,7 +14729,7 @@ class CoreData(Dialect):
         )
         gone = tuple(self.named(table, ("deleted_objects", number), uri) for number, uri in enumerate(deleted))
         deletes = (Delete(table, Compare(Path((), table.id), "in", gone)),) if gone else ()
-        parts = self.run(request, Batch((Batch(writes, "objects"), *deletes))).parts
+        parts = self.run(request, Batch((Batch(writes, ("objects",)), *deletes))).parts
         shown = python_records([row.text for part in parts for write in part.parts for row in write.rows])
         return coredata_text(f'{{"objects": [{shown}]}}', 202, self.headers(request))
 

@@ -1595,6 +1595,14 @@ MESSAGES: list[tuple[str, Any, int, list[tuple[str, str]]]] = [
     ("/authors:create", {"age": 1}, 400, [("required", "name cannot be null")]),
     ("/posts:create", {"author": {"age": 1}}, 400, [("required", "author.name cannot be null")]),
     ("/authors:create", {"name": "Ann"}, 400, [("unique", "name already exists")]),
+    ("/authors:create", [{"name": "New"}, {"name": "Ann"}], 400, [("unique", "1.name already exists")]),
+    ("/authors:create", [{"age": 1}], 400, [("required", "0.name cannot be null")]),
+    (
+        "/posts:create",
+        [{"title": "New"}, {"tags": [{"id": 1, "postsTags": {"weight": "x"}}]}],
+        400,
+        [("bad_value", "Invalid value \"x\" for field '1.tags.0.weight': expected a whole number of 64 bits")],
+    ),
     (
         "/posts:create",
         {"author": [1]},
