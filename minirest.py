@@ -9543,7 +9543,7 @@ def json_parameter(name: str, text: str) -> Json:
     try:
         return read_json(text)
     except ApiError as error:
-        raise fail("bad_parameter", name=name, value=text[:100], reason=error.violations[0].message()) from None
+        raise fail("bad_parameter", name=name, value=text[:100], reason=error.violations[0].params["reason"]) from None
 
 
 def qs_values(parameters: Iterable[Sequence[Any]]) -> dict[str, Json]:

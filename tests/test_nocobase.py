@@ -1591,6 +1591,12 @@ MESSAGES: list[tuple[str, Any, int, list[tuple[str, str]]]] = [
         [("unknown_parameter", "Unknown parameter 'pagesize'; did you mean 'pageSize'?")],
     ),
     ("/posts:list?fields=titel", None, 400, unknown("titel", "posts", "; did you mean 'title'?")),
+    (
+        "/posts:list?filter=x",
+        None,
+        400,
+        [("bad_parameter", "Invalid value 'x' for parameter 'filter': Expecting value at character 0")],
+    ),
     ("/posts/1/nope:list", None, 404, [("unknown_link", "'nope' is not a link of table 'posts'")]),
     ("/authors:create", {"age": 1}, 400, [("required", "name cannot be null")]),
     ("/posts:create", {"author": {"age": 1}}, 400, [("required", "author.name cannot be null")]),
