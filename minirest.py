@@ -3361,7 +3361,14 @@ def operators_of(path: Path) -> frozenset[str]:
 
 # ---- filters in JSON: NocoBase's, also the language of rules ----
 
-JsonOperator: TypeAlias = Callable[["_JsonFilter", Path, Json], Filter]
+JsonReader: TypeAlias = Callable[["_JsonFilter", Path, Json], Filter]
+
+
+class JsonOperator(NamedTuple):
+    """One operator of filters in JSON: what it needs, an operator or a kind of the field, and who reads it."""
+
+    needs: Operator | Literal["date", "boolean"]
+    read: JsonReader
 
 
 def filter_from_json(names: Names, value: Json, variables: bool = False) -> Filter:
@@ -3420,7 +3427,7 @@ class _JsonFilter:
     def __init__(self, names: Names, variables: bool) -> None:
         self.names, self.variables = names, variables
         self.nodes = self.terms = 0
-        self.word = "$eq"
+        self.word = self.name = ""
         self.links: set[tuple[Link, ...]] = set()
 
     def read(self, prefix: tuple[str, ...], value: Json, depth: int) -> Filter:
@@ -3469,25 +3476,29 @@ class _JsonFilter:
         self.count(0, len(value) if isinstance(value, list) and word not in ("$in", "$notIn", "$eq", "$ne") else 1)
         if not prefix:
             raise fail("bad_filter", name=word, reason="write the field before the operator")
+        self.word, self.name = word, ".".join(prefix)
         path = self.names.path(prefix)
         self.links.update(path.links[:size] for size in range(1, len(path.links) + 1))
         if len(self.links) > MAX_FILTER_LINKS:
             raise fail("filter_too_large", reason=f"more than {MAX_FILTER_LINKS} links")
         if word not in JSON_OPERATORS:
-            allowed = ", ".join(JSON_OPERATORS)
-            raise fail("unknown_operator", name=word, field=".".join(prefix), allowed=allowed)
-        self.word = word
+            raise self.unknown_operator(path)
         if path.field is None and word not in ("$exists", "$notExists"):
-            raise fail(
-                "bad_filter", name=".".join(prefix), reason="it is a link; name one of its fields, or use $exists"
-            )
-        return JSON_OPERATORS[word](self, path, value)
+            raise fail("bad_filter", name=self.name, reason="it is a link; name one of its fields, or use $exists")
+        return JSON_OPERATORS[word].read(self, path, value)
+
+    def unknown_operator(self, path: Path) -> ApiError:
+        """The error for an operator that there is not, or not where the path leads to; it tells which there are."""
+        known: set[str] = {*operators_of(path)}
+        if path.field:
+            known |= {"date"} if path.field.kind.is_date or path.within else set()
+            known |= {"boolean"} if path.field.kind.name == "boolean" or path.within else set()
+        allowed = ", ".join(word for word, operator in JSON_OPERATORS.items() if operator.needs in known)
+        return fail("unknown_operator", name=self.word, field=self.name, allowed=allowed)
 
     def make(self, op: Operator, path: Path, value: Json = None, case: Case = "exact") -> Filter:
         if op not in operators_of(path):
-            name = path.field.name if path.field else path.links[-1].name
-            allowed = ", ".join(sorted(operators_of(path)))
-            raise fail("unknown_operator", name=self.word, field=name, allowed=allowed)
+            raise self.unknown_operator(path)
         return Compare(path, op, None if op in ("null", "empty") else self.operand(path, op, value), case)
 
     def operand(self, path: Path, op: Operator, value: Json) -> Operand:
@@ -3516,17 +3527,17 @@ class _JsonFilter:
                 kind.parse_text(value) if isinstance(value, str) and kind.name != "scalar" else kind.parse_json(value)
             )
         except BadValue as error:
-            raise fail("bad_value", value=dump_json(value), field=path.field.name, expected=error) from None
+            raise fail("bad_value", value=dump_json(value), field=self.name, expected=error) from None
 
     def span(self, path: Path, value: Json) -> Span | Variable:
         if self.variables and value in ("$now", "$today"):
             return Variable("now" if value == "$now" else "day")
         if path.field is None or not (path.field.kind.is_date or path.within):
-            raise fail("bad_filter", name=path.field.name if path.field else "", reason="it is no date")
+            raise fail("bad_filter", name=self.name, reason="it is no date")
         try:
             return parse_span(value if isinstance(value, str) else "")
         except ValueError:
-            raise fail("bad_value", value=dump_json(value), field=path.field.name, expected="a date") from None
+            raise fail("bad_value", value=dump_json(value), field=self.name, expected="a date") from None
 
 
 def _is_plain_list(value: Json) -> bool:
@@ -3568,13 +3579,13 @@ def _json_not_in(reader: _JsonFilter, path: Path, value: Json) -> Filter:
 
 
 def _json_between(reader: _JsonFilter, path: Path, value: Json) -> Filter:
-    first, last = _pair(path, value)
+    first, last = _pair(reader, value)
     return And((reader.make("gte", path, first), reader.make("lte", path, last)))
 
 
-def _pair(path: Path, value: Json) -> tuple[Json, Json]:
+def _pair(reader: _JsonFilter, value: Json) -> tuple[Json, Json]:
     if not isinstance(value, list) or len(value) != 2:
-        raise fail("bad_filter", name=path.field.name if path.field else "", reason="write a list of two values")
+        raise fail("bad_filter", name=reader.name, reason="write a list of two values")
     return value[0], value[1]
 
 
@@ -3583,7 +3594,7 @@ def _plain(op: Operator, negative: bool = False) -> JsonOperator:
         where = reader.make(op, path, value)
         return Not(where) if negative else where
 
-    return read
+    return JsonOperator(op, read)
 
 
 def _search(op: Operator, negative: bool = False) -> JsonOperator:
@@ -3594,7 +3605,7 @@ def _search(op: Operator, negative: bool = False) -> JsonOperator:
         parts = tuple(reader.make(op, path, item, "ascii") for item in items)
         return And(tuple(Not(part) for part in parts)) if negative else Or(parts) if len(parts) != 1 else parts[0]
 
-    return read
+    return JsonOperator(op, read)
 
 
 def _presence(op: Literal["null", "empty"], negative: bool = False) -> JsonOperator:
@@ -3602,7 +3613,7 @@ def _presence(op: Literal["null", "empty"], negative: bool = False) -> JsonOpera
         where = Compare(Path(path.links, path.links[-1].target.id) if path.field is None else path, op)
         return Not(where) if negative else where
 
-    return read
+    return JsonOperator(op, read)
 
 
 def _truth(expected: bool) -> JsonOperator:
@@ -3611,7 +3622,7 @@ def _truth(expected: bool) -> JsonOperator:
         where = reader.make("eq", path, wanted)
         return where if wanted else or_null(where, path)
 
-    return read
+    return JsonOperator("boolean", read)
 
 
 def _date(op: Operator, negative: bool = False) -> JsonOperator:
@@ -3619,7 +3630,7 @@ def _date(op: Operator, negative: bool = False) -> JsonOperator:
         where = Compare(path, op, reader.span(path, value))
         return Not(where) if negative else where
 
-    return read
+    return JsonOperator("date", read)
 
 
 INTERVAL = re.compile(r"([\[(])([^,]+),([^,\])]+)([\])])(Z|[+-]\d\d:\d\d)?")
@@ -3628,25 +3639,25 @@ INTERVAL = re.compile(r"([\[(])([^,]+),([^,\])]+)([\])])(Z|[+-]\d\d:\d\d)?")
 def _json_date_between(reader: _JsonFilter, path: Path, value: Json) -> Filter:
     match = INTERVAL.fullmatch(value) if isinstance(value, str) else None
     zone = match[5] or "" if match else ""
-    first, last = (match[2] + zone, match[3] + zone) if match else _pair(path, value)
+    first, last = (match[2] + zone, match[3] + zone) if match else _pair(reader, value)
     lower: Operator = "gt" if match and match[1] == "(" else "gte"
     upper: Operator = "lt" if match and match[4] == ")" else "lte"
     return And((Compare(path, lower, reader.span(path, first)), Compare(path, upper, reader.span(path, last))))
 
 
 JSON_OPERATORS: Mapping[str, JsonOperator] = {
-    "$eq": _json_eq,
-    "$ne": _json_ne,
-    "$is": _json_eq,
-    "$not": _json_not,
+    "$eq": JsonOperator("eq", _json_eq),
+    "$ne": JsonOperator("eq", _json_ne),
+    "$is": JsonOperator("eq", _json_eq),
+    "$not": JsonOperator("eq", _json_not),
     "$gt": _plain("gt"),
     "$gte": _plain("gte"),
     "$lt": _plain("lt"),
     "$lte": _plain("lte"),
     "$in": _plain("in"),
-    "$notIn": _json_not_in,
-    "$between": _json_between,
-    "$notBetween": lambda reader, path, value: Not(_json_between(reader, path, value)),
+    "$notIn": JsonOperator("in", _json_not_in),
+    "$between": JsonOperator("gte", _json_between),
+    "$notBetween": JsonOperator("gte", lambda reader, path, value: Not(_json_between(reader, path, value))),
     "$like": _plain("like"),
     "$notLike": _plain("like", negative=True),
     "$iLike": _plain("like"),
@@ -3676,7 +3687,7 @@ JSON_OPERATORS: Mapping[str, JsonOperator] = {
     "$dateNotBefore": _date("gte"),
     "$dateAfter": _date("gt"),
     "$dateNotAfter": _date("lte"),
-    "$dateBetween": _json_date_between,
+    "$dateBetween": JsonOperator("date", _json_date_between),
 }
 
 

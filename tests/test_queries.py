@@ -444,7 +444,16 @@ def test_trees(where: Any, expected: Filter) -> None:
     assert filter_from_json(NAMES, where) == expected
 
 
-TEXT_ONLY = "contains, empty, endswith, eq, gt, gte, in, like, lt, lte, null, startswith"
+WHOLE = "a whole number of 64 bits"
+THERE = "$exists, $notExists"
+NO_VALUE = "$empty, $notEmpty, $arrayEmpty, $arrayNotEmpty"
+ALIKE = "$eq, $ne, $is, $not"
+BOOLEAN_WORDS = f"{ALIKE}, $in, $notIn, {NO_VALUE}, $isTruly, $isFalsy, {THERE}"
+TEXT_WORDS = (
+    f"{ALIKE}, $gt, $gte, $lt, $lte, $in, $notIn, $between, $notBetween, $like, $notLike, $iLike, $notILike, "
+    "$includes, $notIncludes, $startsWith, $notStartsWith, $endWith, $endsWith, $notEndWith, "
+    f"{NO_VALUE}, {THERE}"
+)
 BROKEN: list[tuple[Any, str]] = [
     ({"nope": 1}, "unknown_field"),
     ({"tilte": 1}, "unknown_field"),
@@ -529,8 +538,24 @@ MESSAGES: list[tuple[Any, str, dict[str, str]]] = [
         {"name": "tilte", "table": "posts", "hint": "; did you mean 'title'?"},
     ),
     ({"author.nam": 1}, "unknown_field", {"name": "nam", "table": "authors", "hint": "; did you mean 'name'?"}),
-    ({"title.$anyOf": ["a"]}, "unknown_operator", {"name": "$anyOf", "field": "title", "allowed": TEXT_ONLY}),
-    ({"views": "abc"}, "bad_value", {"value": '"abc"', "field": "views", "expected": "a whole number of 64 bits"}),
+    ({"title.$anyOf": ["a"]}, "unknown_operator", {"name": "$anyOf", "field": "title", "allowed": TEXT_WORDS}),
+    ({"title.$nope": "a"}, "unknown_operator", {"name": "$nope", "field": "title", "allowed": TEXT_WORDS}),
+    ({"extra.$gt": 1}, "unknown_operator", {"name": "$gt", "field": "extra", "allowed": f"{NO_VALUE}, {THERE}"}),
+    ({"author.$nope": 1}, "unknown_operator", {"name": "$nope", "field": "author", "allowed": THERE}),
+    ({"published.$gt": 1}, "unknown_operator", {"name": "$gt", "field": "published", "allowed": BOOLEAN_WORDS}),
+    (
+        {"author.name.$dateOn": "2024-05-01"},
+        "bad_filter",
+        {"name": "author.name", "reason": "it is no date"},
+    ),
+    ({"createdAt.$dateOn": "soon"}, "bad_value", {"value": '"soon"', "field": "createdAt", "expected": "a date"}),
+    (
+        {"author.name.$between": ["a"]},
+        "bad_filter",
+        {"name": "author.name", "reason": "write a list of two values"},
+    ),
+    ({"comments.id": "x"}, "bad_value", {"value": '"x"', "field": "comments.id", "expected": WHOLE}),
+    ({"views": "abc"}, "bad_value", {"value": '"abc"', "field": "views", "expected": WHOLE}),
     ({"$or": 5}, "bad_filter", {"name": "$or", "reason": "write a list"}),
 ]
 
