@@ -3344,14 +3344,6 @@ class Names:
         raise fail("unknown_field", name=word, table=self.table.name, hint=hint)
 
 
-def check_operator(path: Path, op: Operator) -> None:
-    """ApiError `unknown_operator` when the operator does not apply to what the path leads to."""
-    allowed = operators_of(path)
-    if op not in allowed:
-        name = path.field.name if path.field else path.links[-1].name
-        raise fail("unknown_operator", name=op, field=name, allowed=", ".join(sorted(allowed)))
-
-
 def operators_of(path: Path) -> frozenset[str]:
     """The operators that apply to what a path leads to."""
     if path.field is None:
