@@ -13174,14 +13174,14 @@ class _LimbasQuery:
 
     def number(self, path: Path, member: Field, op: Operator, value: str) -> Filter:
         try:
-            return Compare(
-                path, op, member.kind.parse_text(value.replace(",", ".") if member.kind.name == "number" else value)
-            )
+            return Compare(path, op, member.kind.parse_text(text))
         except BadValue as error:
             if member.kind.name == "time":
                 raise fail("bad_value", [folded(member.name)], value=dump_json(value), expected=error) from None
             self.dialect.refuse_if_strict(folded(member.name), value, f"expected {error}")
-            return FALSE
+            number = float(text) if NUMBER_TEXT.fullmatch(text) else 0.0
+            is_beyond = abs(number) >= 2**63  # all that the field can have is on one side of it
+            return Compare(path, op, math.copysign(math.inf, number)) if is_beyond else FALSE
 
     def element(self, member: Field, value: str) -> Operand:
         """What an element of a list has to be, or to contain where it is no date and neither true nor false."""
@@ -13206,6 +13206,7 @@ class _LimbasQuery:
                 name=operator or "contains",
                 field=folded(link.name),
                 allowed="#ID#, #NULL#, #NOTNULL#",
+        text = value.replace(",", ".") if member.kind.name == "number" else value
             )
         negative = operator == "neq" or (not operator and value.startswith("!="))
         text = value.removeprefix("!=") if not operator else value

@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import http.client
 import json
+import math
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -483,17 +484,23 @@ def dates(draw: st.DrawFn, units: Sequence[str] = ("year", "month", "week", "day
 
 CLOCK_FORMS = [(clock, clock) for clock in CLOCKS] + [(clock, clock[:5]) for clock in CLOCKS if clock.endswith(":00")]
 TRUTHS = [(True, "true"), (True, "1"), (True, "TRUE"), (False, "false"), (False, "0"), (False, "FALSE")]
-NOT_INTEGERS = [(UNREADABLE, text) for text in ("abc", "1.5", "1,0", "9223372036854775808", "0x1", "²", "1 2", "--1")]
-NOT_NUMBERS = [(UNREADABLE, text) for text in ("abc", "nan", "inf", "1e999", "1.2.3", "1..2", "%")]
+NOT_INTEGERS = [(UNREADABLE, text) for text in ("abc", "1.5", "1,0", "1e", "0x1", "²", "1 2", "--1")]
+NOT_NUMBERS = [(UNREADABLE, text) for text in ("abc", "nan", "inf", "1e", "1.2.3", "1..2", "%")]
+BEYOND = [
+    (sign * math.inf, text.format("-" if sign < 0 else ""))
+    for sign in (1, -1)
+    for text in ("{}9223372036854775809", "{}99999999999999999999999", "{}1e999")
+]
+"""Numbers on one side of all that a field can have."""
 NOT_TRUTHS = [(UNREADABLE, text) for text in ("yes", "2", "-", "null", "!=true", "!=#NULL#")]
 LISTED = [item for pool in ("words", "colors") for value in POOLS[pool] for item in value]
 OPERANDS: dict[str, st.SearchStrategy[Operand]] = {
     "Name": texts(TEXTS),
     "mail": texts(MAILS),
     "text": texts(COLORS + POOLS["name"]),
-    "id": st.one_of(integers([1, 2, 3, 5, 12, 99, 0, -1])),
-    "integer": st.one_of(integers(), integers(), st.sampled_from(NOT_INTEGERS)),
-    "number": st.one_of(numbers(), numbers(), st.sampled_from(NOT_NUMBERS)),
+    "id": st.one_of(integers([1, 2, 3, 5, 12, 99, 0, -1]), st.sampled_from(BEYOND)),
+    "integer": st.one_of(integers(), integers(), st.sampled_from([*NOT_INTEGERS, *BEYOND])),
+    "number": st.one_of(numbers(), numbers(), st.sampled_from([*NOT_NUMBERS, BEYOND[2], BEYOND[5]])),
     "boolean": st.sampled_from([*TRUTHS, *TRUTHS, *NOT_TRUTHS]),
     "date": dates(),
     "moment": dates(),

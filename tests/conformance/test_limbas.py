@@ -361,8 +361,12 @@ def ranges(web: Web) -> None:
 
 @line(26)
 def no_number(web: Web) -> None:
-    """A number that is none matches nothing."""
+    """A number that is none matches nothing; one that no record can have is still greater or less than all."""
     web.show("/kunden?umsatz=abc", [])
+    web.show("/kunden?umsatz[gt]=1e400", [])
+    web.show("/kunden?umsatz[lt]=1e400", customers(1, 2, 3, 5))
+    web.show("/kunden?id[lt]=9223372036854775808", customers(1, 2, 3, 4, 5))
+    web.show("/kunden?id[gt]=-9223372036854775809", customers(1, 2, 3, 4, 5))
 
 
 @line(27)
