@@ -12151,6 +12151,7 @@ def sort_words(words: Iterable[str]) -> list[str]:
 
 IF_MATCH = parameter("header", "If-Match", TEXT_SCHEMA, "The `ETag` of the record that was read; 412 when it changed")
 IF_NONE_MATCH = parameter("header", "If-None-Match", TEXT_SCHEMA, "An `ETag`; 304 when the answer is still the same")
+    needs_body: bool = True
 PREFER = parameter("header", "Prefer", {"type": "string", "enum": ["return=minimal"]}, "Asks for a smaller answer")
 ETAG = {"ETag": {"description": "The version of the record and of this answer", "schema": TEXT_SCHEMA}}
 REQUEST_ID = {"X-Request-Id": {"description": "The request, as the log has it", "schema": TEXT_SCHEMA}}
@@ -12325,7 +12326,7 @@ class Author:
         media: dict[str, Json] = {"schema": offer.body}
         if offer.example is not None:
             media["example"] = offer.example
-        return {"required": True, "content": {"application/json": media}}
+        return {"required": offer.needs_body, "content": {"application/json": media}}
 
     def answer(self, offer: Offer, status: int) -> Json:
         """One answer that is no error."""
@@ -12407,8 +12408,9 @@ class Author:
 
     def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
         """The members that the body of a new record must have."""
-        members = (table.by_fold[folded(name)] for name in body)
-        return [name for name, it in zip(body, members, strict=True) if it.required and "default" not in it.schema]
+        members = (table.by_fold.get(folded(name)) for name in body)
+        pairs = zip(body, members, strict=True)
+        return [name for name, it in pairs if it and it.required and "default" not in it.schema]
 
     def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json]:
         """The values of the schema file's first example that a body can set; of links there are none.
@@ -20093,8 +20095,8 @@ class LimbasAuthor(Author):
             needs, tags = (*needs, *of(table, "link")), (IF_MATCH,)
             yield Offer("POST", at, "add", f"{link.title}: link", found, needs, tags, named)
             yield Offer("PATCH", at, "replace", f"{link.title}: link these, no others", found, needs, tags, named)
-            removed = named if link.many else None
-            yield Offer("DELETE", at, "remove", f"{link.title}: unlink", {204: None}, needs, tags, removed)
+            removed, text = object_schema({"data": filled(self.ids(link))}), f"{link.title}: unlink"
+            yield Offer("DELETE", at, "remove", text, {204: None}, needs, tags, removed, needs_body=link.many)
 
     def address(self, table: Table) -> str:
         """The address of a table; where another page has it, the longer one."""
@@ -20142,7 +20144,7 @@ class LimbasAuthor(Author):
     def ids(self, link: Link) -> dict[str, Json]:
         """The records that a body links."""
         digits = "^-?[0-9]{1,19}$" if link.target.adopted else "^[0-9]{1,15}$"
-        item = object_schema({"id": {"type": "string", "pattern": digits}})
+        item = object_schema({"id": {"type": ["string", "integer"], "pattern": digits}})
         return array_schema(item) if link.many else nullable(item)
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
@@ -20209,7 +20211,7 @@ class NocoBaseAuthor(Author):
         meta = object_schema(dict.fromkeys(("count", "page", "pageSize", "totalPage"), INTEGER_SCHEMA))
         page, made = object_schema({"data": many, "meta": meta}, ["data"]), self.data({"anyOf": [record, many]})
         shown, gone = self.data(nullable(record)), self.data(TRUE_SCHEMA if source else INTEGER_SCHEMA)
-        new, changed = open_schema(body, self.needed(table, body)), open_schema(body)
+        new, changed = self.new(table, body), open_schema(body)
         example, chosen = self.example(names, body), (self.key(names), self.filter())
         several = (*chosen, self.force(), IF_MATCH)
         needs = {verb: (*source, *of(table, verb)) for verb in VERBS}
@@ -20373,6 +20375,21 @@ class CoreDataAuthor(Author):
         names, at = self.dialect.names(table), self.dialect.address(table)
         one, record, body, tags = f"{at}{{id}}/", self.record_of(table), self.body(names), (IF_MATCH,)
         example, new, changed = (
+    def body(self, names: Names) -> dict[str, Json]:
+        """What a body can set, also the columns of the keys of associations."""
+        found = super().body(names)
+        links = {key: link for key, link in names.table.own_links.items() if link.name in found}
+        settable = {key: link for key, link in links.items() if names.find(key.name) is key and names.may_set(key)}
+        return found | {key.name: taken_schema(key) for key in settable}
+
+    def new(self, table: Table, body: Mapping[str, Json]) -> dict[str, Json]:
+        """A new record; an association that it must have is named by itself, or by the column of its key."""
+        keys = {link.name: key.name for key, link in table.own_links.items() if key.name in body}
+        needed = self.needed(table, body)
+        whole = open_schema(body, [word for word in needed if word not in keys])
+        either = [{"anyOf": [{"required": [word]}, {"required": [keys[word]]}]} for word in needed if word in keys]
+        return whole | ({"allOf": either} if either else {})
+
             self.example(names, body),
             open_schema(body, self.needed(table, body)),
             open_schema(body),
@@ -20429,7 +20446,8 @@ class CoreDataAuthor(Author):
     def linked(self, link: Link) -> Mapping[str, Json]:
         if link.target.name.startswith("_"):
             return {"type": "null"}
-        return array_schema(self.uri(link.target)) if link.many else nullable(self.uri(link.target))
+        item = {"anyOf": [self.uri(link.target), self.id_schema]}
+        return array_schema(item) if link.many else nullable(item)
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
         """The parameters of a list: the window, the order, and each lookup of each field."""
@@ -20686,7 +20704,9 @@ class QoreAuthor(Author):
         if link.is_file:
             return {"type": "null"}
         key = TEXT_SCHEMA if link.target.key else self.id_of(link.target)
-        return array_schema(key) if link.many else nullable(key)
+        shown = {"type": "object", "properties": {"value": key}, "required": ["value"]}
+        item = {"anyOf": [key, shown]}
+        return array_schema(item) if link.many else nullable(item)
 
     def record_of(self, table: Table) -> dict[str, Json]:
         """A reference to a record's values."""

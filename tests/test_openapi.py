@@ -211,6 +211,43 @@ def test_refusals_of_the_server_are_described(dialect: str) -> None:
         judge.check(method, path, refused)
 
 
+PERSON = minirest.derive_tags(["people"], {})["people"]
+LINKED_BODIES: list[tuple[str, str, str, Any]] = [
+    *[
+        ("nocobase", "post", "/api/cards:create", body)
+        for body in ({"owner_id": 1}, {"owner": 1}, {"owner": {"id": 1}}, [{"owner_id": 1}, {"owner": 1}])
+    ],
+    ("nocobase", "post", "/api/cards:update?filterByTk=1", {"owner_id": 1, "friend_id": None}),
+    *[("qore", "post", "/api/resources/cards", {"owner": owner}) for owner in (1, {"value": 1, "label": "x"})],
+    ("qore", "post", "/api/resources/people", {"likes": [{"value": 1}, 1], "name": "a"}),
+    *[
+        ("coredata", "post", "/api/v2/cards/", {"owner": f"{before}{minirest.record_uuid(PERSON, 0, 1)}{behind}"})
+        for before, behind in (("", ""), ("/api/v2/people/", "/"))
+    ],
+    ("limbas", "patch", "/cards/{id}/owner", {"data": {"id": 1}}),
+    ("limbas", "delete", "/cards/{id}/friend", {"data": {"id": "1"}}),
+    ("limbas", "delete", "/cards/{id}/friend", None),
+]
+
+
+@pytest.mark.parametrize(("dialect", "method", "path", "body"), LINKED_BODIES)
+def test_links_in_bodies_are_described_as_they_are_taken(dialect: str, method: str, path: str, body: Any) -> None:
+    """Each way to name a linked record is in the document, and the server takes it."""
+    cards = {"properties": {"owner": one("people"), "friend": one("people")}, "required": ["owner"]}
+    people = {"properties": {"name": TEXT, "likes": many("people")}, "examples": [{"name": "a"}]}
+    cards["examples"] = [{"owner": 1, "friend": 1}]
+    tables = {"cards": {"type": "object", **cards}, "people": {"type": "object", **people}}
+    with closing(minirest.make_app({"$defs": tables}, auth=False)) as app:
+        found = send(app, "GET", f"/openapi.json?dialect={dialect}").json["paths"][path.partition("?")[0]][method]
+        schema = found["requestBody"]["content"]["application/json"]["schema"]
+        if body is None:
+            assert found["requestBody"]["required"] is False
+        else:
+            assert minirest.make_validator(schema).is_valid(body)
+        answer = send(app, method.upper(), path.replace("{id}", "1"), body)
+        assert answer.status in (200, 201, 204), answer.body
+
+
 def test_a_record_by_a_filter_is_asked_for_as_from_a_list() -> None:
     """NocoBase's `get` has the parameters that the rights leave: a key needs `get`, a filter needs `list`."""
     schema = {"$defs": {"boxes": {"type": "object", "properties": {"name": TEXT}, "examples": [{"name": "a"}]}}}
