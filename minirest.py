@@ -13706,7 +13706,7 @@ class NocoBase(Dialect):
             wanted.hidden.add(member)
 
     def record(self, wanted: Wanted, names: Names) -> Obj:
-        """The shape of a record; with the link's own row where a many-to-many link led to it."""
+        """The shape of a record; where a many-to-many link led to it with the link's own row, if its name is free."""
         if wanted.columns is None:
             columns = [(name, column) for name, column in self.columns(names) if column not in wanted.hidden]
         else:
@@ -13715,7 +13715,7 @@ class NocoBase(Dialect):
         for link, inner in wanted.links.items():
             pairs.append((link.name, Sub(link, self.record(inner, names.at(link)), link.many)))
         through = names.row.through if names.row else None
-        if through and wanted.columns is None:
+        if through and wanted.columns is None and through.name not in dict(pairs):
             row = [(name, Col(Path((), column))) for name, column in self.columns(self.names(through))]
             pairs.append((through.name, Obj(tuple(pair for pair in row if pair[0] != "id"))))
         return Obj(tuple(pairs))
@@ -20334,7 +20334,8 @@ class NocoBaseAuthor(Author):
         links = [link for source in self.tables for link in self.links(self.dialect.names(source))]
         for row in dict.fromkeys(link.through for link in links if link.through and link.target is table):
             columns = self.columns(self.dialect.names(row))
-            properties[row.name] = object_schema({word: columns[word] for word in columns if word != "id"})
+            shown = object_schema({word: columns[word] for word in columns if word != "id"})
+            properties[row.name] = {"anyOf": [properties[row.name], shown]} if row.name in properties else shown
         return object_schema(properties, ())
 
     def columns(self, names: Names) -> dict[str, Json]:

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -1911,3 +1912,22 @@ def test_errors_name_the_parameter(web: Web, address: str, name: str) -> None:
     assert answer.status == 400
     assert f"'{name}'" in answer.errors[0][1]
     assert "did you mean" not in answer.errors[0][1]
+
+
+def test_a_row_of_a_link_takes_no_name_that_is_taken() -> None:
+    """The row stands beside the fields under its table's name, but not where an association of that name is shown."""
+    document = {
+        "$defs": {
+            "items": table(title=TEXT, parts=many("parts", **{"x-through": "uses"})),
+            "parts": table(title=TEXT, uses=many("uses", **{"x-inverse": "part"})),
+            "uses": table(item=one("items"), part=one("parts"), amount={"type": "integer"}),
+        }
+    }
+    with closing(minirest.make_app(document, auth=False)) as app:
+        body = {"title": "a", "parts": [{"title": "b", "uses": {"amount": 5}}]}
+        assert send(app, "POST", "/api/items:create", body).status == 200
+        for query, shown in (("", b'"uses":{"amount":5'), ("?appends[]=uses", b'"uses":[{"id":1,"amount":5')):
+            answer = send(app, "GET", f"/api/items/1/parts:list{query}")
+            assert (answer.body.count(b'"uses":'), shown in answer.body) == (1, True)
+        described = send(app, "GET", "/openapi.json?dialect=nocobase").json["components"]["schemas"]["parts_record"]
+        assert [part["type"] for part in described["properties"]["uses"]["anyOf"]] == ["array", "object"]
