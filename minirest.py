@@ -846,6 +846,23 @@ class Kind:
     is_text: bool = False
     is_date: bool = False
 
+    @property
+    def is_respelt(self) -> bool:
+        """Whether what is stored of a text is another text that means the same."""
+        return self.is_date or self.name == "time"
+
+    def with_choices(self, schema: Mapping[str, Json]) -> Mapping[str, Json]:
+        """A schema of such values whose `enum` and `const` are as they are stored, and so compared and shown."""
+
+        def stored(value: Json) -> Json:
+            with contextlib.suppress(BadValue):
+                return self.parse_json(value)
+            return value  # null, or what no record can have
+
+        words = {"enum": [*map(stored, schema["enum"])]} if "enum" in schema else {}
+        words |= {"const": stored(schema["const"])} if "const" in schema else {}
+        return {**schema, **words} if self.is_respelt else schema
+
 
 NUMBER = (
     "case when {0}=cast({0} as integer) and {0} between -1e15 and 1e15 then cast({0} as integer)"
@@ -897,6 +914,17 @@ KINDS = _kinds(
     Kind("content", "BLOB", frozenset(), _read_text, str),
     Kind("scalar", "TEXT", COMPARE | TEXT_SEARCH, _read_scalar, _scalar_of, is_text=True),
 )
+TEXT_FORMATS = {
+    "date": "date",
+    "date-time": "moment",
+    "time": "time",
+    "email": "email",
+    "uri": "uri",
+    "uuid": "uuid",
+    "password": "password",
+}
+SCALAR_TYPES = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+"""The names of kinds, by the format of a text and by the type in a schema."""
 ID_OF_OTHERS = dataclasses.replace(KINDS["id"], parse_json=_read_integer)
 """The ids of adopted tables may be any whole number."""
 
@@ -1726,16 +1754,6 @@ SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 SCHEMA_SINGLES = frozenset(
     "items contains not if then else propertyNames additionalProperties unevaluatedProperties unevaluatedItems".split()
 )
-TEXT_FORMATS = {
-    "date": "date",
-    "date-time": "moment",
-    "time": "time",
-    "email": "email",
-    "uri": "uri",
-    "uuid": "uuid",
-    "password": "password",
-}
-SCALAR_TYPES = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 SYSTEM_SCHEMA: Mapping[str, Json] = {
     "_users": {
@@ -2107,11 +2125,13 @@ class _Loader:
             refuse_words(it.schema, frozenset({"x-column", "x-stored"}), it.path, "is for adopted tables and links")
         kind = self.kind_of(it.schema, it.path)
         items = it.schema.get("items") if kind.name in ("list", "choices") else None
-        name = str(it.schema.get("x-column", it.name))
-        column = Field(it.name, kind, it.table, name, it.schema, it.required, bool(it.schema.get("readOnly")))
+        name, schema = str(it.schema.get("x-column", it.name)), kind.with_choices(it.schema)
+        column = Field(it.name, kind, it.table, name, schema, it.required, bool(it.schema.get("readOnly")))
         column.form = date_form(it.schema, kind, it.path)
         column.write_only = bool(it.schema.get("writeOnly")) or kind.name == "password"
-        column.items = self.kind_of(items, it.path) if isinstance(items, Mapping) else None
+        if isinstance(items, Mapping):
+            column.items = self.kind_of(items, it.path)
+            column.schema = {**it.schema, "items": column.items.with_choices(items)}
         it.table.members[it.name] = column
         if "default" in it.schema:
             self.check_default(column, it.path)
@@ -2496,7 +2516,7 @@ def validation_schema(table: Table, document: Mapping[str, Json]) -> dict[str, J
     """The JSON Schema of a whole record as the validator sees it: as in the file, but for links, which are keys."""
     declared = table.schema.get("properties", {})
     properties: dict[str, Json] = {
-        name: _keys_schema(member) if isinstance(member, Link) else declared.get(name, member.schema)
+        name: _keys_schema(member) if isinstance(member, Link) else _value_schema(member, declared.get(name))
         for name, member in table.members.items()
     }
     rules = {word: table.schema[word] for word in RULES_OF_TABLES & set(table.schema)}
@@ -2528,6 +2548,11 @@ def _only_shown(schema: Json) -> bool:
 
 
 def _keys_schema(link: Link) -> dict[str, Json]:
+def _value_schema(column: Field, declared: Json) -> Json:
+    is_respelt = (column.items or column.kind).is_respelt
+    return column.schema if is_respelt or declared is None else declared
+
+
     if link.key and not link.key.holds_id:
         return {}
     if not link.many:

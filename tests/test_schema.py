@@ -1811,3 +1811,35 @@ def test_json_schema_of_others() -> None:
             (("organization",), "required"),
             (("roles", 0), "enum"),
         }
+
+
+MOMENT = {"type": "string", "format": "date-time"}
+CLOCK = {"type": "string", "format": "time"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "shown"),
+    [
+        ({**MOMENT, "enum": ["2024-01-01T00:00:00Z"]}, ["2024-01-01T00:00:00Z"], ["2024-01-01T00:00:00.000Z"]),
+        ({"$ref": "#/$defs/day"}, ["2024-01-01T00:00:00.000Z"], ["2024-01-01T00:00:00.000Z"]),
+        ({"anyOf": [{"$ref": "#/$defs/day"}, {"type": "null"}]}, [None], ["2024-01-01T00:00:00.000Z"]),
+        ({"enum": ["2024-01-01T00:00:00Z", None], **MOMENT}, [None], ["2024-01-01T00:00:00.000Z", None]),
+        ({**MOMENT, "const": "2024-01-01T01:00:00+01:00"}, ["2024-01-01T00:00:00Z"], ["2024-01-01T00:00:00.000Z"]),
+        ({**CLOCK, "enum": ["10:00", "11:00:00"]}, ["10:00", "11:00"], ["10:00:00", "11:00:00"]),
+    ],
+)
+def test_choices_of_moments_mean_what_they_say(schema: Any, allowed: list[Any], shown: list[Any]) -> None:
+    """However a moment or a time is written in `enum` and `const`, records can have it, also in a list."""
+    day = {**MOMENT, "enum": ["2024-01-01T01:00:00+01:00"]}
+    both = {"one": schema, "several": {"type": "array", "items": schema}}
+    with opened({"$defs": {"day": day, "things": {"type": "object", "properties": both}}}) as store:
+        fields = store.schema.find("things").fields
+        assert [fields["one"].choices, fields["several"].schema["items"].get("enum", shown)] == [shown, shown]
+        for value in allowed:
+            made = create(store, "things", {"one": value, "several": [value] if value else []}, {})
+            assert made["one"] in (shown if value else [None])
+        wrong = "12:00" if "format" in schema and schema["format"] == "time" else "2024-01-02T00:00:00Z"
+        for name, given in (("one", wrong), ("several", [wrong])):
+            with pytest.raises(minirest.ApiError) as caught:
+                create(store, "things", {name: given}, {})
+            assert [found.path[0] for found in caught.value.violations] == [name]
