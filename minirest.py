@@ -2723,13 +2723,14 @@ class Sight:
 
     What is not seen is not there: it is in no list, count, embedded link or order, and a key that leads to it is null.
     `single` has the rules for a record that is asked for by its key. The filters have no variables any more.
-    `conditions` remembers what the rules are in statements.
+    `conditions` remembers what the rules are in statements, `lists` what `listed` gives.
     """
 
     rules: Mapping[Table, Filter] = field(default_factory=dict)
     single: Mapping[Table, Filter] = field(default_factory=dict)
     conditions: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
+    lists: dict[Table, Sight] = field(init=False, repr=False, default_factory=dict)
     def also(self, table: Table, keys: Iterable[int]) -> Sight:
         """The same, and the records with these ids when they are asked for by them."""
         found = Or((self.single.get(table, TRUE), Compare(Path((), table.id), "in", tuple(keys))))
@@ -2740,8 +2741,10 @@ class Sight:
         rule, single = self.rules.get(table), self.single.get(table)
         if rule in (None, single):
             return self
-        both = rule if single is None else And((rule, single))
-        return Sight(self.rules, {**self.single, table: both})
+        if table not in self.lists:
+            both = rule if single is None else And((rule, single))
+            self.lists[table] = Sight(self.rules, {**self.single, table: both})
+        return self.lists[table]
 
     @functools.cached_property
     def by_key(self) -> Sight:
@@ -6169,9 +6172,9 @@ class Transaction:
             self.looked_at = changes, Looks({}, set())
         return self.looked_at[1]
 
-    def find(self, table: Table, key: Key) -> int | None:
-        """The id of the record with that key, where the actor sees it."""
-        sight, column = self.origin.sight, key.field
+    def find(self, table: Table, key: Key, sight: Sight | None = None) -> int | None:
+        """The id of the record with that key, where the actor sees it; or where it is in another sight."""
+        sight, column = sight or self.origin.sight, key.field
         statement = prepared(table, ("find", column, sight), lambda: Compiler(sight).find(table, named_key(column)))
         return next(iter(self.ids(statement.of(key.value))), None)
 
@@ -6264,7 +6267,7 @@ class Transaction:
     def is_shown(self, table: Table, key: int) -> bool:
         """Whether the actor is shown a record that is there where a link leads to it, too."""
         sight = self.origin.sight.listed(table)
-        return table not in sight.single or bool(self.ids(Compiler(sight).find(table, Key(table.id, key))))
+        return table not in sight.single or self.find(table, Key(table.id, key), sight) is not None
 
     # -- versions, history, events --
 

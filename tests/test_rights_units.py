@@ -329,3 +329,13 @@ def test_what_one_role_compiled_is_not_shown_to_another() -> None:
 def ask(it: World, user: str, address: str) -> Any:
     """The data of a list."""
     return send(it.app, "GET", address, HTTP_AUTHORIZATION=f"Bearer {it.tokens[user]}").json["data"]
+
+
+def test_a_sight_for_lists_is_made_once() -> None:
+    """What is made for statements of a sight is found again."""
+    with world() as it:
+        it.give({"items": {"r": {"*": True, "list": {"title": "one"}}}})
+        table, moment = it.app.schema.find("items"), "2026-03-01T12:00:00.000Z"
+        sight = minirest.sight_of(it.app.schema, Actor(4, roles=("r",)), moment)
+        assert sight.listed(table) is sight.listed(table) is not sight
+        assert sight.listed(it.app.schema.find("parts")) is sight
