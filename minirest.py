@@ -1304,11 +1304,10 @@ class Link:
         return self.through is not None and self.forward and not self.through.is_numbered
 
     @property
-    def ends(self) -> frozenset[Field | Link]:
-        """What says in its table which two records a row links: the two columns, and the links that they hold."""
-        assert self.through and self.near and self.far
-        links = self.through.own_links
-        return frozenset((self.near, self.far, links[self.near], links[self.far]))
+    def ends(self) -> frozenset[Field]:
+        """The two columns that say in its table which records a row links."""
+        assert self.near and self.far
+        return frozenset((self.near, self.far))
 
     @property
     def is_file(self) -> bool:
@@ -1316,12 +1315,13 @@ class Link:
         return self.target.name == "_files"
 
     @property
-    def opposites(self) -> Iterator[Link]:
-        """The declared links of the target that show the same connections from the other side."""
-        for other in self.target.links.values():
-            same_rows = self.through and other.through is self.through and other.near is self.far
-            if other is self.back or other.back is self or same_rows:
-                yield other
+    def faces(self) -> frozenset[Link]:
+        """The declared links that show the same connections, from either side: it is one of them."""
+        others = (*self.source.links.values(), *self.target.links.values())
+        if self.through:
+            return frozenset(it for it in others if it.through is self.through and it.ends == self.ends)
+        own = self.back or self
+        return frozenset(it for it in others if own in (it, it.back))
 
     def __repr__(self) -> str:
         return f"<Link {self.source.name}.{self.name} -> {self.target.name}>"
@@ -1449,10 +1449,10 @@ class Table:
         return {link.key: link for link in self.links.values() if link.key}
 
     @functools.cached_property
-    def ends(self) -> frozenset[Field]:
-        """The columns that say which two records a row links, where links are kept in this table."""
+    def ends(self) -> frozenset[frozenset[Field]]:
+        """The ends of the links that are kept in this table."""
         others = (other for link in self.own_links.values() for other in link.target.links.values())
-        return frozenset(end for other in others if other.through is self for end in (other.near, other.far) if end)
+        return frozenset(other.ends for other in others if other.through is self)
 
     @functools.cached_property
     def pure_links(self) -> frozenset[Field]:
@@ -2237,6 +2237,7 @@ class _Loader:
             link.through, link.near, link.far, link.forward = other.through, other.far, other.near, False
         else:
             raise SchemaError(at, f"{other.name!r} is the other side of a link itself")
+        link.read_only = link.read_only or other.read_only
 
     def add_junction(self, link: Link, path: str) -> None:
         refuse_words(link.schema, OWN_LINK_WORDS, path, "is for unique links")
@@ -2547,12 +2548,12 @@ def _only_shown(schema: Json) -> bool:
     return isinstance(schema, Mapping) and bool(schema.get("readOnly")) and "default" not in schema
 
 
-def _keys_schema(link: Link) -> dict[str, Json]:
 def _value_schema(column: Field, declared: Json) -> Json:
     is_respelt = (column.items or column.kind).is_respelt
     return column.schema if is_respelt or declared is None else declared
 
 
+def _keys_schema(link: Link) -> dict[str, Json]:
     if link.key and not link.key.holds_id:
         return {}
     if not link.many:
@@ -2729,8 +2730,8 @@ class Sight:
     rules: Mapping[Table, Filter] = field(default_factory=dict)
     single: Mapping[Table, Filter] = field(default_factory=dict)
     conditions: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
-
     lists: dict[Table, Sight] = field(init=False, repr=False, default_factory=dict)
+
     def also(self, table: Table, keys: Iterable[int]) -> Sight:
         """The same, and the records with these ids when they are asked for by them."""
         found = Or((self.single.get(table, TRUE), Compare(Path((), table.id), "in", tuple(keys))))
@@ -4891,14 +4892,14 @@ def read_filter(table: Table, given: Json, path: str) -> Filter:
 
 
 def read_members(table: Table, given: Json, path: str) -> frozenset[Field | Link]:
-    """Fields and links by name; with a link go its column and its other end. SchemaError."""
+    """Fields and links by name; with a link go its column and all that show the same. SchemaError."""
     if not isinstance(given, list):
         raise SchemaError(path, "must be a list of fields")
     for name in given:
         if not isinstance(name, str) or name not in table.members:
             raise SchemaError(path, f"{name!r} is no field of {table.name!r}{did_you_mean(str(name), table.members)}")
     found = [table.members[name] for name in given]
-    links = {end for member in found if isinstance(member, Link) for end in (member, *member.opposites)}
+    links = {face for member in found if isinstance(member, Link) for face in member.faces}
     return frozenset((*found, *links, *(link.key for link in links if link.key)))
 
 
@@ -6288,7 +6289,7 @@ class Transaction:
 
         Where a row links two records, it is for both that it is another one.
         """
-        both = table.ends if changes is not None and not table.ends.isdisjoint(changes) else frozenset()
+        both = frozenset[Field]().union(*(ends for ends in table.ends if not ends.isdisjoint(changes or ())))
         for key, link in table.own_links.items():
             if changes is None or key in changes or key in both:
                 for target in (record.get(key), changes.get(key) if changes else None):
@@ -6479,18 +6480,17 @@ class Writer(Transaction):
             words = [
                 fault for fault in self.faults if fault.rule != "constraint"
             ]  # what we found says more than SQLite
-            faults = [self.told(fault) for fault in words or self.faults]
+            anything = self.origin.rights.hidden or self.origin.sight.rules  # which SQLite may name
+            faults = words or ([UNSEEN_RULE] if anything else self.faults)
             unique = {(fault.path, fault.rule, str(fault.params)): fault for fault in faults}
             raise ApiError(faults[0].rule, *unique.values())
 
-    def told(self, fault: Violation) -> Violation:
-        """A violation as the actor may know it: of a hidden field not even the name."""
-        hidden = {member.name for member in self.origin.rights.hidden}
-        names = (*map(str, fault.path), *str(fault.params.get("fields", "")).split(", "))
-        if fault.rule == "unknown_field":  # the caller's own word
-            return fault
-        may_tell = fault.rule == "constraint" and (hidden or self.origin.sight.rules)  # SQLite may name anything
-        return UNSEEN_RULE if may_tell or hidden.intersection(names) else fault
+    def blame(self, table: Table, trail: Trail, *faults: Violation) -> None:
+        """Note what is wrong with a record of a table that stands at `trail`; of what is hidden not even the name."""
+        hidden = {name for name, member in table.members.items() if member in self.origin.rights.hidden}
+        for fault in faults:
+            names = (*fault.path[len(trail) :][:1], *str(fault.params.get("fields", "")).split(", "))
+            self.faults.append(UNSEEN_RULE if hidden.intersection(names) else fault)
 
     # -- rights --
 
@@ -6507,15 +6507,16 @@ class Writer(Transaction):
 
     def permit_values(self, values: Iterable[Field | Link], trail: Trail) -> None:
         """What the rights lock, or hide, cannot be set."""
-        kept = self.origin.rights.kept
-        if kept:
-            self.faults += [Violation((*trail, member.name), "read_only") for member in values if member in kept]
+        rights = self.origin.rights
+        for member in values if rights.kept else ():
+            if member in rights.kept:
+                locked = Violation((*trail, member.name), "read_only")
+                self.faults.append(UNSEEN_RULE if member in rights.hidden else locked)
 
     def is_locked(self, link: Link) -> bool:
         """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
-        ends = {link, *link.opposites}
-        read_only = any(end.read_only for end in ends) and not self.trusting
-        return read_only or not self.origin.rights.kept.isdisjoint(ends)
+        is_kept = not self.origin.rights.kept.isdisjoint(link.faces)
+        return is_kept or (link.read_only and not self.trusting)
 
     def settle(self) -> None:
         """Hold the records as they are now against the rights that were used."""
@@ -6532,7 +6533,7 @@ class Writer(Transaction):
             key = self.insert(Spot(op.table, op.key or 0), op.values, op.links)
         else:
             link, source = op.parent.link, self.parent_id(op.parent)
-            if link.is_file:
+            if link.is_file or self.is_locked(link):
                 raise fail("read_only", [link.name])
             key = self.make(link, source, Item(values=op.values, links=op.links), Spot(op.table, op.key or 0))
             self.refuse_faults()
@@ -6731,7 +6732,8 @@ class Writer(Transaction):
             trail = (*spot.trail, link.name)
             target = self.find(link.target, Key(link.aim, value))
             if link.is_file or target is None:  # no file of another
-                self.faults.append(Violation(trail, "link_missing", {"value": value, "table": link.target.name}))
+                params = {"value": value, "table": link.target.name}
+                self.blame(spot.table, spot.trail, Violation(trail, "link_missing", params))
             elif link.exclusive:
                 self.let_go(link, target, trail, before)
 
@@ -6748,12 +6750,13 @@ class Writer(Transaction):
 
     def note_broken(self, table: Table, error: sqlite3.IntegrityError, values: Stored, trail: Trail) -> None:
         """What SQLite forbids goes to `faults`. It speaks of one unique rule; others are told of too."""
-        self.faults.append(broken_rule(table, error, trail))
-        for columns in table.unique if self.faults[-1].rule == "unique" else ():
+        broken = broken_rule(table, error, trail)
+        self.blame(table, trail, broken)
+        for columns in table.unique if broken.rule == "unique" else ():
             same = _holding({column: values.get(column) for column in columns})
             others = sql("{} is not {}", quoted(table.id.column), bind(values.get(table.id)))
             if self.ids(sql("select 1 from {} where {} and {} limit 1", quoted(table.name), same, others)):
-                self.faults.append(taken(table, [column.column for column in columns], trail))
+                self.blame(table, trail, taken(table, [column.column for column in columns], trail))
 
     def next_id(self, table: Table) -> int:
         """The id of the next record in a table whose ids SQLite does not count; 0 in any other."""
@@ -6878,7 +6881,7 @@ class Writer(Transaction):
         try:
             self.execute(sql("delete from {} where {}", quoted(table.name), _of(table, key)))
         except sqlite3.IntegrityError as error:  # a foreign key that is no link of ours, or a trigger
-            self.faults.append(broken_rule(table, error, ()))
+            self.blame(table, (), broken_rule(table, error, ()))
             return
         version = int(before[table.system["_version"]] or 0) + rise if table.tracked else 0
         self.note(Spot(table, key), version, Note("deleted", before=described))
@@ -7068,7 +7071,7 @@ class Writer(Transaction):
             self.permit("delete", link.through, row)
             self.remove(link.through, row)
         elif link.back and link.back.required:
-            self.faults.append(Violation((*trail, link.back.name), "required"))
+            self.blame(link.target, trail, Violation((*trail, link.back.name), "required"))
         elif link.back:
             self.permit("link", link.target, target, later=True)
             self.clear(link.back, target)
@@ -7145,7 +7148,7 @@ class Writer(Transaction):
             kept = {column.name for column in table.fields.values() if before and before[column] == stored.get(column)}
             kept = {name for name in kept if table.adopted or table.fields[name].kind.name == "password"}
             known = {fault.path for fault in self.faults}
-            self.faults += schema_violations(table, record, spot.trail, (kept, known))
+            self.blame(table, spot.trail, *schema_violations(table, record, spot.trail, (kept, known)))
 
     def finish(self) -> None:
         """The last look before the commit: records at the other ends of links may have rules about them too."""
@@ -12148,6 +12151,7 @@ class Offer(NamedTuple):
     example: Json = None
     public: bool = False
     group: str = ""
+    needs_body: bool = True
 
 
 def grouped(offers: Iterable[Offer], group: str, *words: str) -> Iterator[Offer]:
@@ -12179,7 +12183,6 @@ def sort_words(words: Iterable[str]) -> list[str]:
 
 IF_MATCH = parameter("header", "If-Match", TEXT_SCHEMA, "The `ETag` of the record that was read; 412 when it changed")
 IF_NONE_MATCH = parameter("header", "If-None-Match", TEXT_SCHEMA, "An `ETag`; 304 when the answer is still the same")
-    needs_body: bool = True
 PREFER = parameter("header", "Prefer", {"type": "string", "enum": ["return=minimal"]}, "Asks for a smaller answer")
 ETAG = {"ETag": {"description": "The version of the record and of this answer", "schema": TEXT_SCHEMA}}
 REQUEST_ID = {"X-Request-Id": {"description": "The request, as the log has it", "schema": TEXT_SCHEMA}}
@@ -13203,6 +13206,7 @@ class _LimbasQuery:
                 )
 
     def number(self, path: Path, member: Field, op: Operator, value: str) -> Filter:
+        text = value.replace(",", ".") if member.kind.name == "number" else value
         try:
             return Compare(path, op, member.kind.parse_text(text))
         except BadValue as error:
@@ -13236,7 +13240,6 @@ class _LimbasQuery:
                 name=operator or "contains",
                 field=folded(link.name),
                 allowed="#ID#, #NULL#, #NOTNULL#",
-        text = value.replace(",", ".") if member.kind.name == "number" else value
             )
         negative = operator == "neq" or (not operator and value.startswith("!="))
         text = value.removeprefix("!=") if not operator else value
@@ -13806,7 +13809,8 @@ class NocoBase(Dialect):
         if not isinstance(given, Mapping):
             raise fail("bad_body", reason=f"{link.through.name} is an object")
         names = self.names(link.through)
-        names = dataclasses.replace(names, locked=names.locked | link.ends)
+        links = frozenset(link.through.own_links[end] for end in link.ends)
+        names = dataclasses.replace(names, locked=names.locked | link.ends | links)
         return read_values(names, given, _no_links, text).check().fields
 
     def create(self, request: Request, call: Call) -> Reply:
@@ -20371,6 +20375,21 @@ class NocoBaseAuthor(Author):
         shape = Obj(tuple((word, Col(Path((), column))) for word, column in self.dialect.columns(names)))
         return dict(self.shown(shape)["properties"])
 
+    def body(self, names: Names) -> dict[str, Json]:
+        """What a body can set, also the columns of the keys of associations."""
+        found = super().body(names)
+        links = {key: link for key, link in names.table.own_links.items() if link.name in found}
+        settable = {key: link for key, link in links.items() if names.find(key.name) is key and names.may_set(key)}
+        return found | {key.name: taken_schema(key) for key in settable}
+
+    def new(self, table: Table, body: Mapping[str, Json]) -> dict[str, Json]:
+        """A new record; an association that it must have is named by itself, or by the column of its key."""
+        keys = {link.name: key.name for key, link in table.own_links.items() if key.name in body}
+        needed = self.needed(table, body)
+        whole = open_schema(body, [word for word in needed if word not in keys])
+        either = [{"anyOf": [{"required": [word]}, {"required": [keys[word]]}]} for word in needed if word in keys]
+        return whole | ({"allOf": either} if either else {})
+
     def linked(self, link: Link) -> Mapping[str, Json] | None:
         if link.target.name.startswith("_"):
             return None
@@ -20404,21 +20423,6 @@ class CoreDataAuthor(Author):
         names, at = self.dialect.names(table), self.dialect.address(table)
         one, record, body, tags = f"{at}{{id}}/", self.record_of(table), self.body(names), (IF_MATCH,)
         example, new, changed = (
-    def body(self, names: Names) -> dict[str, Json]:
-        """What a body can set, also the columns of the keys of associations."""
-        found = super().body(names)
-        links = {key: link for key, link in names.table.own_links.items() if link.name in found}
-        settable = {key: link for key, link in links.items() if names.find(key.name) is key and names.may_set(key)}
-        return found | {key.name: taken_schema(key) for key in settable}
-
-    def new(self, table: Table, body: Mapping[str, Json]) -> dict[str, Json]:
-        """A new record; an association that it must have is named by itself, or by the column of its key."""
-        keys = {link.name: key.name for key, link in table.own_links.items() if key.name in body}
-        needed = self.needed(table, body)
-        whole = open_schema(body, [word for word in needed if word not in keys])
-        either = [{"anyOf": [{"required": [word]}, {"required": [keys[word]]}]} for word in needed if word in keys]
-        return whole | ({"allOf": either} if either else {})
-
             self.example(names, body),
             open_schema(body, self.needed(table, body)),
             open_schema(body),

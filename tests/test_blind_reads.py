@@ -847,6 +847,42 @@ def test_a_taken_value_of_a_hidden_record_is_all_that_is_told() -> None:
         assert answer.json == {"errors": [{"code": "unique", "message": "code already exists"}]}
 
 
+def test_a_hidden_field_hides_none_of_its_name_in_other_tables() -> None:
+    """What is wrong in a table is told with the names that are seen there, whatever is hidden in another one."""
+    notes = {**table(None, title=TEXT, code=TEXT, box=one("boxes")), "dependentRequired": {"title": ["code"]}}
+    boxes = table(None, name=TEXT, code={**TEXT, "x-unique": True, "maxLength": 2})
+    unseen = {"code": "refused", "message": "A rule for something that you do not see forbids this"}
+    long = {"code": "maxLength", "message": "Field '{}' must have at most 2 characters"}
+    with serving_for({"notes": {"*": {"*": True, "hide": ["code"]}}}, notes=notes, boxes=boxes) as app:
+
+        def errors(address: str, body: Any) -> Any:
+            answer = ask(app, "bert", "POST", address, body)
+            return answer.json.get("errors", answer.status)
+
+        assert errors("/api/notes:create", {"title": "a"}) == [unseen]
+        assert errors("/api/boxes:create", {"code": "abc"}) == [{**long, "message": long["message"].format("code")}]
+        nested = [{**long, "message": long["message"].format("box.code")}]
+        assert errors("/api/notes:create", {"box": {"code": "abc"}}) == nested
+        assert errors("/api/boxes:create", {"code": "a"}) == 200
+        assert errors("/api/boxes:create", {"code": "a"}) == [{"code": "unique", "message": "code already exists"}]
+
+
+def test_a_link_is_hidden_with_all_that_show_the_same() -> None:
+    """Two inverse links show the same connections: to hide one of them hides the other, and the link itself."""
+    papers = table(None, title=TEXT, author=one("staff"), tags=many("tags"))
+    staff = table(None, name=TEXT, **{name: many("papers", **{"x-inverse": "author"}) for name in ("papers", "drafts")})
+    tags = table(None, name=TEXT, **{name: many("papers", **{"x-inverse": "tags"}) for name in ("papers", "others")})
+    hide = {name: {"*": {"*": True, "hide": ["papers"]}} for name in ("staff", "tags")}
+    with serving_for(hide, papers=papers, staff=staff, tags=tags) as app:
+        body = {"title": "a", "author": {"name": "b"}, "tags": [{"name": "c"}]}
+        assert ask(app, "anna", "POST", "/api/papers:create", body).status == 200
+        for name in ("staff", "tags", "papers"):
+            shown = ask(app, "bert", "GET", f"/{name}/1").json["data"]["attributes"]
+            assert [*shown] == ["title" if name == "papers" else "name"]
+        for address in ("staff/1/drafts", "tags/1/others", "papers/1/author", "papers/1/tags"):
+            assert [ask(app, user, "GET", f"/{address}").status for user in ("anna", "bert")] == [200, 400]
+
+
 def test_what_needs_a_record_is_not_named_to_who_does_not_see_it() -> None:
     """A deletion that records of a table forbid which is not for the caller tells neither its name nor how many."""
     notes = table(None, title=TEXT, box=one("boxes", **{"x-delete": "restrict"}))

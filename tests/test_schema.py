@@ -38,6 +38,8 @@ from minirest import (
     check_rules,
     load_schema,
 )
+from tests.web import many, one, send
+from tests.web import table as table_of
 
 NOW = datetime(2024, 5, 1, 13, 45, tzinfo=UTC)
 TEXT: dict[str, Any] = {"type": "string"}
@@ -695,11 +697,11 @@ def test_links_are_unique_where_they_must_be() -> None:
     }
 
 
-def test_opposites_and_incoming_links() -> None:
-    """Each link knows the links that show the same connections from the other side; a table knows who points to it."""
+def test_faces_and_incoming_links() -> None:
+    """Each link knows the links that show the same connections, from either side; a table knows who points to it."""
     schema = load_schema(LINKED)
     opposites = {
-        f"{table.name}.{link.name}": sorted(other.name for other in link.opposites)
+        f"{table.name}.{link.name}": sorted(other.name for other in link.faces - {link})
         for table in schema.tables.values()
         for link in table.links.values()
     }
@@ -1843,3 +1845,29 @@ def test_choices_of_moments_mean_what_they_say(schema: Any, allowed: list[Any], 
             with pytest.raises(minirest.ApiError) as caught:
                 create(store, "things", {name: given}, {})
             assert [found.path[0] for found in caught.value.violations] == [name]
+
+
+@pytest.mark.parametrize(
+    ("at", "closed"),
+    [("owner", {"owner", "card"}), ("card", {"card"}), ("people", {"people", "cards"}), ("cards", {"cards"})],
+)
+def test_read_only_links(at: str, closed: set[str]) -> None:
+    """What `readOnly` says of a declared link holds from its other end too; of an inverse link it holds there alone."""
+    read_only = {name: {"readOnly": name == at} for name in ("owner", "people", "card", "cards")}
+    cards = table_of(owner=one("people", **read_only["owner"]), people=many("people", **read_only["people"]))
+    people = table_of(
+        card=one("cards", **{"x-inverse": "owner"}, **read_only["card"]),
+        cards=many("cards", **{"x-inverse": "people"}, **read_only["cards"]),
+    )
+    app = minirest.make_app({"$defs": {"cards": cards, "people": people}}, auth=False)
+    assert [send(app, "POST", f"/api/{name}:create", {}).status for name in ("people", "cards")] == [200, 200]
+    for table, name, value in (
+        *(("cards", "owner", {"id": 1}), ("cards", "people", [{"id": 1}])),
+        *(("people", "card", {"id": 1}), ("people", "cards", [{"id": 1}])),
+    ):
+        by_body = send(app, "PATCH", f"/{table}/1", {"data": {name: {"data": value}}})
+        by_address = send(app, "POST", f"/api/{table}/1/{name}:set", [1])
+        assert [by_body.status, by_address.status] == ([400, 400] if name in closed else [200, 200]), name
+    by_parent = send(app, "POST", "/api/people/1/cards:create", {}).status
+    assert by_parent == (400 if "cards" in closed else 200)
+    app.close()

@@ -1225,7 +1225,7 @@ def test_relink(world: World, name: str) -> None:
     link, source = op.parent.link, int(str(op.parent.key.value))
     seen = world.read(link.source.name, source)[link.name]
     assert (seen if link.many else [seen] if seen is not None else []) == case.after
-    for other in link.opposites:
+    for other in link.faces - {link}:
         ends = {record["id"]: record[other.name] for record in world.show(link.target.name)}
         found = {key for key, value in ends.items() if source in (value if other.many else [value])}
         assert found == set(case.after)
@@ -1688,6 +1688,20 @@ def test_move_refused(board: World) -> None:
     steps = board.table("steps")
     assert board.refused(Move(steps, board.key("steps", 99), "first")) == [((), "not_found")]
     assert board.refused(Move(steps, board.key("steps", 1), "at", board.key("steps", 99))) == [((), "not_found")]
+
+
+def test_links_that_share_a_through_table_rise_alone() -> None:
+    """Where a row links three records by two links, an end of one is no change for the other's record."""
+    record = {"type": "object", "properties": {"name": TEXT}}
+    rows = {"type": "object", "properties": {name: ref(f"{name}s") for name in ("item", "part", "shop")}}
+    through = {name: refs(name, **{"x-through": "rows"}) for name in ("parts", "shops")}
+    items = {"type": "object", "properties": {"name": TEXT, **through}}
+    made = World({"$defs": {"items": items, "parts": record, "shops": record, "rows": rows}})
+    with closing(made.store):
+        for table in ("items", "parts", "parts", "shops"):
+            made.run(made.create(table))
+        made.run(made.create("rows", links={"item": 1, "part": 1, "shop": 1}))
+        assert made.act(made.update("rows", 1, links={"part": 2})).rose == {"rows/1", "items/1", "parts/1", "parts/2"}
 
 
 # ---- random writes against a model ----
