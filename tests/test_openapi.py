@@ -233,9 +233,12 @@ LINKED_BODIES: list[tuple[str, str, str, Any]] = [
 @pytest.mark.parametrize(("dialect", "method", "path", "body"), LINKED_BODIES)
 def test_links_in_bodies_are_described_as_they_are_taken(dialect: str, method: str, path: str, body: Any) -> None:
     """Each way to name a linked record is in the document, and the server takes it."""
-    cards = {"properties": {"owner": one("people"), "friend": one("people")}, "required": ["owner"]}
+    cards = {
+        "properties": {"owner": one("people"), "friend": one("people")},
+        "required": ["owner"],
+        "examples": [{"owner": 1, "friend": 1}],
+    }
     people = {"properties": {"name": TEXT, "likes": many("people")}, "examples": [{"name": "a"}]}
-    cards["examples"] = [{"owner": 1, "friend": 1}]
     tables = {"cards": {"type": "object", **cards}, "people": {"type": "object", **people}}
     with closing(minirest.make_app({"$defs": tables}, auth=False)) as app:
         found = send(app, "GET", f"/openapi.json?dialect={dialect}").json["paths"][path.partition("?")[0]][method]
