@@ -9477,7 +9477,8 @@ def stored_record(table: Table, row: Mapping[str, Json], numbers: Mapping[str, M
 #
 # Requests and replies, apart from any server: a `Request` reads the WSGI environment strictly, a `Reply` is status,
 # headers and one bytes object or a stream of them. Here are the readers of bracket parameters and of bodies that the
-# dialects share, and of bodies and files that are too long for the memory.
+# dialects share, and of bodies and files that are too long for the memory. A `Client` asks an application in this
+# process.
 # ======================================================================================================================
 
 JSON_TYPE = "application/json; charset=utf-8"
@@ -10223,6 +10224,118 @@ def match_route(
     except bottle.HTTPError:
         return None
     return found
+
+
+# ---- requests of this process ----
+
+StartResponse: TypeAlias = Callable[..., Any]
+WsgiApp: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class ClientAnswer(NamedTuple):
+    """What a `Client` got: `status`, `headers`, and the body as `content`.
+
+    The names of headers are as they were sent; of several alike the last one counts.
+    """
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.content.decode("utf-8")
+
+    def json(self) -> Json:
+        """The value of a JSON body."""
+        return json.loads(self.content)
+
+
+class ClientWords(TypedDict, total=False):
+    """The keyword arguments of a `Client`'s requests."""
+
+    json: Json
+    content: bytes
+    params: Mapping[str, object]
+    headers: Mapping[str, str]
+
+
+class Client:
+    """Requests to an application in this process, without a server. `headers` go with each of them.
+
+    `get`, `post`, `put`, `patch` and `delete` are `request` with that method. `cookies` are kept by their names, until
+    they are set to nothing. Redirects are not followed. An error that a WSGI
+    server would log is raised.
+    """
+
+    def __init__(self, app: WsgiApp, headers: Mapping[str, str] = EMPTY) -> None:
+        self.app, self.headers = app, dict(headers)
+        self.cookies: dict[str, str] = {}
+
+    def request(self, method: str, address: str, **words: Unpack[ClientWords]) -> ClientAnswer:
+        """Ask for an address: a path, or what an answer names.
+
+        `params` are written behind its query, `json` is sent as JSON, `content` as it is.
+        """
+        if words.get("params"):
+            address += f"{'&' if '?' in address else '?'}{urlencode(words['params'])}"
+        sent, content = {"Host": "localhost", **self.headers}, words.get("content", b"")
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if "json" in words:
+            content = dump_json(words["json"]).encode("utf-8")
+            sent["Content-Type"] = "application/json"
+        environ = client_environ(method, address, {**sent, **words.get("headers", EMPTY)}, content)
+        started = list[Any]()
+        parts = self.app(environ, lambda status, head, *_: started.extend((status, head)))
+        try:
+            body = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        status, head = started
+        self.keep_cookies(value for name, value in head if name == "Set-Cookie")
+        return ClientAnswer(int(status[:3]), dict(head), body)
+
+    def keep_cookies(self, lines: Iterable[str]) -> None:
+        """Keep the cookies that an answer sets, and forget those that it sets to nothing."""
+        for line in lines:
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies.pop(name, None)
+            if value:
+                self.cookies[name] = value
+
+    get = functools.partialmethod(request, "GET")
+    post = functools.partialmethod(request, "POST")
+    put = functools.partialmethod(request, "PUT")
+    patch = functools.partialmethod(request, "PATCH")
+    delete = functools.partialmethod(request, "DELETE")
+
+
+def client_environ(method: str, address: str, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
+    """The WSGI environment of a request as a server would make it (PEP 3333). ValueError for a foreign address."""
+    path, _, query = address.removeprefix("http://localhost").partition("?")
+    if not path.startswith("/"):
+        raise ValueError(f"{address!r} is no address of this application; write /path")
+    return {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": quote(query, safe="%&=+$[]{}:,;@!*()'/?\"~.-_<>|^`"),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(content)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(content),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **variables_of(headers),
+    }
 
 
 # ======================================================================================================================
@@ -21294,7 +21407,6 @@ def link_words(name: str) -> Words:
 # holds no secret and cannot pass for another one.
 # ======================================================================================================================
 
-StartResponse: TypeAlias = Callable[..., Any]
 RouteFunction: TypeAlias = Callable[..., Json]
 """A route of an embedding program: it gets the request and the names of its rule; gives a JSON value or a `Reply`."""
 PAGES: tuple[type[Pages], ...] = (Door, Transfers, Lists, Editor, Records)
@@ -21420,115 +21532,6 @@ class Policy:
         return Reply(204, headers=answer)
 
 
-WsgiApp: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-
-
-class ClientAnswer(NamedTuple):
-    """What a `Client` got: `status`, `headers`, and the body as `content`.
-
-    The names of headers are as they were sent; of several alike the last one counts.
-    """
-
-    status: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.content.decode("utf-8")
-
-    def json(self) -> Json:
-        """The value of a JSON body."""
-        return json.loads(self.content)
-
-
-class ClientWords(TypedDict, total=False):
-    """The keyword arguments of a `Client`'s requests."""
-
-    json: Json
-    content: bytes
-    params: Mapping[str, object]
-    headers: Mapping[str, str]
-
-
-class Client:
-    """Requests to an application in this process, without a server. `headers` go with each of them.
-
-    `get`, `post`, `put`, `patch` and `delete` are `request` with that method. `cookies` are kept by their names, until
-    they are set to nothing. Redirects are not followed. An error that a WSGI
-    server would log is raised.
-    """
-
-    def __init__(self, app: WsgiApp, headers: Mapping[str, str] = EMPTY) -> None:
-        self.app, self.headers = app, dict(headers)
-        self.cookies: dict[str, str] = {}
-
-    def request(self, method: str, address: str, **words: Unpack[ClientWords]) -> ClientAnswer:
-        """Ask for an address: a path, or what an answer names.
-
-        `params` are written behind its query, `json` is sent as JSON, `content` as it is.
-        """
-        if words.get("params"):
-            address += f"{'&' if '?' in address else '?'}{urlencode(words['params'])}"
-        sent, content = {"Host": "localhost", **self.headers}, words.get("content", b"")
-        if self.cookies:
-            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        if "json" in words:
-            content = dump_json(words["json"]).encode("utf-8")
-            sent["Content-Type"] = "application/json"
-        environ = client_environ(method, address, {**sent, **words.get("headers", EMPTY)}, content)
-        started = list[Any]()
-        parts = self.app(environ, lambda status, head, *_: started.extend((status, head)))
-        try:
-            body = b"".join(parts)
-        finally:
-            getattr(parts, "close", lambda: None)()
-        status, head = started
-        self.keep_cookies(value for name, value in head if name == "Set-Cookie")
-        return ClientAnswer(int(status[:3]), dict(head), body)
-
-    def keep_cookies(self, lines: Iterable[str]) -> None:
-        """Keep the cookies that an answer sets, and forget those that it sets to nothing."""
-        for line in lines:
-            name, _, value = line.partition(";")[0].partition("=")
-            self.cookies.pop(name, None)
-            if value:
-                self.cookies[name] = value
-
-    get = functools.partialmethod(request, "GET")
-    post = functools.partialmethod(request, "POST")
-    put = functools.partialmethod(request, "PUT")
-    patch = functools.partialmethod(request, "PATCH")
-    delete = functools.partialmethod(request, "DELETE")
-
-
-def client_environ(method: str, address: str, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
-    """The WSGI environment of a request as a server would make it (PEP 3333). ValueError for a foreign address."""
-    path, _, query = address.removeprefix("http://localhost").partition("?")
-    if not path.startswith("/"):
-        raise ValueError(f"{address!r} is no address of this application; write /path")
-    return {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "QUERY_STRING": quote(query, safe="%&=+$[]{}:,;@!*()'/?\"~.-_<>|^`"),
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_LENGTH": str(len(content)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(content),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        **variables_of(headers),
-    }
-
-
 def loggable(text: str) -> str:
     """A text in quotes, in printable ASCII: it can neither end a line nor turn its direction.
 
@@ -21593,7 +21596,7 @@ class Application:
     """
 
     def __init__(
-        self, services: Services, policy: Policy, dialects: Sequence[str], limits: BodyLimits = BODY_LIMITS
+        self, services: Services, policy: Policy, dialects: Collection[str], limits: BodyLimits = BODY_LIMITS
     ) -> None:
         self.services, self.policy, self.limits = services, policy, limits
         self.schema, self.store, self.accounts, self.hub = (
@@ -21990,6 +21993,94 @@ def check_rules(schema: Schema) -> None:
             read_filter(table, rule, f"{table.path}/x-tabs/{name}")
 
 
+class Argument(NamedTuple):
+    """What an argument takes: whether a value fits, how that is said, and how a value that does not is shown."""
+
+    fits: Callable[[Any], object]
+    words: str
+    show: Callable[[Any], str] = repr
+
+    def or_none(self) -> Argument:
+        """The same for an argument that may be None."""
+        return Argument(lambda value: value is None or self.fits(value), f"{self.words}, or None", self.show)
+
+
+def several(words: str, fits: Callable[[str], object] = str, least: int = 0) -> Argument:
+    """An argument that takes texts which all fit. One text is not several: its letters would be taken for them."""
+
+    def fit(value: Any) -> bool:
+        is_one = isinstance(value, str | bytes) or not isinstance(value, Collection)
+        return not is_one and len(value) >= least and all(isinstance(each, str) and fits(each) for each in value)
+
+    return Argument(fit, f"a list of {words}")
+
+
+def is_place(value: object) -> bool:
+    """Whether a value is a path."""
+    return isinstance(value, os.PathLike) or (isinstance(value, str) and value != "")
+
+
+def are_passwords(value: object) -> bool:
+    """Whether a value has passwords by names."""
+    return isinstance(value, Mapping) and all(isinstance(it, str) and it for pair in value.items() for it in pair)
+
+
+FLAG = Argument(lambda value: isinstance(value, bool), "True or False")
+SECONDS = Argument(lambda value: type(value) in (int, float) and 0 < value < math.inf, "seconds, above 0")
+BYTES = Argument(lambda value: type(value) is int and value > 0, "a number of bytes, above 0")
+FUNCTION = Argument(callable, "a function")
+ARGUMENTS: Mapping[str, Argument] = {
+    "schema": Argument(lambda value: isinstance(value, Mapping) or is_place(value), "a document or a path").or_none(),
+    "db": Argument(lambda value: isinstance(value, sqlite3.Connection) or is_place(value), "a path or a connection"),
+    "users": Argument(
+        are_passwords, "passwords by names, none empty", lambda it: f"this {type(it).__name__}"
+    ).or_none(),
+    "admins": several("names"),
+    **dict.fromkeys(("auth", "strict", "sign_up", "limit_failures", "examples"), FLAG),
+    "dialects": several(f"names, of {', '.join(DIALECTS)}", DIALECTS.__contains__, least=1).or_none(),
+    "cors": several(
+        "origins, like https://app.example", re.compile(r"[a-z][a-z0-9+.-]*://[^/\sA-Z]+|\*|null").fullmatch
+    ),
+    "hosts": several("names, without a port", re.compile(r"[^/:*.\s][^/:*\s]*|\[[^]/*\s]+\]").fullmatch, 1).or_none(),
+    "trusted_proxies": several("addresses, like 10.0.0.7, and networks, like 10.0.0.0/24", ipaddress.ip_network),
+    "clock": FUNCTION.or_none(),
+    "seed": Argument(lambda value: type(value) is int, "a whole number").or_none(),
+    **dict.fromkeys(("ping_interval", "ping_timeout"), SECONDS),
+    **dict.fromkeys(("max_body", "max_upload"), BYTES),
+    "app": Argument(callable, "a WSGI application"),
+    "host": Argument(lambda value: isinstance(value, str), "a name or an address"),
+    "port": Argument(lambda value: type(value) is int and 0 <= value <= 65535, "a number from 0 to 65535"),
+    "on_ready": FUNCTION,
+    "stop": Argument(lambda value: hasattr(value, "is_set"), "an event").or_none(),
+    "workers": Argument(
+        lambda value: type(value) is int and 0 < value <= MAX_WORKERS, f"a number from 1 to {MAX_WORKERS}"
+    ),
+}
+"""What `make_app` and `serve` take."""
+
+
+def check_arguments(**given: object) -> None:
+    """ValueError for the first argument that does not fit."""
+    for name, value in given.items():
+        fits, words, show = ARGUMENTS[name]
+        try:
+            is_right = fits(value)
+        except ValueError:
+            is_right = False
+        if not is_right:
+            raise ValueError(f"{name} takes {words}; not {shortened(show(value), 200)}")
+
+
+def read_words(kind: Callable[..., Made], words: Mapping[str, object]) -> Made:
+    """Keyword arguments as an object. TypeError for one that there is not, ValueError for one that does not fit."""
+    known = inspect.signature(kind).parameters
+    for name in words:
+        if name not in known:
+            raise TypeError(f"there is no argument {name!r}{did_you_mean(name, known)}")
+    check_arguments(**words)
+    return kind(**words)
+
+
 class SettingsWords(TypedDict, total=False):
     """The keyword arguments of `make_app`."""
 
@@ -21997,10 +22088,10 @@ class SettingsWords(TypedDict, total=False):
     strict: bool
     sign_up: bool
     limit_failures: bool
-    dialects: Sequence[str] | None
-    cors: Iterable[str]
-    hosts: Iterable[str] | None
-    trusted_proxies: Iterable[str]
+    dialects: Collection[str] | None
+    cors: Collection[str]
+    hosts: Collection[str] | None
+    trusted_proxies: Collection[str]
     examples: bool
     clock: Callable[[], datetime] | None
     seed: int | None
@@ -22018,10 +22109,10 @@ class Settings:
     strict: bool = False
     sign_up: bool = False
     limit_failures: bool = True
-    dialects: Sequence[str] | None = None
-    cors: Iterable[str] = ()
-    hosts: Iterable[str] | None = None
-    trusted_proxies: Iterable[str] = ()
+    dialects: Collection[str] | None = None
+    cors: Collection[str] = ()
+    hosts: Collection[str] | None = None
+    trusted_proxies: Collection[str] = ()
     examples: bool = True
     clock: Callable[[], datetime] | None = None
     seed: int | None = None
@@ -22035,7 +22126,7 @@ def make_app(
     schema: Mapping[str, Json] | str | os.PathLike[str] | None = None,
     db: str | os.PathLike[str] | sqlite3.Connection = ":memory:",
     users: Mapping[str, str] | None = None,
-    admins: Iterable[str] = (),
+    admins: Collection[str] = (),
     **settings: Unpack[SettingsWords],
 ) -> Application:
     """Make a WSGI application that serves the tables of a schema.
@@ -22044,7 +22135,7 @@ def make_app(
     of a JSON file with them, of a CSV file or of a folder of these. `db` is the path of an SQLite file or
     ":memory:", or a connection of yours that is made with isolation_level=None and check_same_thread=False: it does
     all the work, and stays open. Without a schema the tables are those that somebody else made in the file, as they
-    are. `users` maps names to passwords; they are made, or given these passwords, of any length; `admins` are the
+    are. `users` maps names to passwords; they are made, or given these passwords, however short; `admins` are the
     names of those who get the role `admin`. The other arguments: `auth` (True: every request needs credentials),
     `strict` (True: refuse what the original servers ignore), `sign_up` (True: strangers may make themselves users,
     where a dialect has a way), `limit_failures` (True: slow down who sends many wrong passwords), `dialects`
@@ -22056,48 +22147,47 @@ def make_app(
     socket give a sign of life, and how much later it is missed), `max_body` and `max_upload` (bytes: of JSON and
     forms, and of a multipart with its files).
 
-    Raises SchemaError (a ValueError) for a schema that cannot be served; ValueError with `auth` and no user; NotOurs
-    for a database that minirest did not make; MigrationNeeded when the file needs changes that lose something;
-    sqlite3.Error when it cannot be opened. It prints nothing.
+    Raises ValueError for an argument that does not fit, and with `auth` and no user; TypeError for one that there is
+    not; SchemaError (a ValueError) for a schema that cannot be served; NotOurs for a database that minirest did not
+    make; MigrationNeeded when the file needs changes that lose something; sqlite3.Error when it cannot be opened. It
+    prints nothing.
     """
+    check_arguments(schema=schema, db=db, users=users, admins=admins)
+    wanted = read_words(Settings, settings)
     data = None if schema is None else read_data(schema)
     document = data.document if data else schema
     place = db if isinstance(db, sqlite3.Connection) else os.fspath(db)
-    if document is None and not isinstance(place, str):
-        raise ValueError("a connection needs a schema: give it, or the path of the file instead of the connection")
+    if document is None and (place == ":memory:" or not isinstance(place, str)):
+        raise ValueError("a connection or a database in memory needs a schema; without one, db is the path of a file")
     found = load_schema(adopt_file(str(place)).document) if document is None else read_schema(document)
-    app = open_filled(found, place, Settings(**settings), data)
-    try:
+    app = open_filled(found, place, wanted, data)
+    with closing_on_failure(app):
         for name, password in (users or {}).items():
             app.accounts.keep_user(name, password)
         for name in admins:
             app.accounts.keep_admin(name)
         if app.policy.auth and not app.accounts.any_user():
             raise ValueError("authentication is on and there is no user: give users={name: password}, or auth=False")
+    return app
+
+
+@contextlib.contextmanager
+def closing_on_failure(app: Application) -> Iterator[None]:
+    """Close an application when the block raises something."""
+    try:
+        yield
     except BaseException:
         app.close()
         raise
-    return app
 
 
 def open_filled(schema: Schema, db: str | sqlite3.Connection, settings: Settings, data: Data | None) -> Application:
     """The application over a database; records of files go into a new one."""
     app = open_app(schema, db, settings)
-    try:
+    with closing_on_failure(app):
         if data and app.store.is_new:
             load_records(app.store, data)
-    except BaseException:
-        app.close()
-        raise
     return app
-
-
-def read_network(text: str) -> Network:
-    """An address or a network of proxies. ValueError when it is none."""
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no address of a proxy; write 10.0.0.7, or a network: 10.0.0.0/24") from None
 
 
 def open_app(
@@ -22105,20 +22195,10 @@ def open_app(
 ) -> Application:
     """The application over a database, whether it has users or not; one in memory may be the copy of a snapshot."""
     origins = frozenset(settings.cors)
-    for origin in origins:
-        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/]+|\*|null", origin):
-            raise ValueError(f"{origin!r} is no origin; write https://app.example, without a path")
     if "*" in origins and settings.auth:
         raise ValueError("cors '*' goes without authentication only: name the origins")
     names = list(DIALECTS) if settings.dialects is None else settings.dialects
-    unknown = [name for name in names if name not in DIALECTS]
-    if unknown or not names:
-        raise ValueError(f"unknown dialect {''.join(unknown[:1])!r}; there are {', '.join(DIALECTS)}")
-    if min(settings.ping_interval, settings.ping_timeout) <= 0:
-        raise ValueError("ping_interval and ping_timeout are seconds, above 0")
-    if min(settings.max_body, settings.max_upload) <= 0:
-        raise ValueError("max_body and max_upload are bytes, above 0")
-    proxies = tuple(map(read_network, settings.trusted_proxies))
+    proxies = tuple(map(ipaddress.ip_network, settings.trusted_proxies))
     check_rules(schema)
     clock = settings.clock or (utc_now if settings.seed is None else SetClock())
     store = Store(schema, db, clock, settings.examples, snapshot)
@@ -23743,11 +23823,10 @@ def serve(
     closed and requests in flight answered, for at most `STOP_GRACE_SECONDS`. Signals are handled in the main thread
     only. With `workers` above 1 so many processes serve what `make_app` has made over a file: one of them writes, the
     others read; this one should have no other threads. OSError when the address cannot be had; ValueError for an
-    application that goes with one process only.
+    argument that does not fit, and for an application that goes with one process only.
     """
-    serving = Serving(**words)
-    if serving.workers < 1:
-        raise ValueError("workers is a number from 1")
+    check_arguments(app=app, host=host, port=port)
+    serving = read_words(Serving, words)
     if serving.workers > 1:
         serve_together(check_team(app), host, port, serving)
     else:
@@ -24439,13 +24518,23 @@ class Fixture:
     is what `make_app` takes as a schema. A database file gets back what it held when the fixture is closed.
     """
 
-    def __init__(self, source: Any, settings: Settings, users: Mapping[str, str] = EMPTY, db: str = ":memory:") -> None:
+    def __init__(
+        self,
+        source: Any,
+        settings: Settings,
+        users: Mapping[str, str] = EMPTY,
+        admins: Iterable[str] = (),
+        db: str = ":memory:",
+    ) -> None:
         self.clock, data = SetClock(), read_data(source)
         schema = read_schema(data.document if data else source)
         self.app = open_filled(schema, db, dataclasses.replace(settings, clock=self.clock), data)
         self.found = None if self.app.store.database.in_memory else self.app.store.snapshot()
-        for name, password in users.items():
-            self.app.accounts.put_user(name, any_password=True, password=password)
+        with closing_on_failure(self.app):
+            for name, password in users.items():
+                self.app.accounts.put_user(name, any_password=True, password=password)
+            for name in admins:
+                self.app.accounts.keep_admin(name)
         self.tokens: dict[str, str] = {}
         self.app.accounts.bearer(self.token_of("admin", ["admin"]))  # noted here, its use changes nothing in a test
         self.kept_tokens = dict(self.tokens)
@@ -24531,26 +24620,33 @@ class Fixtures:
     def take(
         self,
         schema: Any = None,
-        users: Mapping[str, str] = EMPTY,
+        users: Mapping[str, str] | None = None,
+        admins: Collection[str] = (),
         *,
         db: str | os.PathLike[str] = ":memory:",
         **settings: Any,
     ) -> Fixture:
         """A fixture for a schema, by default that of `minirest_schema`, at its beginning.
 
-        ValueError without one, and for a clock; TypeError for a setting that there is not.
+        ValueError without one, for a clock or a connection, and for what `make_app` refuses; TypeError for a setting
+        that there is not.
         """
+        check_arguments(schema=schema, users=users, admins=admins, db=db)
+        if isinstance(db, sqlite3.Connection):
+            raise ValueError("the fixture makes its database what it was: give a path, not a connection")
+        users = users or EMPTY
         wanted = schema if schema is not None else self.schema
         if wanted is None:
             raise ValueError("no schema: set minirest_schema in the ini file, or mark the test with minirest(schema)")
-        check_settings(settings)
-        place = repr((stamp_of(wanted), sorted(users.items()), sorted(settings.items())))
+        if "clock" in settings:
+            raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
+        place = repr((stamp_of(wanted), sorted(users.items()), sorted(admins), sorted(settings.items())))
         found = self.next_of(place) if os.fspath(db) == ":memory:" else None
         if found:
             found.reset()
         else:
             words = {"strict": True, "limit_failures": False, "seed": 0, **settings}
-            found = Fixture(wanted, Settings(**words), users, os.fspath(db))
+            found = Fixture(wanted, read_words(Settings, words), users, admins, os.fspath(db))
         self.used.append((place, found))
         return found
 
@@ -24578,16 +24674,6 @@ class Fixtures:
         self.give_back()
         while self.waiting:
             self.waiting.pop()[1].close()
-
-
-def check_settings(settings: Iterable[str]) -> None:
-    """TypeError for the name of a setting that `make_app` does not take, ValueError for the clock."""
-    known = [part.name for part in dataclasses.fields(Settings)]
-    for name in settings:
-        if name not in known:
-            raise TypeError(f"make_app has no argument {name!r}{did_you_mean(name, known)}")
-    if "clock" in settings:
-        raise ValueError("the fixture has a clock of its own: set minirest.clock.now")
 
 
 def stamp_of(source: Any) -> object:
@@ -25600,7 +25686,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Applicati
         own = f"[{options.host}]" if ":" in options.host else options.host
         hosts = {*LOOPBACK_NAMES, own, *options.allow_host}
     try:
-        settings = Settings(
+        words = SettingsWords(
             auth=not options.no_auth,
             strict=options.strict,
             sign_up=options.sign_up,
@@ -25613,6 +25699,7 @@ def make_app_for(options: argparse.Namespace, places: Places) -> tuple[Applicati
             max_body=bytes_of(options.max_body),
             max_upload=bytes_of(options.max_upload),
         )
+        settings = read_words(Settings, words)
         return open_filled(places.read(), places.database, settings, places.data), settings
     except SchemaError:
         raise

@@ -301,10 +301,9 @@ def test_help_of_commands(capsys: pytest.CaptureFixture[str], command: str) -> N
         (["--port", "65536"], r"'65536' is no port; choose one from 0 to 65535"),
         (["--port", "²"], r"'²' is no port; choose one from 0 to 65535"),
         (["--port", ""], r"'' is no port; choose one from 0 to 65535"),
-        (["--dialects", "nope"], r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore"),
         (
             ["--dialects", "limbas,nope"],
-            r"unknown dialect 'nope'; there are limbas, nocobase, coredata, platform, qore",
+            r"dialects takes a list of names, of limbas, nocobase, .*, or None; not \['limbas', 'nope'\]",
         ),
         (["--test", "--host", "0.0.0.0"], r"--test is for this machine only, and 0\.0\.0\.0 is no loopback address"),
         (

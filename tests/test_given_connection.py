@@ -110,8 +110,10 @@ def test_a_connection_in_a_transaction(given: sqlite3.Connection) -> None:
 
 def test_a_connection_without_a_schema(given: sqlite3.Connection) -> None:
     """Tables of others are served from a file."""
-    with pytest.raises(ValueError, match="needs a schema"):
+    with pytest.raises(ValueError, match=r"^a connection or a database in memory needs a schema; without one, db is"):
         minirest.make_app(None, given, auth=False)
+    with pytest.raises(ValueError, match="needs a schema"):
+        minirest.make_app(auth=False)
 
 
 def test_many_threads(given: sqlite3.Connection) -> None:

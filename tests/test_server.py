@@ -1,7 +1,9 @@
 """Section 14 over real sockets: waitress, and the graceful stop."""
 
 import asyncio
+import dataclasses
 import http.client
+import inspect
 import json
 import os
 import queue
@@ -489,6 +491,29 @@ def test_name_with_two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(minirest.make_app(SCHEMA, auth=False)) as app:
         minirest.serve(app, "localhost", 0, on_ready=addresses.put, stop=stop)
     assert re.fullmatch(r"http://localhost:\d+/", addresses.get_nowait())
+
+
+UNFIT: dict[str, tuple[str, list[Any]]] = {
+    "app": ("a WSGI application", [5, None, "app"]),
+    "host": ("a name or an address", [5, None, b"127.0.0.1"]),
+    "port": ("a number from 0 to 65535", ["80", None, True, 1.5, -1, 65536, 70000]),
+    "on_ready": ("a function", [5, None]),
+    "stop": ("an event, or None", [5]),
+    "workers": ("a number from 1 to 64", ["2", None, True, 1.5, 0, 65]),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_arguments_that_do_not_fit(name: str) -> None:
+    """What an argument of `serve` does not take is refused by its name, before anything is bound or started."""
+    assert [*UNFIT][:3] == [*inspect.signature(minirest.serve).parameters][:3]
+    assert [*UNFIT][3:] == [part.name for part in dataclasses.fields(minirest.Serving)]
+    words, values = UNFIT[name]
+    for value in values:
+        with pytest.raises(ValueError, match=f"^{re.escape(f'{name} takes {words}; not {value!r}')}$"):
+            minirest.serve(**{"app": lambda *_: [], "port": 0, name: value})
+    with pytest.raises(TypeError, match=r"^there is no argument 'worker'; did you mean 'workers'\?$"):
+        minirest.serve(lambda *_: [], worker=2)  # type: ignore[call-arg]
 
 
 def in_thread(work: Callable[[], Any]) -> threading.Thread:

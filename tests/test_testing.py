@@ -134,6 +134,17 @@ def test_users(shop: Fixture) -> None:
     assert (account.actor().roles, len(account.actor().groups)) == (("editor",), 1)
 
 
+def test_administrators(make: Make) -> None:
+    """`admins` are those of `make_app`: users with passwords who have the role."""
+    shop = make(users={"anna": "x"}, admins=["anna"])
+    assert make(users={"anna": "x"}) is not shop
+    shop.reset()
+    signed = shop.anonymous.post("/api/auth:signIn", json={"account": "anna", "password": "x"}).json()["data"]["user"]
+    assert {"name": "admin"} in signed["roles"]
+    with pytest.raises(ValueError, match=r"^there is no user 'eve' to be an administrator$"):
+        make(admins=["eve"])
+
+
 def test_strict_and_patient(make: Make) -> None:
     """What the originals ignore is refused; no wrong password is one too many; users are given with passwords."""
     shop = make(users={"anna": "x"})
@@ -163,8 +174,12 @@ def test_used_again() -> None:
         fixtures.take()
     with pytest.raises(ValueError, match=r"^the fixture has a clock of its own: set minirest\.clock\.now$"):
         fixtures.take(SCHEMA, clock=minirest.utc_now)
-    with pytest.raises(TypeError, match=r"^make_app has no argument 'stric'; did you mean 'strict'\?$"):
+    with pytest.raises(TypeError, match=r"^there is no argument 'stric'; did you mean 'strict'\?$"):
         fixtures.take(SCHEMA, stric=False)
+    with pytest.raises(ValueError, match=r"^strict takes True or False; not 'no'$"):
+        fixtures.take(SCHEMA, strict="no")
+    with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(ValueError, match="give a path, not a conn"):
+        fixtures.take(SCHEMA, db=connection)  # type: ignore[arg-type]
     fixtures.close()
 
 
