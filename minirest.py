@@ -5411,7 +5411,7 @@ class Database:
         self.allowance = Allowance()
         self.afterwards: list[Callable[[], None]] = []
         self.process, self.frozen, self.shares_commits, self.only_reads = 0, False, False, False
-        self.alterations, self.patience = 0, BUSY_TIMEOUT_SECONDS
+        self.alterations, self.patience, self.is_closed = 0, BUSY_TIMEOUT_SECONDS, False
         self.looping: sqlite3.Connection | None = None
         self.looks = threading.Lock()
         self.opened: sqlite3.Connection | None = self.prepare(self.given) if self.given else self.connect(writing=True)
@@ -5420,6 +5420,7 @@ class Database:
     @property
     def writer(self) -> sqlite3.Connection:
         """The connection for writing; it is opened again when it rests."""
+        self.check_open()
         if self.opened is None:
             self.opened, self.patience = self.connect(writing=True), BUSY_TIMEOUT_SECONDS
             if self.frozen:
@@ -5451,9 +5452,15 @@ class Database:
                 "the database was in use while this process was forked; make the application in the new one"
             )
 
+    def check_open(self) -> None:
+        """What SQLite says of a connection that is closed, where all are; a program's own, too, is none of ours now."""
+        self.check_process()
+        if self.is_closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+
     def connect(self, writing: bool = False, is_small: bool = False) -> sqlite3.Connection:
         """A new connection, with the settings that every one has. A small one keeps 256 KiB of the file, not 2 MiB."""
-        self.check_process()
+        self.check_open()
         connection = sqlite3.connect(
             self.path,
             timeout=BUSY_TIMEOUT_SECONDS,
@@ -5631,7 +5638,7 @@ class Database:
     @contextlib.contextmanager
     def limited(self, connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         """Stop the statements of the block when they take longer together, or longer than their request has left."""
-        self.check_process()
+        self.check_open()
         started = time.monotonic()
         self.deadlines[id(connection)] = started + min(seconds, self.allowance.seconds)
         try:
@@ -5659,8 +5666,9 @@ class Database:
         files_of_forks().discard(self)
         with self.write_lock:
             self.check_process()
-            self.close_connections()
-            self.process = 0
+            if not self.is_closed:
+                self.close_connections()
+            self.process, self.is_closed = 0, True
 
     def close_reader(self) -> None:
         """Close the connection with which a server's loop reads."""
@@ -6143,23 +6151,17 @@ class Transaction:
         self.gone: set[tuple[Table, int]] = set()  # of these, those that nobody has made again
         self.looked_at: tuple[int, Looks] = (-1, Looks({}, set()))
         self.deadline = math.inf  # of all statements together; each alone is stopped by the connection
-        self.lock, self.has_ended, self.turn = threading.Lock(), False, HERE.turn
+        self.has_ended, self.turn = False, HERE.turn
 
     def execute(self, statement: Sql) -> sqlite3.Cursor:
         """Run one statement. RuntimeError when the transaction has ended."""
         if self.turn:  # where one thread does everything
             return self.turn.execute(statement)
-        with self.lock:
-            if self.has_ended:
-                raise RuntimeError("the transaction has ended")
-            if time.monotonic() > self.deadline:
-                raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
-            return self.connection.execute(*statement)
-
-    def end(self) -> None:
-        """Let no thread run another statement here; one that runs comes to its end."""
-        with self.lock:
-            self.has_ended = True
+        if self.has_ended:
+            raise RuntimeError("the transaction has ended")
+        if time.monotonic() > self.deadline:
+            raise fail("too_expensive", seconds=f"{STATEMENT_TIMEOUT_SECONDS:g}")
+        return self.connection.execute(*statement)
 
     def ids(self, statement: Sql) -> list[int]:
         """The first column of a statement's rows."""
@@ -6432,6 +6434,7 @@ class Writer(Transaction):
         self.trusting = False  # examples may link to records that come later
         self.watcher: Watcher | None = None
         self.depth = 0  # how many calls of hooks are open
+        self.hooks_until = math.inf  # by the clock that never goes back: the first of them that has no more time
 
     def follow(self, deed: Deed) -> Stored:
         """Tell of a deed, as long as nothing is wrong; gives the changes that are to be made."""
@@ -7289,9 +7292,12 @@ class Unit:
                 self._error = error  # half of it may be done: it refuses the request, whatever the hook makes of it
                 raise
 
-    def _close(self) -> None:
-        with self._lock:  # a thread that the hook has started may be at work
-            self._writer = None
+    def _close(self, writer: Writer) -> None:
+        """Wait for a thread that is at work, of the hook or of what it has started; but not where time is over."""
+        while not self._lock.acquire(timeout=RETRY_SECONDS if writer.has_ended else -1):
+            writer.connection.interrupt()
+        self._writer = None
+        self._lock.release()
 
 
 @dataclass
@@ -7334,16 +7340,23 @@ class Hook(NamedTuple):
     seconds: float
 
     def call(self, occasion: Occasion, writer: Writer) -> None:
-        """Call the function; its errors are raised. ApiError `hook_too_slow` when it takes longer; then it is left."""
+        """Call the function; its errors are raised. ApiError `hook_too_slow` when it takes longer; then it is left.
+
+        What another hook waits for has no more time than that one.
+        """
+        now, before = time.monotonic(), writer.hooks_until
+        seconds = max(0.0, min(self.seconds, before - now))
+        writer.hooks_until = now + seconds
         errors: list[BaseException] = []
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(self.attempt, occasion, errors), daemon=True)
         thread.start()
-        thread.join(self.seconds)
+        thread.join(seconds)
         if thread.is_alive():
-            writer.end()
-            log.error("%s took longer than %g seconds", self.described(occasion), self.seconds)
-            raise fail("hook_too_slow", seconds=f"{self.seconds:g}")
+            writer.has_ended = True
+            log.error("%s took longer than %.3g seconds", self.described(occasion), seconds)
+            raise fail("hook_too_slow", seconds=f"{seconds:.3g}")
+        writer.hooks_until = before
         for error in errors:
             if isinstance(error, ApiError):
                 raise error
@@ -7390,7 +7403,7 @@ class Hooks:
                 for hook in hooks:
                     hook.call(occasion, writer)
             finally:
-                unit._close()
+                unit._close(writer)
             if unit._error:
                 raise unit._error
             if deed.when == "after" and deed.verb != "delete":
@@ -21608,7 +21621,6 @@ class Application:
         self.dialects = [DIALECTS[name](services) for name in dialects]
         whole = [part(services, self.dialects) for part in (Overview, Docs)]
         self.pages = [*whole, *(part(services) for part in PAGES)]
-        self.stopping = False
         self.ways: dict[Place, Way] = {}
         self.told: ToldBefore = {}
         self.own_router = self.make_own_router()
@@ -21777,7 +21789,8 @@ class Application:
         """`/health/live` and `/health/ready`: whether there is a process, and whether it takes requests."""
         if request.method not in ("GET", "HEAD"):
             raise not_allowed(request, "GET, HEAD")
-        if self.stopping and request.path.endswith("ready"):
+        is_ending = self.store.database.is_closed or request.environ.get("minirest.is_stopping")
+        if is_ending and request.path.endswith("ready"):
             return json_reply('{"status":"stopping"}', 503)
         return json_reply('{"status":"ok"}')
 
@@ -21925,8 +21938,7 @@ class Application:
         return Client(self, {"Authorization": f"Bearer {token}"} if token else EMPTY)
 
     def close(self) -> None:
-        """Close the database."""
-        self.stopping = True
+        """Close the database; what needs it is answered with 503 from now on."""
         self.store.close()
 
 
@@ -22745,7 +22757,8 @@ def quick_channel() -> Any:
 
         def environment(self, request: Any) -> dict[str, Any]:
             """The environment of WSGI for a request (PEP 3333), with what waitress and the loop have beside."""
-            return {**self.variables, **environment_of(request), "minirest.sender": request.sender}
+            ours = {"minirest.sender": request.sender, "minirest.is_stopping": self.server.is_stopping}
+            return {**self.variables, **environment_of(request), **ours}
 
         def deliver(self, data: bytes) -> None:
             """Send an answer of the loop; then the next request on this connection may come."""
@@ -23095,6 +23108,7 @@ def strict_server() -> Any:
 
     class Server(base):  # type: ignore[misc]
         is_one_of_several = False
+        is_stopping = False
 
         def is_busy(self, arriving: bool) -> bool:
             """Whether somebody has to be answered; also who has only begun to ask, while there is time for that."""
@@ -23222,16 +23236,12 @@ def run_until(server: Any, ended: threading.Event) -> None:
     """waitress' loop until the event, then the graceful stop: no new connections, answer what has begun, close."""
     started: dict[Any, float] = {}
     begin_loop(server)
-    if server.ours:
-        server.ours.stopping = False  # it may have been served before
     while not ended.is_set():
         if turn(server, 1.0):
             close_slow(server, started)
             forget_headers()
-    if server.ours:
-        server.ours.stopping = True
     server.let_go()
-    server.accepting = False
+    server.is_stopping, server.accepting = True, False
     server.forget(server.socket.fileno(), server)
     server.socket.close()
     begun, quiet = time.monotonic(), 0
@@ -23862,6 +23872,7 @@ def serve_alone(server: Any, host: str, serving: Serving) -> None:
         try:
             serving.on_ready(url_of(host, server.socket))
         except BaseException:
+            server.task_dispatcher.shutdown()
             server.close()
             raise
         run_until(server, ended)
@@ -24064,6 +24075,18 @@ def drop() -> None:
     raise ConnectionResetError("the answer was dropped, as the test asked for")
 
 
+def cut_off(answer: Iterable[bytes], break_off: Callable[[], NoReturn] | None) -> Iterable[bytes]:
+    """Half of the body of an answer, and then no end; where no server can break it off, half is all that comes."""
+    try:
+        whole = b"".join(answer)
+    finally:
+        getattr(answer, "close", lambda: None)()
+    if not whole:
+        (break_off or drop)()
+    half = [whole[: len(whole) // 2]]
+    return itertools.chain(half, iter(break_off, None)) if break_off else half
+
+
 # ---- worlds ----
 
 
@@ -24139,12 +24162,8 @@ class World:
             case "delay":
                 assert fault
                 self.ended.wait(fault.value / 1000)
-            case "cut":
-                whole = b"".join(self.app(environ, start_response))
-                if not whole:
-                    environ.get("minirest.drop", drop)()
-                return [whole[: len(whole) // 2]]
-        return self.app(environ, start_response)
+        answer = self.app(environ, start_response)
+        return cut_off(answer, environ.get("minirest.drop")) if fault and fault.kind == "cut" else answer
 
     def refuse(self, error: ApiError, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """An error in the form of the dialect whose address it is."""

@@ -1118,17 +1118,24 @@ def test_health(guarded: Application, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_health_at_the_end(app: Application) -> None:
     """Who stops is alive and not ready."""
-    app.stopping = True
-    assert ask(app, "/health/live").code == 200
-    answer = ask(app, "/health/ready")
+    stopping: dict[str, Any] = {"minirest.is_stopping": True}
+    assert ask(app, "/health/live", **stopping).code == 200
+    answer = ask(app, "/health/ready", **stopping)
     assert (answer.status, answer.json) == ("503 Service Unavailable", {"status": "stopping"})
 
 
-def test_closed_is_not_ready() -> None:
-    """An application that is closed is not ready."""
-    app = minirest.make_app(SCHEMA, auth=False)
-    app.close()
-    assert ask(app, "/health/ready").code == 503
+@pytest.mark.parametrize("kind", ["memory", "file", "connection"])
+def test_closed(tmp_path: Path, kind: str) -> None:
+    """An application that is closed is alive and not ready, and neither reads nor writes any more."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)) as given:
+        places: dict[str, Any] = {"memory": ":memory:", "file": tmp_path / "a.db", "connection": given}
+        app = minirest.make_app(SCHEMA, places[kind], auth=False)
+        asked: list[tuple[Any, ...]] = [("/kunden",), ("/kunden", "POST", b'{"data": {"name": "Neu"}}', JSON)]
+        assert [ask(app, *words).code for words in asked] == [200, 201]
+        app.close()
+        assert [ask(app, path).code for path in ("/health/live", "/health/ready")] == [200, 503]
+        assert [ask(app, *words).code for words in asked] == [503, 503]
+        app.close()
 
 
 # ---- proxies ----

@@ -424,6 +424,34 @@ def test_a_hook_that_takes_too_long(app: minirest.Application, caplog: pytest.Lo
     assert rows(app, "select name from people") == [("Ada",), ("Ben",)]
 
 
+def test_a_hook_that_waits_for_another_one(app: minirest.Application) -> None:
+    """A hook that is called by what another one does has no more time than that one has left."""
+    go_on, waited = threading.Event(), list[bool]()
+    app.on("create", "people", lambda it: it.unit.create("log", {"text": "x"}), seconds=0.05)
+    app.on("create", "log", lambda _: waited.append(go_on.wait(20)), seconds=30)
+    assert (create(app, name="Eve").status, waited) == (503, [])
+    go_on.set()
+    assert rows(app, "select count(*) from people") == [(2,)]
+    assert rows(app, "select count(*) from log") == [(0,)]
+
+
+def test_a_hook_whose_statement_takes_too_long(app: minirest.Application) -> None:
+    """The statement is stopped: nobody waits until it has come to its end."""
+    lines, seen = [{"text": f"line {number}"} for number in range(2000)], list[str]()
+    assert send(app, "POST", "/api/log:create", lines).status == 200
+
+    def lower(text: str) -> str:
+        threading.Event().wait(0.01)
+        seen.append(text)
+        return text
+
+    app.store.database.writer.create_function("lower", 1, lower, deterministic=True)
+    app.on("create", "people", lambda it: it.unit.find("log", {"text.$includes": "x"}), seconds=0.2)
+    assert create(app, name="Eve").status == 503
+    assert 0 < len(seen) < 500
+    assert send(app, "POST", "/api/tags:create", {"name": "green"}).status == 200
+
+
 def test_a_unit_that_is_kept(app: minirest.Application) -> None:
     """It ends with the call of its hook."""
     kept: list[minirest.Unit] = []

@@ -481,6 +481,23 @@ def test_stop_by_an_event() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
+def test_what_on_ready_raises() -> None:
+    """It ends the server: neither a thread nor its port is left."""
+    before, addresses = {*threading.enumerate()}, list[str]()
+
+    def fail(url: str) -> None:
+        addresses.append(url)
+        raise LookupError("no")
+
+    with closing(minirest.make_app(SCHEMA, auth=False)) as app, pytest.raises(LookupError):
+        minirest.serve(app, port=0, on_ready=fail)
+    for thread in {*threading.enumerate()} - before:
+        thread.join(WAIT_SECONDS)
+        assert not thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(addresses[0].rstrip("/").rpartition(":")[2])), timeout=WAIT_SECONDS)
+
+
 def test_name_with_two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host name that stands for several addresses, as `localhost` does where there is IPv6, is served too."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.1", "127.0.0.2")]

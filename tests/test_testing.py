@@ -470,6 +470,20 @@ def test_cut_where_there_is_no_body(shop: Fixture) -> None:
             connection.getresponse()
 
 
+def test_cut_where_the_length_is_not_known(shop: Fixture) -> None:
+    """Of a body that is sent while it is made half comes, too, and no end of it."""
+    path, headers = "/browse/books/export.csv", {**shop.client.headers, minirest.FAULT_HEADER: "cut"}
+    whole = shop.client.get(path).content
+    half = whole[: len(whole) // 2]
+    assert (len(half) > 9, shop.client.get(path, headers=headers).content) == (True, half)
+    with closing(http.client.HTTPConnection(shop.url.removeprefix("http://"), timeout=20)) as connection:
+        connection.request("GET", path, headers=headers)
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            connection.getresponse().read()
+    assert caught.value.partial == half
+    assert [exchange.answer for exchange in shop.requests] == [whole, half, half]
+
+
 @pytest.mark.parametrize("ending", ["world", "server"])
 def test_nobody_waits_for_what_has_ended(worlds: minirest.Worlds, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     """A delay ends with its world and with its server, and holds up neither."""

@@ -687,21 +687,20 @@ def test_no_file_for_a_connection(monkeypatch: pytest.MonkeyPatch, caplog: pytes
 
 
 def test_ready_until_the_stop() -> None:
-    """A probe on a connection that is open learns of the stop, and then new ones are refused."""
-    probe = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    ended_, ready = threading.Event(), b'{"status":"ok"}'
-    with closing(minirest.make_app(SCHEMA, auth=False)) as app:
-        server = minirest.make_server(app, "127.0.0.1", 0)
-        number = server.socket.getsockname()[1]
-        thread = threading.Thread(target=minirest.run_until, args=(server, ended_))
-        thread.start()
-        try:
-            assert exchange(number, probe.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0].body == ready
-        finally:
-            ended_.set()
-            server.pull_trigger()
-            thread.join(WAIT_SECONDS)
-        assert app.stopping
+    """A probe learns of the stop of the server that it asks; another one may serve the same application on."""
+
+    def statuses(*servers: Any) -> list[int]:
+        probe = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        return [exchange(server.socket.getsockname()[1], probe)[0].status for server in servers]
+
+    with closing(minirest.make_app(SCHEMA, auth=False)) as app, running(app) as first:
+        with running(app) as second:
+            assert statuses(first, second) == [200, 200]
+            second.is_stopping = True
+            assert statuses(first, second) == [200, 503]
+            second.is_stopping = False
+        assert second.is_stopping
+        assert statuses(first) == [200]
 
 
 # ---- any bytes ----
