@@ -10289,10 +10289,15 @@ class Client:
     def request(self, method: str, address: str, **words: Unpack[ClientWords]) -> ClientAnswer:
         """Ask for an address: a path, or what an answer names.
 
-        `params` are written behind its query, `json` is sent as JSON, `content` as it is.
+        `params` are written behind its query, a list as a parameter that is there several times. `json` is sent as
+        JSON, `content` (bytes) as it is. TypeError for another word, ValueError for both bodies.
         """
+        for name in words.keys() - ClientWords.__annotations__.keys():
+            raise TypeError(f"a request takes {', '.join(ClientWords.__annotations__)}, and no {name!r}")
+        if "json" in words and "content" in words:
+            raise ValueError("a request has one body: json or content")
         if words.get("params"):
-            address += f"{'&' if '?' in address else '?'}{urlencode(words['params'])}"
+            address += f"{'&' if '?' in address else '?'}{urlencode(words['params'], doseq=True)}"
         sent, content = {"Host": "localhost", **self.headers}, words.get("content", b"")
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -21842,6 +21847,7 @@ class Application:
             raise ValueError(f"{name!r} cannot be the name of another action on {found.name}")
 
         def register(function: ActionFunction) -> ActionFunction:
+            check_arguments(function=function)
             self.services.actions[found, name] = function
             self.told = {}  # records name their actions; what is being answered may not know this one
             return function
@@ -21869,12 +21875,12 @@ class Application:
         tables = self.schema.tables.values() if table == "*" else [known_table(self.schema.tables, table)]
         if verb not in HOOK_VERBS:
             raise ValueError(f"hooks are for {', '.join(HOOK_VERBS)}, not {verb!r}")
-        if when not in ("before", "after") or seconds <= 0:
-            raise ValueError("hooks are called before or after, and have seconds above 0")
+        check_arguments(seconds=seconds)
+        if when not in ("before", "after"):
+            raise ValueError(f"hooks are called before or after, not {when!r}")
 
         def register(function: HookFunction) -> HookFunction:
-            if inspect.iscoroutinefunction(function):
-                raise ValueError("hooks are plain functions: nothing here would await a coroutine")
+            check_arguments(function=function)
             for found in tables:
                 self.store.hooks.add(found, when, verb, Hook(function, seconds))
             return function
@@ -21907,10 +21913,12 @@ class Application:
         signed in, except for a `public` one, and no page of another origin may change something. The function gets
         the `Request`, whose `actor` asks, and the names in the rule, which is written as Bottle's are. What it returns
         is answered as JSON, a `Reply` as it is, or with 304 where the client knows its `ETag`. An `ApiError` that it
-        raises is answered as one.
+        raises is answered as one. ValueError for a rule or a method that no request could have.
         """
+        check_arguments(rule=rule, methods=methods)
 
         def register(function: RouteFunction) -> RouteFunction:
+            check_arguments(function=function)
             answer = functools.partial(self.of_route, function, public)
             add_route(self.added_router, Route(methods or ("GET",), rule, answer, public))
             self.has_added = True
@@ -21982,6 +21990,17 @@ class SetClock:
     def __init__(self, now: datetime = CLOCK_START) -> None:
         self.now = now
 
+    @property
+    def now(self) -> datetime:
+        """The time. To set one without a zone is a ValueError."""
+        return self.moment
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        """Set it."""
+        check_arguments(now=moment)
+        self.moment = moment
+
     def __call__(self) -> datetime:
         """The time."""
         return self.now
@@ -22038,7 +22057,7 @@ def are_passwords(value: object) -> bool:
 
 
 FLAG = Argument(lambda value: isinstance(value, bool), "True or False")
-SECONDS = Argument(lambda value: type(value) in (int, float) and 0 < value < math.inf, "seconds, above 0")
+SECONDS = Argument(lambda value: type(value) in (int, float) and 0 < value < threading.TIMEOUT_MAX, "seconds, above 0")
 BYTES = Argument(lambda value: type(value) is int and value > 0, "a number of bytes, above 0")
 FUNCTION = Argument(callable, "a function")
 ARGUMENTS: Mapping[str, Argument] = {
@@ -22047,7 +22066,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "users": Argument(
         are_passwords, "passwords by names, none empty", lambda it: f"this {type(it).__name__}"
     ).or_none(),
-    "admins": several("names"),
+    **dict.fromkeys(("admins", "roles", "groups"), several("names")),
     **dict.fromkeys(("auth", "strict", "sign_up", "limit_failures", "examples"), FLAG),
     "dialects": several(f"names, of {', '.join(DIALECTS)}", DIALECTS.__contains__, least=1).or_none(),
     "cors": several(
@@ -22056,19 +22075,27 @@ ARGUMENTS: Mapping[str, Argument] = {
     "hosts": several("names, without a port", re.compile(r"[^/:*.\s][^/:*\s]*|\[[^]/*\s]+\]").fullmatch, 1).or_none(),
     "trusted_proxies": several("addresses, like 10.0.0.7, and networks, like 10.0.0.0/24", ipaddress.ip_network),
     "clock": FUNCTION.or_none(),
+    "now": Argument(lambda value: isinstance(value, datetime) and value.tzinfo, "a moment with its zone"),
     "seed": Argument(lambda value: type(value) is int, "a whole number").or_none(),
-    **dict.fromkeys(("ping_interval", "ping_timeout"), SECONDS),
+    **dict.fromkeys(("ping_interval", "ping_timeout", "seconds"), SECONDS),
     **dict.fromkeys(("max_body", "max_upload"), BYTES),
     "app": Argument(callable, "a WSGI application"),
     "host": Argument(lambda value: isinstance(value, str), "a name or an address"),
     "port": Argument(lambda value: type(value) is int and 0 <= value <= 65535, "a number from 0 to 65535"),
     "on_ready": FUNCTION,
     "stop": Argument(lambda value: hasattr(value, "is_set"), "an event").or_none(),
+    "function": Argument(
+        lambda value: callable(value) and not inspect.iscoroutinefunction(value), "a function, and no coroutine"
+    ),
+    "rule": Argument(
+        lambda value: isinstance(value, str) and value.startswith(("/", "<")), "a text that begins with /"
+    ),
+    "methods": several("names in capitals, like POST", str.isupper),
     "workers": Argument(
         lambda value: type(value) is int and 0 < value <= MAX_WORKERS, f"a number from 1 to {MAX_WORKERS}"
     ),
 }
-"""What `make_app` and `serve` take."""
+"""What `make_app`, `serve`, the hooks and the fixture take."""
 
 
 def check_arguments(**given: object) -> None:
@@ -24031,6 +24058,8 @@ class Fault:
             raise bad_parameter("value", self.value, f"with {self.kind} it is {shown}")
         if not 0 < self.times <= 1_000_000:
             raise bad_parameter("times", self.times, "it is 1 to 1000000")
+        if not self.path.startswith(("/", "*", "?", "[")):
+            raise bad_parameter("path", self.path[:20], "it begins with / or *")
         if max(len(self.method), len(self.path)) > MAX_SEARCH_LENGTH:
             raise bad_parameter("path", self.path[:20], f"it has at most {MAX_SEARCH_LENGTH} letters")
         return self
@@ -24579,6 +24608,7 @@ class Fixture:
 
     def as_user(self, name: str, *roles: str, groups: Sequence[str] = ()) -> Client:
         """Requests as a user, who is made when there is none of that name, or gets these roles and groups."""
+        check_arguments(roles=roles, groups=groups)
         return Client(self.world, {"Authorization": f"Bearer {self.token_of(name, roles, groups)}"})
 
     def token_of(self, name: str, roles: Sequence[str] = (), groups: Sequence[str] = ()) -> str:

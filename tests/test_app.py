@@ -283,6 +283,21 @@ def test_unknown_argument() -> None:
         minirest.make_app(SCHEMA, auht=False)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hello"], "rule takes a text that begins with /; not 'hello'"),
+        ([print], "rule takes a text that begins with /; not <built-in function print>"),
+        (["/hello", "post"], "methods takes a list of names in capitals, like POST; not ('post',)"),
+        (["/hello", ["GET", "POST"]], "methods takes a list of names in capitals, like POST; not (['GET', 'POST'],)"),
+    ],
+)
+def test_addresses_that_nobody_could_ask_for(app: Application, words: list[Any], message: str) -> None:
+    """A rule or a method that no request has is refused when the address is made; so is a decorator without a rule."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        app.route(*words)
+
+
 def test_several_applications(tmp_path: Path) -> None:
     """Applications in one process share nothing: neither records nor users nor settings."""
     with (

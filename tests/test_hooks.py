@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import re
 import sqlite3
 import threading
@@ -612,22 +613,27 @@ def test_the_callers_values_are_read_before_the_hook(app: minirest.Application) 
         ("create", "peeple", {}),
         ("create", "people", {"when": "during"}),
         ("create", "people", {"seconds": 0}),
+        ("create", "people", {"seconds": math.inf}),
+        ("create", "people", {"seconds": "1"}),
+        ("create", "people", {"function": 5}),
     ],
 )
 def test_wrong_registrations(app: minirest.Application, verb: str, table: str, words: Any) -> None:
     """A hook that could never be called is refused when it is made."""
-    with pytest.raises(ValueError, match=r"hooks are|there is no table"):
-        app.on(verb, table, print, **words)
+    with pytest.raises(ValueError, match=r"^(hooks are|there is no table|seconds takes|function takes)"):
+        app.on(verb, table, **{"function": print, **words})
 
 
 def test_a_coroutine_is_no_hook(app: minirest.Application) -> None:
-    """Nobody would await it."""
+    """Nobody would await it; neither is it an action or an address."""
 
-    async def wait(occasion: Occasion) -> None:
-        occasion.refuse("No")
+    async def wait(*_: Any) -> Any:
+        return "No"
 
-    with pytest.raises(ValueError, match="plain functions"):
-        app.on("create", "people", wait)
+    for register in (app.on("create", "people"), app.action("people", "go"), app.route("/go")):
+        with pytest.raises(ValueError, match=r"^function takes a function, and no coroutine; not <function"):
+            register(wait)  # type: ignore[arg-type]
+    assert (app.store.hooks.known, app.services.actions, app.has_added) == ({}, {}, False)
 
 
 def test_a_refusal_that_is_swallowed(app: minirest.Application) -> None:

@@ -286,6 +286,28 @@ def test_client(shop: Fixture) -> None:
         client.get("https://other.example/")
 
 
+def test_what_a_client_does_not_send(shop: Fixture) -> None:
+    """A word that it does not know is refused, as is a second body; a list of values is sent as several."""
+    with pytest.raises(TypeError, match=r"^a request takes json, content, params, headers, and no 'data'$"):
+        shop.client.post("/api/v1/books", data={"title": "New"})
+    with pytest.raises(ValueError, match=r"^a request has one body: json or content$"):
+        shop.client.post("/api/v1/books", json={}, content=b"{}")
+    shop.client.get("/api/v1/books", params={"only": ["id", "title"], "limit": 5})
+    assert [exchange.address for exchange in shop.requests] == ["/api/v1/books?only=id&only=title&limit=5"]
+
+
+def test_words_of_the_fixture(shop: Fixture) -> None:
+    """One name is no list of groups, a list no name of a role, and a moment has a zone."""
+    with pytest.raises(ValueError, match=r"^groups takes a list of names; not 'sales'$"):
+        shop.as_user("anna", groups="sales")
+    with pytest.raises(ValueError, match=r"^roles takes a list of names; not \(\['editor'\],\)$"):
+        shop.as_user("anna", ["editor"])  # type: ignore[arg-type]
+    assert shop.app.accounts.account("anna") is None
+    with pytest.raises(ValueError, match=r"^now takes a moment with its zone; not datetime"):
+        shop.clock.now = datetime(2050, 1, 2)  # noqa: DTZ001
+    assert shop.clock.now == minirest.CLOCK_START
+
+
 def test_cookies_of_a_client(make: Make) -> None:
     """A cookie goes with the next request, until it is taken back."""
     browser = make(users={"anna": "x"}).anonymous
@@ -544,6 +566,7 @@ def test_over_a_port(shop: Fixture) -> None:
         ({"kind": "drop", "value": 5}, "value': with drop it is 0"),
         ({"kind": "cut", "times": 0}, "times': it is 1 to 1000000"),
         ({"kind": "cut", "path": "*" * 1001}, "path': it has at most 1000 letters"),
+        ({"kind": "cut", "path": "api/v2/*"}, "path': it begins with / or *"),
     ],
 )
 def test_faults_that_there_are_not(shop: Fixture, words: dict[str, Any], message: str) -> None:
