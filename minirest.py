@@ -7550,6 +7550,7 @@ def _add_pieces(connection: sqlite3.Connection) -> None:
     connection.execute(PIECES)
 
 
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
 UPGRADES: tuple[Callable[[sqlite3.Connection], None], ...] = (_add_pieces,)
 
 
@@ -7694,7 +7695,9 @@ def lock(tables: Iterable[Table]) -> None:
 
 
 def open_others(path: str) -> Database:
-    """A file of others: with our tables in it where they find a place, else beside them in memory."""
+    """A file of others: with our tables in it where they find a place, else beside them in memory. NotOurs for none."""
+    if not FilePath(path).exists():
+        raise NotOurs(f"{path!r} is not there, and the schema file is for tables that somebody else has made")
     database = Database(path, lenient=True)
     names = {row[0].lower() for row in database.writer.execute("select name from sqlite_master")}
     taken = names & OUR_TABLES and not has_our_tables(database.writer)
@@ -7702,6 +7705,23 @@ def open_others(path: str) -> Database:
         return database
     database.close()
     return Database(":memory:", lenient=True, beside=str(FilePath(path).absolute()))
+
+
+def check_others(connection: sqlite3.Connection, schema: Schema) -> None:
+    """NotOurs when a database of others has not the tables and columns that the schema speaks of."""
+    for table in schema.tables.values():
+        if not table.adopted:
+            continue
+        try:
+            rows = connection.execute(*sql("select name from pragma_table_xinfo({})", bind(table.name))).fetchall()
+        except sqlite3.OperationalError:  # a view that is broken fails when it is asked
+            continue
+        known = {folded(row[0]) for row in rows}
+        if not known:
+            raise NotOurs(f"it has no table {table.name!r}, which the schema file speaks of")
+        names = {column.column for column in table.columns} - {"", *ROWID_NAMES}
+        for name in sorted(name for name in names if folded(name) not in known):
+            raise NotOurs(f"its table {table.name!r} has no column {name!r}, which the schema file speaks of")
 
 
 def check_ours(connection: sqlite3.Connection) -> bool:
@@ -7732,32 +7752,31 @@ def make_plan(connection: sqlite3.Connection, schema: Schema, renames: Mapping[s
 class _Planner:
     """Compares the layout that the file keeps with the one that the schema asks for.
 
-    Renames come first in a plan; what is counted in the file before is counted under the `former` names.
+    Renames come first in a plan, all at once, and may change places; what is counted in the file before is counted
+    under the `former` names. `moves` has the new names of tables, as (table,), and of columns, as (table, column).
     """
 
     def __init__(self, connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str]) -> None:
         self.connection, self.schema = connection, schema
-        self.old: Layout = get_meta(connection, "layout")
+        self.file: Layout = get_meta(connection, "layout")
         self.new = layout_of(schema)
-        self.renames = self.changed_case() | dict(renames)
-        self.former: dict[tuple[str, ...], str] = {}
-
-    def changed_case(self) -> dict[str, str]:
-        """Names that differ from those in the file by case alone: SQLite would take them for the same."""
-        spelt = {name.lower(): name for name in self.new}
-        tables = {name: spelt[name.lower()] for name in self.old if spelt.get(name.lower(), name) != name}
-        columns: dict[str, str] = {}
-        for name, layout in self.old.items():
-            wanted = {
-                column.lower(): column for column in self.new.get(spelt.get(name.lower(), ""), {}).get("columns", {})
-            }
-            changed = (column for column in layout["columns"] if wanted.get(column.lower(), column) != column)
-            columns |= {f"{tables.get(name, name)}.{column}": wanted[column.lower()] for column in changed}
-        return tables | columns
+        self.spelt = {name.lower(): name for name in self.new}
+        self.moves: dict[tuple[str, ...], str] = {}
+        self.refused: list[Step] = []
+        for old, new in sorted(renames.items(), key=lambda pair: "." in pair[0]):
+            self.read_rename(old, new)
+        self.move_junctions()
+        self.move_case()
+        self.refuse_doubles()
+        self.old: Layout = {
+            self.moved(name): {**layout, "columns": self.moved_columns(name), "indexes": dict(layout["indexes"])}
+            for name, layout in self.file.items()
+        }
+        self.former = {(*map(self.moved, key[:-1]), new): key[-1] for key, new in self.moves.items()}
 
     def steps(self) -> Iterator[Step]:
-        for old, new in self.renames.items():
-            yield from self.rename(old, new)
+        yield from self.refused
+        yield from self.rename()
         yield from self.drop_indexes()
         for name in self.new:
             yield from self.alter_table(name) if name in self.old else self.add_table(name)
@@ -7768,45 +7787,95 @@ class _Planner:
 
     # -- renames --
 
-    def rename(self, old: str, new: str) -> Iterator[Step]:
-        """A table with the junctions of its links, a field, or a link with its column or junction."""
+    def moved(self, *key: str) -> str:
+        """The new name of a table, or of a column in a table."""
+        return self.moves.get(key, key[-1])
+
+    def moved_columns(self, table: str) -> dict[str, Json]:
+        """The columns of a table under their new names, with the new names of the tables that they lead to."""
+        columns = self.file[table]["columns"]
+        return {
+            self.moved(table, name): {**words, "target": self.moved(words["target"])} for name, words in columns.items()
+        }
+
+    def read_rename(self, old: str, new: str) -> None:
+        """Note the new name of a table, a field, or a link, which is a column or a junction."""
         table, _, name = old.partition(".")
-        columns = self.old.get(table, {}).get("columns", {})
-        if table in self.old and not name:
-            junctions = [other for other in self.old if other.startswith(f"{table}_") and other not in self.new]
-            for each in (table, *junctions):
-                yield self.rename_table(each, new + each.removeprefix(table))
+        columns = self.file.get(table, {}).get("columns", {})
+        if old.startswith("_") or name.startswith("_") or name == "id":
+            self.refuse(old, new, f"{old} keeps its name")
+        elif table in self.file and not name:
+            self.move((table,), new, old, new)
         elif name in columns or f"{name}_id" in columns:
             end = "" if name in columns else "_id"
-            yield self.rename_column(table, name + end, new + end)
-        elif name and f"{table}_{name}" in self.old:
-            yield self.rename_table(f"{table}_{name}", f"{table}_{new}")
+            self.move((table, name + end), new + end, old, new)
+        elif name and f"{table}_{name}" in self.file:
+            self.move((f"{table}_{name}",), f"{self.moved(table)}_{new}", old, new)
         else:
-            yield Step(f"rename {old} to {new}", safe=False, refused=f"{old} is not in the file")
+            self.refuse(old, new, f"{old} is not in the file")
 
-    def rename_table(self, old: str, new: str) -> Step:
-        self.old[new] = self.old.pop(old)
-        self.former[new,] = self.former.pop((old,), old)
-        for key in [key for key in self.former if len(key) == 2 and key[0] == old]:
-            self.former[new, key[1]] = self.former.pop(key)
-        for layout in self.old.values():
-            for column in layout["columns"].values():
-                column["target"] = new if column["target"] == old else column["target"]
-        between = quoted(f"{new}__renamed")  # SQLite does not see the difference in case
-        statements = [(quoted(old), between), (between, quoted(new))]
+    def move(self, key: tuple[str, ...], name: str, old: str, new: str) -> None:
+        """Note a new name, if the schema file has it."""
+        wanted = self.new.get(self.moved(key[0]), {}).get("columns", {}) if len(key) > 1 else self.new
+        if name not in wanted:
+            self.refuse(old, new, f"{'.'.join([*old.split('.')[:-1], new])} is not in the schema file")
+        elif name != key[-1]:
+            self.moves[key] = name
 
-        def run(connection: sqlite3.Connection) -> None:
-            for names in statements:
-                connection.execute(*sql("alter table {} rename to {}", *names))
+    def refuse(self, old: str, new: str, reason: str) -> None:
+        self.refused.append(Step(f"rename {old} to {new}", safe=False, refused=reason))
 
-        return Step(f"rename table {old} to {new}", run, safe=old.lower() == new.lower())
+    def move_junctions(self) -> None:
+        """With a table go the junctions of its links."""
+        for table, new in [(key[0], new) for key, new in self.moves.items() if len(key) == 1]:
+            for other, layout in self.file.items():
+                is_junction = layout["columns"].get("source_id", {}).get("target") == table
+                wanted = self.spelt.get(f"{new}{other.removeprefix(table)}".lower())
+                if is_junction and other.startswith(f"{table}_") and wanted:
+                    self.moves.setdefault((other,), wanted)
 
-    def rename_column(self, table: str, old: str, new: str) -> Step:
-        columns = self.old[table]["columns"]
-        columns[new] = columns.pop(old)
-        self.former[table, new] = self.former.pop((table, old), old)
-        statement = sql("alter table {} rename column {} to {}", quoted(table), quoted(old), quoted(new))
-        return Step(f"rename field {table}.{old} to {new}", _runner(statement), safe=old.lower() == new.lower())
+    def move_case(self) -> None:
+        """Names that differ from those in the file by case alone: SQLite would take them for the same."""
+        for name, layout in self.file.items():
+            if self.spelt.get(name.lower(), name) != name:
+                self.moves.setdefault((name,), self.spelt[name.lower()])
+            wanted = {it.lower(): it for it in self.new.get(self.moved(name), {}).get("columns", {})}
+            for column in layout["columns"]:
+                if wanted.get(column.lower(), column) != column:
+                    self.moves.setdefault((name, column), wanted[column.lower()])
+
+    def refuse_doubles(self) -> None:
+        """Two may change their names with each other, but not have the same one."""
+        keys: list[tuple[str, ...]] = [(name,) for name in self.file]
+        keys += [(name, column) for name, layout in self.file.items() for column in layout["columns"]]
+        places: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        for key in keys:
+            places.setdefault((*key[:-1], self.moved(*key).lower()), []).append(key)
+        for doubles in places.values():
+            for key in doubles if len(doubles) > 1 else ():
+                new = self.moves.pop(key, None)
+                other = next(".".join(it) for it in doubles if it != key)
+                if new:
+                    self.refuse(".".join(key), new, f"{other} would have the same name")
+
+    def rename(self) -> Iterator[Step]:
+        """A step for each new name. The last of them does all, by way of names that nothing else has."""
+        moves, statements = sorted(self.moves.items(), key=lambda move: len(move[0])), list[Sql]()
+        for kind in (1, 2):
+            there = [(key, new) for key, new in moves if len(key) == kind]
+            statements += [self.renaming(key, key[-1], f"{new}:") for key, new in there]
+            statements += [self.renaming(key, f"{new}:", new) for key, new in there]
+        for number, (key, new) in enumerate(moves, 1):
+            text = f"rename {'field' if len(key) > 1 else 'table'} {'.'.join(key)} to {new}"
+            is_last = number == len(moves)
+            yield Step(text, _runner(*statements if is_last else ()), safe=key[-1].lower() == new.lower())
+
+    def renaming(self, key: tuple[str, ...], old: str, new: str) -> Sql:
+        """The statement that renames a table or a column, when tables have their new names."""
+        names = quoted(old), quoted(new)
+        if len(key) == 1:
+            return sql("alter table {} rename to {}", *names)
+        return sql("alter table {} rename column {} to {}", quoted(self.moved(key[0])), *names)
 
     def present(self, table: str, column: str = "") -> Sql:
         """The name that a table, or a column of it, has in the file now."""
@@ -7832,13 +7901,16 @@ class _Planner:
         for column in new:
             if column not in old:
                 yield from self.add_column(table, columns[column])
-            elif column in changed:
-                yield self.retype(table, columns[column], old[column])
-            elif new[column]["required"] and not old[column]["required"]:
-                records = self.count(
-                    "select count(*) from {} where {} is null", self.present(name), self.present(name, column)
-                )
-                yield self.require(table, columns[column], records)
+                continue
+            lost = 0
+            if column in changed:
+                converted = self.converted(table, columns[column], old[column])
+                lost = sum(value is None for value in converted.values())
+                yield self.retype(table, columns[column], old[column], converted)
+            if new[column]["required"] and (lost or not old[column]["required"]):
+                place = self.present(name), self.present(name, column)
+                records = self.count("select count(*) from {} where {} is null", *place)
+                yield self.require(table, columns[column], records + lost)
         for column in old:
             if column not in new:
                 yield self.drop_column(name, column)
@@ -7865,19 +7937,22 @@ class _Planner:
         if default is None:
             text = f"require field {table.name}.{column.column}, which has no default"
             return Step(text, records=records, safe=not records)
-        value = bind(column.parse_json(default))
+        value = bind(secret_or_plain(column, column.parse_json(default)))
         statement = sql("update {0} set {1}={2} where {1} is null", quoted(table.name), name, value)
         return Step(f"fill field {table.name}.{column.column} with its default", _runner(statement), records)
 
-    def retype(self, table: Table, column: Field, old: Mapping[str, Json]) -> Step:
-        kind, name = KINDS[old["kind"]], f"{table.name}.{column.column}"
+    def converted(self, table: Table, column: Field, old: Mapping[str, Json]) -> dict[int, SqlValue]:
+        """The values of a column in its new kind, by the ids of their records; None for those that do not fit."""
         place = self.present(table.name, column.column), self.present(table.name)
-        rows = self.connection.execute(*sql("select id, {0} from {1} where {0} is not null", *place)).fetchall()
-        converted = {} if column.target else {key: convert(value, kind, column) for key, value in rows}
-        lost = len(rows) - sum(value is not None for value in converted.values())
-        text = f"change field {name} from {kind.name} to {column.kind.name}"
+        rows = self.connection.execute(*sql("select id, {0} from {1} where {0} is not null", *place))
+        kind = KINDS[old["kind"]]
+        return {key: None if column.target else convert(value, kind, column) for key, value in rows}
+
+    def retype(self, table: Table, column: Field, old: Mapping[str, Json], converted: Mapping[int, SqlValue]) -> Step:
+        name, lost = f"{table.name}.{column.column}", sum(value is None for value in converted.values())
+        text = f"change field {name} from {old['kind']} to {column.kind.name}"
         text += f", which {lost} values do not fit" if lost else ""
-        return Step(text, _retyper(table, column, converted), len(rows), safe=False, loses=name if lost else "")
+        return Step(text, _retyper(table, column, converted), len(converted), safe=False, loses=name if lost else "")
 
     def changed_columns(self, table: str) -> set[str]:
         """The columns that hold something else from now on."""
@@ -7887,13 +7962,18 @@ class _Planner:
         }
         return set(old) - same
 
+    def renamed_columns(self, table: str) -> set[str]:
+        """The former names of the columns of a table that have others from now on."""
+        former = self.former.get((table,), table)
+        return {key[1] for key in self.moves if len(key) > 1 and key[0] == former}
+
     # -- indexes --
 
     def drop_indexes(self) -> Iterator[Step]:
         """Indexes that are no longer wanted as they are; those of renamed and changed columns are made anew."""
         for table, layout in self.old.items():
             wanted = self.new.get(table, {}).get("indexes", {})
-            changed = self.changed_columns(table)
+            changed = self.changed_columns(table) | self.renamed_columns(table)
             for name, text in list(layout["indexes"].items()):
                 if wanted.get(name) != text or any(quoted(column).text in text for column in changed):
                     del layout["indexes"][name]
@@ -7928,22 +8008,44 @@ class _Planner:
 
 
 def convert(value: SqlValue, old: Kind, column: Field) -> SqlValue:
-    """A stored value as another kind stores it, None when it does not fit."""
+    """A stored value as another kind stores it, None when it does not fit.
+
+    The hash of a password is no value, and a whole number that a double does not hold would become another one.
+    """
+    if old.name == "password":
+        return None
     plain = old.to_json(value)
     for read_value in (
         column.parse_json,
         lambda it: column.kind.parse_text(it if isinstance(it, str) else dump_json(it)),
     ):
         with contextlib.suppress(BadValue):
-            return read_value(plain)
+            found = read_value(plain)
+            return None if isinstance(found, float) and is_rounded(plain, found) else found
     return None
 
 
-def _runner(statement: Sql) -> Callable[[sqlite3.Connection], None]:
+def is_rounded(plain: Json, number: float) -> bool:
+    """Whether a number is not the whole one that it was made of.
+
+    >>> is_rounded(2**53 + 1, float(2**53 + 1)), is_rounded("7", 7.0)
+    (True, False)
+    """
+    return bool(re.fullmatch(r"[+-]?\d{1,400}", str(plain), re.ASCII)) and int(plain) != number
+
+
+def _runner(*statements: Sql) -> Callable[[sqlite3.Connection], None]:
     def run(connection: sqlite3.Connection) -> None:
-        connection.execute(*statement)
+        for statement in statements:
+            connection.execute(*statement)
 
     return run
+
+
+def secret_or_plain(column: Field, value: SqlValue) -> SqlValue:
+    """A value as the file has it: the hash of a password."""
+    is_secret = column.kind.name == "password" and isinstance(value, str)
+    return hash_password(str(value), SCRYPT_COST) if is_secret else value
 
 
 def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Callable[[sqlite3.Connection], None]:
@@ -7956,8 +8058,7 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
         connection.execute(*sql("alter table {} add column {}", name, Sql(definition)))
         statement = sql("update {} set {}=? where id=?", name, new)
         for key, value in values.items():
-            secret = column.kind.name == "password" and isinstance(value, str)
-            connection.execute(statement.text, (hash_password(str(value), SCRYPT_COST) if secret else value, key))
+            connection.execute(statement.text, (secret_or_plain(column, value), key))
         connection.execute(*sql("alter table {} drop column {}", name, old))
         connection.execute(*sql("alter table {} rename column {} to {}", name, new, old))
 
@@ -7967,12 +8068,11 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str] | None = None) -> None:
     """Give each table the tag that the file keeps for it, or a new one."""
     spelt = {folded(table.name): table.name for table in schema.all_tables.values()}
-    kept = ((renames or {}).get(name, name) for name in get_meta(connection, "tags") or {})
-    known = dict(
-        zip(
-            (spelt.get(folded(name), name) for name in kept), (get_meta(connection, "tags") or {}).values(), strict=True
-        )
-    )
+    kept: dict[str, int] = get_meta(connection, "tags") or {}
+    moved = {
+        new: kept[old] for old, new in (renames or {}).items() if old in kept
+    }  # before the one of a table that went
+    known = {spelt.get(folded(name), name): tag for name, tag in kept.items() if name not in (renames or {})} | moved
     tags = derive_tags((table.name for table in schema.all_tables.values()), known)
     for table in schema.all_tables.values():
         table.tag = tags[table.name]
@@ -7980,9 +8080,12 @@ def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[s
 
 
 def carry_out(connection: sqlite3.Connection, schema: Schema, steps: Sequence[Step]) -> None:
-    """Do the steps of a plan in the open transaction."""
+    """Do the steps of a plan in the open transaction. ValueError for one that breaks a rule with what came before."""
     for step in steps:
-        step.work(connection)
+        try:
+            step.work(connection)
+        except sqlite3.IntegrityError as error:
+            raise ValueError(f"{step.text}: {error}") from None
     set_meta(connection, "layout", layout_of(schema))
 
 
@@ -8068,6 +8171,7 @@ class Store:
     def open(self, examples: bool) -> bool:
         """Make the tables or check those that are there; True when the database is new."""
         with self.database.writing() as connection:
+            check_others(connection, self.schema)
             if not (has_our_tables(connection) if self.schema.adopts else check_ours(connection)):
                 self.make_tables(connection)
                 if examples:
@@ -8656,9 +8760,9 @@ class Loader:
         self.awaited += writer.awaited
 
     def finish(self) -> None:
-        """The last look before the commit. ApiError for links that have waited in vain."""
-        writer = self.make_writer()
-        for link, target, trail in self.awaited:
+        """The last look at a batch, before the commit. ApiError for links that have waited in vain."""
+        writer, awaited, self.awaited = self.make_writer(), self.awaited, []
+        for link, target, trail in awaited:
             if writer.find(link.target, Key(link.target.id, target)) is None:
                 writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
         writer.refuse_faults()
@@ -8692,7 +8796,7 @@ def migrate(
     """The plan that brings the file to the schema, carried out when `apply` is set.
 
     It is one transaction, after a copy of the file was written beside it. ValueError says what stands against it: a
-    step that is refused, or one that loses data and is not named in `drop`.
+    step that is refused, one that loses data and is not named in `drop`, or values that break a rule in their new kind.
     """
     database, names = Database(path), set(drop)
     try:
@@ -8714,12 +8818,18 @@ def migrate(
 def allowed_plan(
     connection: sqlite3.Connection, schema: Schema, words: tuple[set[str], Mapping[str, str] | None], apply: bool
 ) -> list[Step]:
-    """The plan. ValueError when it is to be carried out, and a step is refused or loses what may not be lost."""
+    """The plan. ValueError when it is to be carried out, and a step is refused or loses what may not be lost.
+
+    So it is when something may be lost that the plan leaves alone: the name may be another one.
+    """
     drop, renames = words
     steps = make_plan(connection, schema, renames)
     against = [step for step in steps if step.refused or (step.loses and step.loses not in drop)]
     if apply and against:
         raise ValueError("; ".join(step.line() for step in against))
+    idle = drop - {step.loses for step in steps}
+    if apply and idle:
+        raise ValueError(f"--drop {min(idle)}: the plan loses nothing of this name")
     return steps
 
 
@@ -8753,7 +8863,6 @@ AFFINITIES = (
     (("REAL", "FLOA", "DOUB", "NUM", "DEC", "MONEY"), "number"),
 )
 ON_DELETE = {"CASCADE": "cascade", "SET NULL": "clear"}
-ROWID_NAMES = ("rowid", "_rowid_", "oid")
 STORED_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:([ T])\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
 STORED_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 SECONDS_OF_OUR_TIME = range(100_000_000, 100_000_000_000)
@@ -17488,23 +17597,22 @@ class Import:
     report: Report = field(default_factory=Report)
 
     def run(self, entries: Iterable[Numbered]) -> Report:
-        """Take all entries over. ApiError for what is not the fault of a line."""
+        """Take all entries over. ApiError for what is not the fault of a line.
+
+        Batches of which nothing is kept are in one transaction, so that each finds what the ones before it bring.
+        """
         report, rest, more = self.report, self.readable(entries), True
         while more:
-            loader = None
-            try:
-                with self.open() as loader:
+            before = report.created, report.changed
+            with contextlib.suppress(_Undone), self.open() as loader:
+                is_kept = False
+                while more and not is_kept:
                     more = self.take(loader, rest)
-                    if report.undone or self.dry_run:
-                        raise _Undone
-            except _Undone:
-                pass
-            except ApiError as error:
-                if not (error.status < 500 and self.note(error.violations)):
-                    raise
-                report.undone = True
-            if loader and not report.undone:
-                report.created, report.changed = report.created + loader.created, report.changed + loader.changed
+                    if not report.undone:
+                        report.created, report.changed = before[0] + loader.created, before[1] + loader.changed
+                    is_kept = not (report.undone or self.dry_run)
+                if not is_kept:
+                    raise _Undone
         return report
 
     def readable(self, entries: Iterable[Numbered]) -> Iterator[Numbered]:
@@ -17538,8 +17646,18 @@ class Import:
             self.report.read, left = self.report.read + len(part), left - len(part)
             self.on_progress(self.report.read)
             if len(part) < wanted:
-                return False
-        return True
+                break
+        self.settle(loader)
+        return not left
+
+    def settle(self, loader: Loader) -> None:
+        """The last look at a batch. A link that has waited in vain undoes it."""
+        try:
+            loader.finish()
+        except ApiError as error:
+            if error.status >= 500 or not self.note(error.violations):
+                raise
+            self.report.undone = True
 
     def right(self, part: Sequence[Numbered], by: Field | None) -> dict[int, Draft]:
         """The entries that are records; what is wrong with the others goes to the report."""
@@ -25135,10 +25253,8 @@ def check_command(arguments: Sequence[str]) -> int:
     places = find_places(options.schema, options.db)
     schema = places.read()
     check_rules(schema)
-    if schema.adopts:
-        print(f"{places.schema}: {len(schema.tables)} tables, all right")
-        return 0
-    Store(schema, ":memory:", utc_now).close()
+    if not schema.adopts:
+        Store(schema, ":memory:", utc_now).close()
     print(f"{places.schema}: {len(schema.tables)} tables, all right")
     if options.db or FilePath(places.database).is_file():
         return check_database(schema, _existing(places.database))
@@ -25148,9 +25264,9 @@ def check_command(arguments: Sequence[str]) -> int:
 def check_database(schema: Schema, path: str) -> int:
     """Check a file and print what the schema would change in it; the exit code is that of a start with it."""
     with only_reading(path) as connection:
-        check_ours(connection)
+        check_others(connection, schema) if schema.adopts else check_ours(connection)
         check_whole(connection, path)
-    steps = migrate(schema, path)
+    steps = [] if schema.adopts else migrate(schema, path)
     print(f"{path}: whole" + ("" if steps else ", and as the schema file says"))
     for step in steps:
         print(f"  {step.line()}")
@@ -25174,7 +25290,7 @@ def migrate_command(arguments: Sequence[str]) -> int:
     if len(renames) != len(options.rename):
         raise UsageError("write --rename OLD=NEW, for example --rename kunden.name=titel")
     schema = places.read()
-    if places.adoption:
+    if schema.adopts:
         raise UsageError("somebody else made the tables of this database; there is nothing to migrate", 1)
     check_rules(schema)
     try:
@@ -25361,7 +25477,8 @@ def tell_report(report: Report, options: argparse.Namespace) -> int:
         print(f"{options.file}: and more; {report.bad:,} lines are wrong in all", file=sys.stderr)
     done = f"{report.created:,} records made, {report.changed:,} changed"
     if report.undone and options.batch and report.created + report.changed:
-        _complain(f"{report.bad:,} of {report.read:,} lines are wrong; kept are the batches before the first: {done}")
+        kept = "kept would be" if options.dry_run else "kept are"
+        _complain(f"{report.bad:,} of {report.read:,} lines are wrong; {kept} the batches before the first: {done}")
     elif report.undone:
         said = f"{report.bad:,} of {report.read:,} lines are wrong" if report.read else "no line can be read"
         _complain(f"{said}, so nothing is written")

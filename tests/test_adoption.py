@@ -1000,6 +1000,65 @@ def test_the_schema_command(shop: Path, capsys: pytest.CaptureFixture[str], tmp_
     ]
 
 
+@pytest.fixture
+def printed(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The schema file that the shop is served with."""
+    path = tmp_path / "shop.json"
+    path.write_text(run(capsys, "schema", "--db", str(shop))[1], "utf-8")
+    return path
+
+
+def test_check_of_a_printed_schema(shop: Path, printed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The database is looked at, and not changed; there is nothing to migrate."""
+    before = shop.read_bytes()
+    fine = f"{printed}: 12 tables, all right\n{shop}: whole, and as the schema file says\n"
+    assert run(capsys, "check", str(printed), "--db", str(shop)) == (0, fine, "")
+    line = "minirest: somebody else made the tables of this database; there is nothing to migrate\n"
+    assert run(capsys, "migrate", str(printed), "--db", str(shop)) == (1, "", line)
+    assert shop.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("drop table profile", "it has no table 'profile'"),
+        ("alter table profile rename column bio to life", "its table 'profile' has no column 'bio'"),
+        ("alter table numbers rename column n to number", "its table 'numbers' has no column 'n'"),
+    ],
+)
+def test_a_database_that_is_not_as_its_schema_says(
+    shop: Path, printed: Path, capsys: pytest.CaptureFixture[str], statement: str, reason: str
+) -> None:
+    """`check` and the start say what is missing, and leave the file as it is."""
+    make(shop, statement)
+    before = shop.read_bytes()
+    line = (
+        f"minirest: this database cannot be used: {reason}, which the schema file speaks of; "
+        "choose another file with --db\n"
+    )
+    code, _, err = run(capsys, "check", str(printed), "--db", str(shop))
+    assert (code, err) == (2, line)
+    assert run(capsys, str(printed), "--db", str(shop)) == (2, "", line)
+    assert shop.read_bytes() == before
+
+
+def test_a_printed_schema_without_its_database(
+    printed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No empty one is made in its place."""
+    monkeypatch.chdir(printed.parent)
+    before = sorted(printed.parent.iterdir())
+    for arguments, name in ((["shop.json"], "shop.db"), (["shop.json", "--db", "x.sqlite"], "x.sqlite")):
+        line = (
+            f"minirest: this database cannot be used: {name!r} is not there, and the schema file is for tables that "
+            "somebody else has made; choose another file with --db\n"
+        )
+        assert run(capsys, *arguments) == (2, "", line)
+    with pytest.raises(minirest.NotOurs):
+        minirest.make_app(printed, db=":memory:")
+    assert sorted(printed.parent.iterdir()) == before
+
+
 def test_made_up_records(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Links hold what their columns refer to, defaults are SQLite's, what is computed or a BLOB is left alone."""
     for table in ("Customers", "Products", "Orders"):

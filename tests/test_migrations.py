@@ -330,6 +330,18 @@ PLANS: dict[str, tuple[Callable[[Json], object], list[str]]] = {
             )
         ],
     ),
+    "retype and require": (
+        lambda defs: (properties(town={"type": "integer"})(defs), defs["people"].update(required=["town"])),
+        [
+            "drop index index:people:town",
+            "drop index index:people:town:nocase",
+            (
+                "change field people.town from text to integer, which 2 values do not fit "
+                "(2 records, loses data: --drop people.town)"
+            ),
+            "require field people.town, which has no default (3 records)",
+        ],
+    ),
     "required": (
         lambda defs: defs["people"].update(required=["town"]),
         ["require field people.town, which has no default (1 records)"],
@@ -467,6 +479,142 @@ RENAMES: dict[str, tuple[Callable[[Json], object], dict[str, str], list[str], st
 }
 
 
+def recased(*names: str) -> Callable[[Json], object]:
+    """Give the names a capital, wherever they stand."""
+
+    def edit(defs: Json) -> None:
+        text = json.dumps(defs)
+        for name in names:
+            text = text.replace(f'"{name}"', f'"{name.title()}"').replace(f'/{name}"', f'/{name.title()}"')
+        defs.clear()
+        defs.update(json.loads(text))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("names", "junction"),
+    [
+        (["people"], "People_pets"),
+        (["pets"], "people_Pets"),
+        (["people", "pets"], "People_Pets"),
+        (["people", "pets", "town", "boss", "vet"], "People_Pets"),
+    ],
+)
+def test_names_that_differ_by_case(path: Path, names: list[str], junction: str) -> None:
+    """Tables, with the junctions of their links, fields and links are renamed when the file is opened."""
+    before, schema = rows(path, "select * from people order by id"), edited(recased(*names))
+    open_store(path, schema).close()
+    tables = {name for (name,) in rows(path, "select name from sqlite_master where type='table'")}
+    assert {junction, "People" if "people" in names else "people"} <= tables
+    assert rows(path, "select * from people order by id") == before
+    assert rows(path, "select source_id, target_id from people_pets order by 1, 2") == [(1, 1), (1, 2)]
+    assert copies(path) == []
+    whole(path, schema)
+
+
+def test_fields_that_change_their_names_with_each_other(path: Path) -> None:
+    """An index stays with its name."""
+    lines = [
+        "rename field people.name to town",
+        "rename field people.town to name",
+        "drop index index:people:town",
+        "drop index index:people:town:nocase",
+        "add index index:people:town",
+        "add index index:people:town:nocase",
+    ]
+    renames = {"people.name": "town", "people.town": "name"}
+    assert migrate(path, BASE, renames=renames) == lines
+    assert migrate(path, BASE, renames=renames, apply=True) == lines
+    assert rows(path, "select name, town from people order by id") == [("Ulm", "Ada"), ("Ulm", "Bob"), (None, "Cem")]
+    whole(path, BASE)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_name_that_is_free_because_another_one_goes(path: Path, turn: int) -> None:
+    """The order of the renames does not matter."""
+    schema = edited(without("age", "town"), properties(age={"type": "string"}, years={"type": "string"}))
+    renames = dict([("people.age", "years"), ("people.town", "age")][::turn])
+    migrate(path, schema, renames=renames, apply=True)
+    assert rows(path, "select years, age from people order by id") == [("30", "Ulm"), ("old", "Ulm"), ("40", None)]
+    whole(path, schema)
+
+
+def test_tables_that_change_their_names_with_each_other(path: Path) -> None:
+    """Records, links, junctions and tags go along."""
+
+    def edit(defs: Json) -> None:
+        text = json.dumps(defs).replace("/people", "/other").replace("/pets", "/people").replace("/other", "/pets")
+        defs.update(json.loads(text))
+        defs["people"], defs["pets"] = defs["pets"], defs["people"]
+
+    schema, old = edited(edit), tags(path)
+    migrate(path, schema, renames={"people": "pets", "pets": "people"}, apply=True)
+    assert rows(path, "select name, boss_id from pets order by id") == [("Ada", 2), ("Bob", None), ("Cem", None)]
+    assert rows(path, "select name, vet_id from people order by id") == [("Rex", 1), ("Tom", None)]
+    assert rows(path, "select source_id, target_id from pets_pets order by 1, 2") == [(1, 1), (1, 2)]
+    assert (tags(path)["pets"], tags(path)["people"]) == (old["people"], old["pets"])
+    whole(path, schema)
+
+
+def test_a_table_with_its_field_and_its_link(path: Path) -> None:
+    """All names on the left are those in the file."""
+
+    def edit(defs: Json) -> None:
+        text = json.dumps(defs).replace("/people", "/folk").replace('"age"', '"years"').replace('"pets":', '"animals":')
+        defs.update(json.loads(text))
+        defs["folk"], defs["pets"] = defs.pop("people"), defs.pop("animals")
+
+    schema, renames = edited(edit), {"people.age": "years", "people": "folk", "people.pets": "animals"}
+    lines = migrate(path, schema, renames=renames, apply=True)
+    assert [line for line in lines if line.startswith("rename")] == [
+        "rename table people to folk",
+        "rename table people_pets to folk_animals",
+        "rename field people.age to years",
+    ]
+    assert rows(path, "select years from folk order by id") == [("30",), ("old",), ("40",)]
+    whole(path, schema)
+
+
+@pytest.mark.parametrize(
+    ("renames", "lines"),
+    [
+        ({"people.age": "name"}, ["rename people.age to name (people.name would have the same name)"]),
+        ({"pets": "people"}, ["rename pets to people (people would have the same name)"]),
+        (
+            {"people.age": "town", "people.name": "town"},
+            [
+                "rename people.name to town (people.age would have the same name)",
+                "rename people.age to town (people.name would have the same name)",
+            ],
+        ),
+        ({"people.age": "people.x"}, ["rename people.age to people.x (people.people.x is not in the schema file)"]),
+        ({"people.age": ""}, ["rename people.age to  (people. is not in the schema file)"]),
+        ({"people": "folk"}, ["rename people to folk (folk is not in the schema file)"]),
+        ({"people.id": "name"}, ["rename people.id to name (people.id keeps its name)"]),
+        ({"people._version": "name"}, ["rename people._version to name (people._version keeps its name)"]),
+        ({"_users": "people"}, ["rename _users to people (_users keeps its name)"]),
+    ],
+)
+def test_renames_that_cannot_be(path: Path, renames: dict[str, str], lines: list[str]) -> None:
+    """Are refused, each with the reason, and nothing is done."""
+    before = dump(path)
+    assert migrate(path, BASE, renames=renames)[: len(lines)] == lines
+    with pytest.raises(ValueError, match=r"^rename"):
+        migrate(path, BASE, renames=renames, apply=True, drop=["people.town", "people.age"])
+    assert (dump(path), copies(path)) == (before, [])
+
+
+def test_a_rename_keeps_the_tag_where_a_table_of_that_name_went(path: Path) -> None:
+    """What a dropped table had is not for the records that come under its name."""
+    schema = edited(lambda defs: defs.update(animals={"type": "object", "properties": {"name": {"type": "string"}}}))
+    open_store(path, schema).close()
+    migrate(path, BASE, apply=True, drop=["animals"])
+    old = tags(path)
+    migrate(path, edited(renamed_table), renames={"pets": "animals"}, apply=True)
+    assert tags(path)["animals"] == old["pets"] != old["animals"]
+
+
 @pytest.mark.parametrize("name", RENAMES)
 def test_renames(path: Path, name: str) -> None:
     """A renamed field keeps its values, its indexes are made anew."""
@@ -557,6 +705,72 @@ def test_retyped_values(tmp_path: Path, old: str, new: Json, value: Json, expect
         (expected, {str: "text", int: "integer", float: "real"}[type(expected)], "kept")
     ]
     whole(path, after)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ({"type": "number"}, {"type": "integer"}, 2.5),
+        ({"type": "integer"}, {"type": "number"}, 2**53 + 1),
+        ({"type": "string"}, {"type": "number"}, str(2**53 + 1)),
+        ({"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}, "2024-05-01T12:00:00Z"),
+        ({"type": "string", "format": "password"}, {"type": "string"}, "geheim"),
+        ({"type": "string", "format": "password"}, {"type": "object"}, "geheim"),
+    ],
+)
+def test_values_that_do_not_fit(tmp_path: Path, old: Json, new: Json, value: Json) -> None:
+    """A value that would become another one is a loss, and so is the hash of a password."""
+
+    def schema(field: Json, value: Json) -> Json:
+        return {"$defs": {"t": {"type": "object", "properties": {"a": field}, "examples": [{"a": value}]}}}
+
+    path, after = tmp_path / "x.db", schema(new, None)
+    open_store(path, schema(old, value)).close()
+    (line,) = migrate(path, after)
+    assert line.endswith(", which 1 values do not fit (1 records, loses data: --drop t.a)")
+    with pytest.raises(ValueError, match="loses data"):
+        migrate(path, after, apply=True)
+    migrate(path, after, apply=True, drop=["t.a"])
+    assert rows(path, "select a from t") == [(None,)]
+
+
+def test_a_default_takes_the_place_of_values_that_do_not_fit(path: Path) -> None:
+    """Where the field is required."""
+    schema = edited(properties(age={"type": "integer", "default": 7}), lambda it: it["people"].update(required=["age"]))
+    lines = migrate(path, schema, apply=True, drop=["people.age"])
+    assert lines[1:] == ["fill field people.age with its default (1 records)"]
+    assert rows(path, "select age from people order by id") == [(30,), (7,), (40,)]
+    whole(path, schema)
+
+
+def test_the_default_of_a_password_is_filled_in_as_a_hash(path: Path) -> None:
+    """As it is for a new record."""
+    schema = edited(properties(pin={"type": "string", "format": "password", "default": "geheim"}))
+    open_store(path, schema).close()
+    assert all(minirest.verify_password("geheim", pin) for (pin,) in rows(path, "select pin from people"))
+
+
+def test_values_that_break_a_rule_in_their_new_kind(tmp_path: Path) -> None:
+    """Are told of, and nothing is changed."""
+
+    def schema(field: Json, *values: Json) -> Json:
+        examples = [{"a": value} for value in values]
+        return {"$defs": {"t": {"type": "object", "properties": {"a": field}, "examples": examples}}}
+
+    path = tmp_path / "x.db"
+    open_store(path, schema({"type": "string"}, "1", "01")).close()
+    before = dump(path)
+    with pytest.raises(ValueError, match=r"^add index unique:t:a: UNIQUE constraint failed: t.a$"):
+        migrate(path, schema({"type": "integer", "x-unique": True}), apply=True)
+    assert dump(path) == before
+
+
+def test_a_loss_that_is_not_in_the_plan(path: Path) -> None:
+    """Is another name than the one that was meant."""
+    before = dump(path)
+    with pytest.raises(ValueError, match=r"^--drop people.agee: the plan loses nothing of this name$"):
+        migrate(path, edited(without("age")), apply=True, drop=["people.age", "people.agee"])
+    assert (dump(path), copies(path)) == (before, [])
 
 
 def test_a_text_that_becomes_a_password_is_not_kept_in_the_clear(path: Path) -> None:

@@ -436,6 +436,27 @@ def test_batches(cli: Cli) -> None:
     assert cli.load("title\nA\nB\nC\n", "--batch", "2").out == "3 lines read, 3 records made, 0 changed\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--batch", "2"), ("--batch", "2", "--skip-errors"), ("--upsert-by", "code")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,title,after\n1,A,\n2,B,1\n3,C,2\n4,D,3\n",
+        "id,title,after\n1,A,4\n2,B,1\n3,C,2\n4,D,3\n",
+        "title,after\nA,99\nB,\nC,\n",
+        "title,code\nA,a\nB,b\nC,a\nD,d\n",
+        "title,code,pages\nA,a,1\nB,b,1\nC,c,x\nD,a,1\n",
+    ],
+)
+def test_a_dry_run_says_what_a_real_one_does(cli: Cli, text: str, options: tuple[str, ...]) -> None:
+    """Also where a batch needs what the one before it has brought, and for links that wait in vain."""
+    dry = cli.load(text, *options, "--dry-run")
+    assert cli.rows("select count(*) from books") == [(0,)]
+    real = cli.load(text, *options)
+    assert dry.out.replace("; nothing is written, as --dry-run asks", "") == real.out
+    assert dry.err.replace("kept would be", "kept are") == real.err
+    assert dry.code == real.code
+
+
 def test_upsert(cli: Cli) -> None:
     """Records are told apart by a unique field, or by the id: what is there is changed, the rest is made."""
     assert cli.load("title,code,pages\nA,a,1\nB,b,2\n").code == 0
