@@ -134,6 +134,7 @@ from typing import (
     NoReturn,
     Protocol,
     Self,
+    TextIO,
     TypeAlias,
     TypedDict,
     TypeVar,
@@ -9381,7 +9382,7 @@ def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | Non
 def read_document(path: str | os.PathLike[str]) -> Json:
     """What a JSON file holds. SchemaError when it is no JSON, OSError when it is not there."""
     try:
-        return read_json(FilePath(path).read_bytes())
+        return read_json(FilePath(path).read_bytes().removeprefix(codecs.BOM_UTF8))
     except ApiError as error:
         raise SchemaError("#", f"not a JSON file: {error.violations[0].params['reason']}") from None
 
@@ -25054,10 +25055,12 @@ def adoption_lines(adoption: Adoption, schema: Schema, path: str) -> Iterator[st
 
 
 def _existing(database: str) -> str:
-    if not FilePath(database).is_file():
-        if database == ":memory:":
-            raise UsageError("no database is named: write --db FILE", 1)
-        raise UsageError(f"there is no database {database!r}; start the server once to make it, or write --db FILE", 1)
+    path = FilePath(database)
+    if database == ":memory:" and not path.is_file():
+        raise UsageError("no database is named: write --db FILE", 1)
+    if not path.is_file() or not path.stat().st_size:
+        found = f"nothing in the database {database!r}" if path.is_file() else f"no database {database!r}"
+        raise UsageError(f"there is {found}; start the server once to make it, or write --db FILE", 1)
     return database
 
 
@@ -25166,7 +25169,7 @@ def ask_password() -> str:
     given = _twin("PASSWORD")
     if given:
         return given
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():
         from getpass import getpass
 
         first = getpass("Password: ")
@@ -25287,7 +25290,7 @@ def migrate_command(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     places = find_places(options.schema, options.db)
     renames = dict(pair.split("=", 1) for pair in options.rename if pair.count("=") == 1)
-    if len(renames) != len(options.rename):
+    if len(renames) != len(options.rename) or not all((*renames, *renames.values())):
         raise UsageError("write --rename OLD=NEW, for example --rename kunden.name=titel")
     schema = places.read()
     if schema.adopts:
@@ -25353,9 +25356,10 @@ def export_command(arguments: Sequence[str]) -> int:
     with _own_table(options) as (store, names):
         export = Export(names, store.run, delimiter, options.safe_for_spreadsheets)
         if options.output in (None, "-"):
+            output = open_stream(sys.stdout, "output")
             for piece in export.pieces(form):
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+                output.write(piece)
+            output.flush()
         else:
             check_output(options.output, store.database.path, options.schema)
             with written(options.output) as file:
@@ -25436,7 +25440,14 @@ def import_command(arguments: Sequence[str]) -> int:
 
 
 def _source(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-    return contextlib.nullcontext(sys.stdin.buffer) if name == "-" else FilePath(name).open("rb")
+    return contextlib.nullcontext(open_stream(sys.stdin, "input")) if name == "-" else FilePath(name).open("rb")
+
+
+def open_stream(stream: TextIO | None, name: str) -> IO[bytes]:
+    """The bytes of a standard stream. UsageError when whoever has started the program has closed it."""
+    if stream is None:
+        raise UsageError(f"the standard {name} is closed; name a file", 1)
+    return stream.buffer
 
 
 @contextlib.contextmanager
@@ -25565,6 +25576,7 @@ def back_up(path: str, target: str) -> None:
     part.unlink(missing_ok=True)
     make_private(str(part))
     try:
+        opened(part, target).close()
         with only_reading(path) as source, contextlib.closing(sqlite3.connect(part)) as copy:
             check_ours(source)
             copy_whole(source, copy)
@@ -25593,7 +25605,9 @@ def restore_command(arguments: Sequence[str]) -> int:
     path = options.db or find_places(options.schema, None).database
     if path == ":memory:":
         raise UsageError("no database is named: write --db FILE", 1)
-    kept = restore(_existing(options.file), path)
+    if not FilePath(options.file).is_file():
+        raise UsageError(f"there is no copy {options.file!r}; make one with minirest backup", 1)
+    kept = restore(options.file, path)
     print(f"{path}: as in {options.file}" + (f"; what was there is in {kept}" if kept else ""))
     return 0
 
@@ -25605,9 +25619,7 @@ def restore(source: str, path: str) -> str | None:
             raise UsageError(f"{source!r} is empty, and no copy that minirest has written", 1)
         check_whole(copy, source)
         if not FilePath(path).exists():
-            make_private(path)
-            with contextlib.closing(sqlite3.connect(path)) as target:
-                copy_whole(copy, target)
+            restore_new(copy, path)
             return None
         kept = kept_name(path)
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
@@ -25622,6 +25634,17 @@ def restore(source: str, path: str) -> str | None:
                 copy_whole(target, former)
             copy_whole(copy, target)
     return kept
+
+
+def restore_new(copy: sqlite3.Connection, path: str) -> None:
+    """Put a copy where no database is; nothing stays of one that does not come to its end."""
+    make_private(path)
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as target:
+            copy_whole(copy, target)
+    except BaseException:
+        FilePath(path).unlink(missing_ok=True)
+        raise
 
 
 def schema_command(arguments: Sequence[str]) -> int:
@@ -25702,10 +25725,12 @@ def explain(error: Exception) -> tuple[str | None, int]:
             return str(error), 1
         case sqlite3.Error() if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
             return "the database is locked by another program; end it, or try again", 1
+        case sqlite3.Error() if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+            return "the disk is full: make room, and try again", 1
         case sqlite3.Error():
             return f"the database cannot be opened: {error}; is the file whole, and may you write there?", 1
         case OSError():
-            return f"{error.strerror or error}: {error.filename}" if error.filename else str(error), 1
+            return f"{error.strerror or error}: {error.filename}" if error.filename else error.strerror or str(error), 1
         case _:
             return None, 1
 

@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -1123,6 +1124,104 @@ def test_wrong_tokens(capsys: pytest.CaptureFixture[str], arguments: list[str], 
     make_file()
     one_line(run(capsys, "token", *arguments, "--db", "shop.db"), 1, pattern)
     assert run(capsys, "token", "list", "--db", "shop.db") == Done(0, "", "")
+
+
+# ---- what is closed, empty, full or not there ----
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["backup", "none/copy.db", "shop.json"], "No such file or directory: none/copy.db"),
+        (["restore", "none.db", "shop.json"], "there is no copy 'none.db'; make one with minirest backup"),
+        (["restore", "folder", "shop.json"], "there is no copy 'folder'; make one with minirest backup"),
+    ],
+)
+def test_copies_that_cannot_be(capsys: pytest.CaptureFixture[str], arguments: list[str], text: str) -> None:
+    """The line speaks of the copy, and not of the database."""
+    write_schema()
+    make_file()
+    Path("folder").mkdir()
+    assert run(capsys, *arguments) == Done(1, "", f"minirest: {text}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["user", "add", "anna"],
+        ["check", "shop.json"],
+        ["migrate", "shop.json"],
+        ["backup", "copy.db"],
+        ["fill", "t", "3"],
+    ],
+)
+def test_commands_do_not_make_a_database_of_an_empty_file(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """It stays empty."""
+    write_schema()
+    Path("empty.db").touch()
+    schema = ["--schema", "shop.json"] if arguments[0] == "fill" else []
+    done = run(capsys, *arguments, *schema, "--db", "empty.db")
+    line = "there is nothing in the database 'empty.db'; start the server once to make it, or write --db FILE"
+    assert (done.code, done.err) == (1, f"minirest: {line}\n")
+    assert Path("empty.db").read_bytes() == b""
+
+
+def test_a_schema_file_with_a_mark_at_its_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Windows' editors write one before UTF-8."""
+    write_schema()
+    Path("shop.json").write_bytes(b"\xef\xbb\xbf" + Path("shop.json").read_bytes())
+    assert run(capsys, "check", "shop.json") == Done(0, "shop.json: 1 tables, all right\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "text"),
+    [
+        ("export kunden --schema shop.json >&-", 1, "the standard output is closed; name a file"),
+        ("import kunden - --schema shop.json <&-", 1, "the standard input is closed; name a file"),
+        ("export kunden --schema shop.json >/dev/full", 1, "No space left on device"),
+    ],
+)
+def test_streams_that_are_closed_or_full(command: str, code: int, text: str) -> None:
+    """One line, and no traceback."""
+    write_schema()
+    make_file()
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} {shlex.quote(str(MODULE))} {command}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, f"minirest: {text}\n")
+
+
+@pytest.mark.parametrize("pair", ["=name", "kunden.name=", "="])
+def test_a_rename_has_two_names(capsys: pytest.CaptureFixture[str], pair: str) -> None:
+    """Else it is wrong usage."""
+    write_schema()
+    make_file()
+    one_line(run(capsys, "migrate", "shop.json", "--rename", pair), 2, "write --rename OLD=NEW, .*")
+
+
+def test_a_full_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is said, and a new database that has not come to its end is not there."""
+    write_schema()
+    make_file()
+
+    def copy_whole(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        target.execute("pragma max_page_count=1")
+        target.execute("create table t (x)")
+        target.execute("create table u (x)")
+
+    monkeypatch.setattr(minirest, "copy_whole", copy_whole)
+    line = "minirest: the disk is full: make room, and try again\n"
+    assert run(capsys, "restore", "shop.db", "--db", "new.db") == Done(1, "", line)
+    assert run(capsys, "backup", "new.db", "--db", "shop.db") == Done(1, "", line)
+    assert not list(Path().glob("new*"))
 
 
 # ---- check and migrate ----
