@@ -18278,6 +18278,11 @@ class Pages(Dialect):
             raise fail("media_type", value=request.media_type, allowed=URL_FORM)
         return form_of(request.read_form(MAX_FORM_FIELDS))
 
+    def reading(self, request: Request) -> None:
+        """ApiError `method` for a page that is only read."""
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed(request, "GET, HEAD")
+
     def words_of(self, given: Iterable[tuple[str, str]], allowed: Iterable[str]) -> dict[str, str]:
         """The fields or parameters that are allowed, each once. ApiError names another one."""
         found: dict[str, str] = {}
@@ -19323,11 +19328,6 @@ class Lists(Pages):
         """Below `/browse` there is nothing else."""
         raise fail("not_found")
 
-    def reading(self, request: Request) -> None:
-        """ApiError `method` for a page that is only read."""
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
-
     def of_base(self, request: Request) -> Reply:
         """`/browse` itself: the tables are on the first page."""
         self.reading(request)
@@ -19406,8 +19406,7 @@ class Transfers(Pages):
 
     def of_export(self, request: Request, table: str, form: str) -> Reply:
         """`/browse/<table>/export.csv` and `.ndjson`: all records of a list."""
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
+        self.reading(request)
         names = self.names(self.find_table(table))
         query = _ExportQuery(self, request, names, None)
         safe = query.one_of("spreadsheet", ("yes", "no"), "no") == "yes"
@@ -21089,7 +21088,7 @@ class Documents(Pages):
         self.written: dict[tuple[str, Rights, bool, int], bytes] = {}
 
     def routes(self) -> Iterator[Route]:
-        yield Route(("GET",), "/openapi.json", self.show_document)
+        yield Route(ALL_METHODS, "/openapi.json", self.show_document)
 
     def text(self, name: str, actor: Actor) -> bytes:
         """The document of one dialect as an actor sees it, without the address of the server."""
@@ -21115,6 +21114,7 @@ class Documents(Pages):
 
     def show_document(self, request: Request) -> Reply:
         """One document, under an `ETag`."""
+        self.reading(request)
         text = self.text(self.dialect_in(self.parameters(request, "dialect")), request.actor)
         servers = dump_json([{"url": request.prefix or "/"}]).encode()
         body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
@@ -21151,12 +21151,23 @@ const curl = (form) => {
   if (it.body !== undefined) words.push("-d " + quoted(it.body));
   return [...words, quoted(location.origin + it.address)].join(" ");
 };
+const indented = (text) => {
+  JSON.parse(text);
+  let depth = 0;
+  const line = () => "\\n" + "  ".repeat(depth);
+  return text.replace(/"(?:[^"\\\\]|\\\\.)*"|\\{\\s*\\}|\\[\\s*\\]|[{}[\\],:]|\\s+/g, (part) => {
+    if (part[0] === '"') return part;
+    if (part === "{" || part === "[") return depth++, part + line();
+    if (part === "}" || part === "]") return depth--, line() + part;
+    return part === "," ? part + line() : part === ":" ? ": " : part.replace(/\\s/g, "");
+  });
+};
 const send = async (form) => {
   const it = request(form), started = performance.now();
   const reply = await fetch(it.address, { method: it.method, headers: it.headers, body: it.body });
   let text = await reply.text();
   const time = performance.now() - started;
-  try { text = JSON.stringify(JSON.parse(text), null, 2); } catch { }
+  try { text = indented(text); } catch { }
   const headers = [...reply.headers].map(([name, value]) => name + ": " + value);
   return [reply.status + " " + reply.statusText + ", " + time.toFixed(1) + " ms", ...headers, "", text].join("\\n");
 };
@@ -21193,11 +21204,12 @@ class Docs(Documents):
     def routes(self) -> Iterator[Route]:
         yield from super().routes()
         for end in ("", "/"):
-            yield Route(("GET",), f"/docs{end}", self.show_docs)
-            yield Route(("GET",), f"/docs/compare{end}", self.show_comparison)
+            yield Route(ALL_METHODS, f"/docs{end}", self.show_docs)
+            yield Route(ALL_METHODS, f"/docs/compare{end}", self.show_comparison)
 
     def show_docs(self, request: Request) -> Reply:
         """What there is; or the operations of one group of one dialect."""
+        self.reading(request)
         given = self.parameters(request, "dialect", "group")
         if "group" not in given:
             names = [self.dialect_in(given)] if given else self.dialects
@@ -21259,6 +21271,7 @@ class Docs(Documents):
 
     def show_comparison(self, request: Request) -> Reply:
         """The same question in each dialect, with its SQL and the plan of SQLite. For administrators."""
+        self.reading(request)
         if not self.is_admin(request):
             raise refusal(request.actor)
         given = self.parameters(request, "table", "question")

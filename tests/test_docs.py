@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
@@ -94,6 +96,25 @@ def test_wrong_addresses_are_pages(app: minirest.Application) -> None:
     ):
         answer = ask(app, role, "GET", address, **HTML)
         assert (answer.status, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8"), address
+
+
+@pytest.mark.parametrize("address", ["/openapi.json", "/docs/compare", "/docs/compare/"])
+def test_documents_are_only_read(app: minirest.Application, address: str) -> None:
+    """The addresses of the documents belong to no table: another method is 405."""
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        answer = ask(app, "admin", method, address)
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no other engine for the script here")
+def test_answers_keep_their_numbers() -> None:
+    """An answer is shown with breaks and spaces, and otherwise as it came: numbers beyond 2^53 and texts too."""
+    value = {"big": 2**63 - 1, "e": [], "o": {}, "t": 'a,:"[ ]\\{ }\\\\"\n', "l": [1, -1.5, True, None, {"a": [[]]}]}
+    text = json.dumps(value, separators=(",", ":")).replace("-1.5", "1.50e+0")
+    script = minirest.DOCS_SCRIPT.partition("const send")[0]
+    shown = f"process.stdout.write(indented({json.dumps(text)}))"
+    done = subprocess.run(["node", "-e", script + shown], capture_output=True, text=True, check=True)  # noqa: S607
+    assert done.stdout == json.dumps(value, indent=2).replace("-1.5", "1.50e+0")
 
 
 def test_comparison_needs_an_administrator(app: minirest.Application) -> None:

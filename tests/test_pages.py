@@ -499,6 +499,7 @@ METHODS = {
     "/browse/books/1": "GET, HEAD, POST",
     "/browse/books/1/edit": "GET, HEAD, POST",
     "/browse/books/1/links/subjects": "GET, HEAD",
+    "/docs": "GET, HEAD",
 }
 
 
