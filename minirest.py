@@ -3155,11 +3155,13 @@ class Load:
     """Make many records, each as if it came alone; with `by`, those that have the value of this field are changed.
 
     The lines have the numbers that violations begin with. `loading` takes it: it may be a part of very many.
+    `kept` are members that nobody sets, each with its name: a line may only say of them what is so anyway.
     """
 
     table: Table
     lines: Mapping[int, Draft]
     by: Field | None = None
+    kept: Mapping[Field | Link, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -8488,6 +8490,8 @@ class Bulk(Writer):
     def load(self, op: Load) -> tuple[int, int]:
         """Do a `Load`; gives how many records are new, and how many were there."""
         new, others = self.parted(op, op.by) if op.by else (op.lines, dict[int, Draft]())
+        if op.kept:
+            new = {number: self.agreed(op, number, line) for number, line in new.items()}
         if new and self.is_plain(op.table, new.values()):
             self.insert_together(op.table, new)
         else:
@@ -8528,11 +8532,29 @@ class Bulk(Writer):
             fields.pop(status, None)
         return Spot(table, int(key or 0), (number,)), fields, links  # type: ignore[arg-type, return-value]
 
+    def agreed(self, op: Load, number: int, line: Draft, key: int = 0) -> Draft:
+        """A line without what cannot be set: the record with the key has it already, or a new one has it by itself."""
+        before: Stored = (
+            self.record(op.table, key) if key else {it: op.table.defaults.get(it) for it in op.table.columns}
+        )
+        told = {member: line[member] for member in op.kept if member in line}
+        fields = {it: value for it, value in told.items() if isinstance(it, Field) and (key or value is not None)}
+        seen = self.without_unseen(op.table, fields, before)  # type: ignore[arg-type]
+        wrong: list[Field | Link] = [it for it, value in seen.items() if value != before[it]]
+        links = {it: change for it, change in told.items() if isinstance(it, Link) and isinstance(change, Change)}
+        for link, change in links.items():
+            if {it.key.value for it in change.items or () if it.key} != {*(self.seen(link, key) if key else ())}:
+                wrong.append(link)
+        self.faults += [Violation((number, op.kept[member]), "read_only") for member in wrong]
+        return {member: value for member, value in line.items() if member not in op.kept}
+
     def put(self, op: Load, number: int, line: Draft) -> int:
         """Change the record that a line means, or make it where the actor does not find it; gives the number found."""
         assert op.by
         spot, fields, links = self.spot_of(op.table, number, line)
         key = self.find(op.table, Key(op.by, line[op.by]))  # type: ignore[arg-type]
+        if op.kept:
+            spot, fields, links = self.spot_of(op.table, number, self.agreed(op, number, line, key or 0))
         if key is None:
             self.refuse_unseen(op.table, spot.key)
             self.insert(spot, fields, links)
@@ -17270,12 +17292,32 @@ Numbered: TypeAlias = tuple[int, Draft | list[Violation]]
 """What stands in a line of a file: a record, or what is wrong with it."""
 
 
+class FileNames(Names):
+    """A table as a file speaks of it: what an export shows can be named, whoever may set it."""
+
+    def may_set(self, member: Field | Link) -> bool:
+        """Whether a file may name a field or a link."""
+        return super().may_set(member) or (member in self.exported and member is not self.table.id)
+
+    @functools.cached_property
+    def exported(self) -> Mapping[Field | Link, str]:
+        """What an export shows, with its names."""
+        return {member: name for name, member in transferred(self).items()}
+
+
 class Reader:
-    """Reads the records of a file for one table; `by` is the field that says which of them are there."""
+    """Reads the records of a file for one table; `by` is the field that says which of them are there.
+
+    What the file may name and not set is `kept`.
+    """
 
     def __init__(self, names: Names, by: str | None = None) -> None:
         self.names, self.table = names, names.table
         self.by = self.find_key(by) if by else None
+        named = FileNames(names.table, names.manner, names.hidden, names.row, names.locked)
+        self.kept = {column_of(it): name for it, name in named.exported.items() if not self.may_set(it)}
+        if self.kept:
+            self.names = named
 
     def find_key(self, word: str) -> Field:
         """The unique field of that name. ApiError."""
@@ -17642,7 +17684,7 @@ class Import:
             wanted = min(left, LOAD_SIZE)
             part = list(itertools.islice(entries, wanted))
             lines = self.right(part, by)
-            self.note(loader.load(Load(self.reader.table, lines, by)))
+            self.note(loader.load(Load(self.reader.table, lines, by, self.reader.kept)))
             self.report.undone |= bool(self.report.bad) and not self.skip_errors
             self.report.read, left = self.report.read + len(part), left - len(part)
             self.on_progress(self.report.read)

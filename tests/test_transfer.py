@@ -843,7 +843,7 @@ def test_import_over_http(app: Application) -> None:
             b"secret\nx\n",
             refused(fault(1, "secret", "unknown_field", "Unknown field 'secret' in table 'notes'"), read=0),
         ),
-        (b"fixed\nx\n", refused(fault(1, "fixed", "read_only", "Field 'fixed' cannot be set"), read=0)),
+        (b"fixed\nx\n", refused(fault(2, "fixed", "read_only", "Field 'fixed' cannot be set"))),
         (b"text\nyes\nno\n", refused(fault(3, None, "forbidden", "Forbidden"), read=2)),
         (
             b"text\n" + b"x" * 21,
@@ -929,6 +929,50 @@ def test_who_is_unknown_is_told_in_json(app: Application) -> None:
         told = fault(None, None, "unauthenticated", "Unauthorized")
         assert (answer.status, answer.json) == (401, {"errors": [told]})
         assert answer.headers["WWW-Authenticate"] == 'Basic realm="minirest", charset="UTF-8"'
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
+def test_an_export_of_pages_comes_back(kind: str) -> None:
+    """What cannot be set may stand in a file, as an export has it: it has to be what is there, or nothing."""
+    text, subjects = {"type": "string"}, {"type": "array", "items": {"$ref": "#/$defs/subjects"}}
+    fields = {
+        "n": {"type": "integer"},
+        "code": {**text, "readOnly": True, "x-unique": True},
+        "fixed": {**text, "default": "f"},
+    }
+    links = {"all": {**subjects, "readOnly": True}, "one": {"$ref": "#/$defs/subjects", "readOnly": True}}
+    examples = [{"n": 1, "code": "A", "all": [2, 1], "one": 2}, {"n": 2, "code": "B", "fixed": "g"}]
+    things = {"type": "object", "properties": {**fields, **links}, "examples": examples}
+    things["x-rights"] = {"*": {"*": True, "readonly": ["fixed"]}}
+    named = {"type": "object", "properties": {"name": text}, "examples": [{"name": "X"}, {"name": "Y"}]}
+    schema = {"$defs": {"things": things, "subjects": named}}
+    with closing(minirest.make_app(schema, users={"wilma": PASSWORD})) as app:
+        form = "csv" if kind == "text/csv" else "ndjson"
+        whole = asked(app, "wilma", "GET", f"/browse/things/export.{form}")[1]
+
+        def sent(body: str, by: str = "?upsert_by=id") -> tuple[int, Any]:
+            status, told = asked(app, "wilma", "POST", f"/browse/things/import{by}", body.encode(), kind)
+            return status, [told[word] for word in ("created", "changed")] if status == 200 else told["errors"]
+
+        for by in ("id", "code"):
+            assert sent(whole, f"?upsert_by={by}") == (200, [0, 2])
+        assert asked(app, "wilma", "GET", f"/browse/things/export.{form}")[1] == whole
+        first, second = (2, 3) if form == "csv" else (1, 2)
+        for old, new, name, line in (
+            ("A", "C", "code", first),
+            ("g", "f", "fixed", second),
+            ("[1,2]" if "[1,2]" in whole else "[2,1]", "[1]", "all", first),
+        ):
+            changed = sent(whole.replace(old, new))
+            assert changed == (400, [fault(line, name, "read_only", f"Field '{name}' cannot be set")])
+        made = sent(whole.replace("A", "D"), "?upsert_by=code")[1]
+        assert {it["field"] for it in made} == {"code", "all", "one"}
+        head = (
+            "n,code,fixed,all,one\n3,,f,,\n4,,,,\n" if form == "csv" else '{"n":3,"code":null,"fixed":"f"}\n{"n":4}\n'
+        )
+        assert sent(head, "") == (200, [2, 0])
+        got = asked(app, "wilma", "GET", "/browse/things/export.csv")[1].splitlines()
+        assert got[3:] == ["3,3,,f,[],", "4,4,,f,[],"]
 
 
 def test_rights_of_an_import() -> None:
