@@ -115,7 +115,7 @@ import threading
 import time
 import unicodedata
 import weakref
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -4819,6 +4819,13 @@ class Rights:
         """Whether one of the verbs may be done to any record of a table."""
         locked = table.is_locked
         return any(self.rule(table, verb) != FALSE for verb in verbs if not locked or verb in READING)
+
+    def may_link(self, link: Link, is_new: bool = False) -> bool:
+        """Whether a link of any record, or of a new one, may be changed; of a new one its own links are a part."""
+        if link.through and not self.allows(link.through, "create", "delete"):
+            return False
+        holders = [*([] if is_new else [link.source]), *([link.target] if link.back and link.back.key else [])]
+        return all(self.allows(table, "link") for table in holders)
 
     @functools.cached_property
     def variables(self) -> frozenset[str]:
@@ -18036,7 +18043,9 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--edge); vertical-align: top }
 th, .name { white-space: nowrap } th.number, td.number { text-align: right } td, dd { overflow-wrap: anywhere }
 dl { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .4rem 1rem; margin: 0 }
-dt { color: var(--quiet) } dd { margin: 0; white-space: pre-wrap }
+dt { color: var(--quiet) } dd { margin: 0; white-space: pre-wrap } .wide { overflow-x: auto }
+h1, h2, dt, dd, td, td span, li, a, label, ins, del, input, textarea, select, option { unicode-bidi: plaintext }
+h1, h2, dt, label { text-align: left }
 pre { overflow-x: auto; padding: .8rem; background: var(--raised); border: 1px solid var(--edge); border-radius: .4rem;
   margin: .3rem 0; white-space: pre-wrap }
 ins { color: var(--good); text-decoration: none } del { color: var(--bad) }
@@ -18050,7 +18059,8 @@ svg a:hover .box, svg a:focus-visible .box { stroke: var(--accent); stroke-width
 svg .line { fill: none; stroke: var(--quiet); stroke-width: 1.3 } svg .line:hover { stroke: var(--accent) }
 svg .end { fill: var(--quiet) } svg .title { font-weight: 600; fill: var(--accent) }
 @media (max-width: 40rem) {
-  .cards thead { position: absolute; left: -99rem } .cards tr { display: block; border-bottom: 2px solid var(--edge) }
+  .cards thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
+  .cards tr { display: block; border-bottom: 2px solid var(--edge) }
   .cards td { display: flex; gap: 1rem; justify-content: space-between; text-align: right }
   .cards td { border: 0; padding: .25rem 0 }
   .cards td::before { content: attr(data-label); color: var(--quiet); text-align: left; flex: none }
@@ -18080,6 +18090,8 @@ for (const list of document.querySelectorAll("select.search")) {
   list.before(box);
 }
 """
+MAX_KEPT_BYTES = 1_000_000
+"""The size of a form that is kept until somebody has signed in."""
 VOID_ELEMENTS = frozenset({"input", "link", "meta"})
 NO_REFERRER_HEADER = ("Referrer-Policy", "same-origin")
 """Under `no-referrer` a browser hides the origin of its own forms, and that is what tells them from foreign ones."""
@@ -18237,11 +18249,65 @@ class Pages(Dialect):
         if error.code == "unauthenticated":
             if request.wants_html() and request.header("Authorization") is None:
                 query = f"?{request.query}" if request.query and request.method in ("GET", "HEAD") else ""
-                return self.redirect(request, "/login?" + urlencode({"next": quote(request.path) + query}))
+                given = {"next": quote(request.path) + query}
+                if request.method == "POST" and (sent := self.sent_without_session(request)):
+                    wrong = "Your session is over, and nothing is saved yet. Sign in to go on with what you wrote."
+                    return self.show_login(request, {**given, "sent": sent}, wrong, error.status)
+                return self.redirect(request, "/login?" + urlencode(given))
             headers += (CHALLENGE,)
         status = self.status(error)
         said = (note(sentence(self.message(fault)), bad=True) for fault in error.violations)
         return self.show(request, HTTPStatus(status).phrase, fragment(*said), status, headers)
+
+    def list_address(self, table: Table) -> str:
+        """The list of a table; the first page for who may not list it."""
+        return f"/browse/{table.segment}" if self.rights.allows(table, "list") else "/"
+
+    def show_login(self, request: Request, given: Mapping[str, str], wrong: str = "", status: int = 200) -> Reply:
+        """The form for signing in, with what was written into it, the password aside.
+
+        `sent` is a form that came without a session: it is kept until somebody has signed in.
+        """
+        name = element(
+            "input",
+            id="field-name",
+            name="name",
+            value=given.get("name"),
+            autocomplete="username",
+            autocapitalize="none",
+            required=True,
+            autofocus=True,
+        )
+        password = element(
+            "input",
+            id="field-password",
+            name="password",
+            type="password",
+            autocomplete="current-password",
+            required=True,
+        )
+        form = element(
+            "form",
+            self.hidden("next", local_address(given.get("next") or "/")),
+            self.hidden("sent", given["sent"]) if given.get("sent") else None,
+            labelled("Name", name, "name"),
+            labelled("Password", password, "password"),
+            element("button", "Sign in", class_="main"),
+            method="post",
+            action="/login",
+            class_="sheet",
+        )
+        return self.show(request, "Sign in", fragment(note(wrong, bad=True) if wrong else None, form), status)
+
+    def sent_without_session(self, request: Request) -> str:
+        """The form in a body, as a query without its token; nothing where there is none, or it cannot be kept."""
+        with contextlib.suppress(ApiError):
+            request.length(MAX_KEPT_BYTES)
+            self.services.may_write(request)
+            if request.is_form or request.is_multipart:
+                form = form_of(read_form(request).texts if request.is_multipart else request.read_form())
+                return urlencode([(name, it) for name, them in form.items() for it in them if name != "_token"])
+        return ""
 
     def redirect(self, request: Request, address: str, headers: Headers = ()) -> Reply:
         """See another page of this application."""
@@ -18345,6 +18411,7 @@ class Pages(Dialect):
         return self.words_of(((name, value) for name, values in form.items() for value in values), allowed)
 
 
+LOGIN_FIELDS = ("next", "name", "password", "sent")
 TOKEN_FIELDS = ("device_name", "expiration_date", "read_only", "tables")
 
 
@@ -18365,41 +18432,9 @@ class Door(Pages):
             case "GET" | "HEAD":
                 return self.show_login(request, self.parameters(request, "next"))
             case "POST":
-                return self.sign_in(request, self.entries(self.read_open_form(request), "next", "name", "password"))
+                return self.sign_in(request, self.entries(self.read_open_form(request), *LOGIN_FIELDS))
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
-
-    def show_login(self, request: Request, given: Mapping[str, str], wrong: str = "", status: int = 200) -> Reply:
-        """The form, with what was written into it, the password aside."""
-        name = element(
-            "input",
-            id="field-name",
-            name="name",
-            value=given.get("name"),
-            autocomplete="username",
-            autocapitalize="none",
-            required=True,
-            autofocus=True,
-        )
-        password = element(
-            "input",
-            id="field-password",
-            name="password",
-            type="password",
-            autocomplete="current-password",
-            required=True,
-        )
-        form = element(
-            "form",
-            self.hidden("next", local_address(given.get("next") or "/")),
-            labelled("Name", name, "name"),
-            labelled("Password", password, "password"),
-            element("button", "Sign in", class_="main"),
-            method="post",
-            action="/login",
-            class_="sheet",
-        )
-        return self.show(request, "Sign in", fragment(note(wrong, bad=True) if wrong else None, form), status)
 
     def sign_in(self, request: Request, given: Mapping[str, str]) -> Reply:
         """A new session in the cookie; the one that the browser had is over."""
@@ -18413,7 +18448,19 @@ class Door(Pages):
             return page._replace(headers=(*page.headers, *error.headers))
         text, expires = accounts.open_session(account)
         accounts.end_session_of(request)
-        return self.redirect(request, target, (session_cookie(request, text, expires),))
+        cookie = (session_cookie(request, text, expires),)
+        if not given.get("sent"):
+            return self.redirect(request, target, cookie)
+        request.actor = dataclasses.replace(account.actor(), session=hash_token(text))
+        return self.show_sent(request, target, parse_query(given["sent"], MAX_FORM_FIELDS), cookie)
+
+    def show_sent(self, request: Request, target: str, sent: Iterable[Parameter], headers: Headers) -> Reply:
+        """A form that was sent without a session, to be sent again by who has signed in."""
+        fields = (self.hidden(parameter.name, parameter.value) for parameter in sent)
+        buttons = element("button", "Save it", class_="main"), element("a", "Drop it", href=target, class_="button")
+        form = self.form(request, target, *fields, element("div", *buttons, class_="bar"))
+        text = element("p", "What you wrote before is not saved yet. Files have to be chosen again.")
+        return self.show(request, "You are signed in", fragment(text, form), headers=headers)
 
     def of_logout(self, request: Request) -> Reply:
         """`/logout`: a button, and the end of the session."""
@@ -18916,7 +18963,9 @@ class Overview(Pages):
         """The overview as JSON, or as a page for a browser."""
         counts = self.counts(request.actor)
         if request.wants_html():
-            return self.show(request, self.site, self.page(request, counts), headers=(("Vary", "Accept"),))
+            done = done_note(self.parameters(request, "done"))
+            content = fragment(done, self.page(request, counts))
+            return self.show(request, self.site, content, headers=(("Vary", "Accept"),))
         return json_reply(dump_json(self.data(request, counts)), headers=(("Vary", "Accept"),))
 
     def counts(self, actor: Actor) -> list[tuple[Table, int]]:
@@ -18938,6 +18987,9 @@ class Overview(Pages):
 
     def page(self, request: Request, counts: Sequence[tuple[Table, int]]) -> Html:
         """The overview as a page: the tables, their picture, a first request in each dialect."""
+        tables = (it for it in self.schema.tables.values() if it not in self.listed_tables)
+        others = [it for it in tables if self.rights.allows(it, "create")]
+        new = [element("a", it.name, href=f"/browse/{it.segment}/new", class_="button") for it in others]
         heads = (element("th", "Table", scope="col"), element("th", "What it holds", scope="col"))
         count = element("th", "Records", scope="col", class_="number")
         return fragment(
@@ -18947,6 +18999,7 @@ class Overview(Pages):
                 element("thead", element("tr", *heads, count)),
                 element("tbody", *(self.row(table, count) for table, count in counts)),
             ),
+            element("p", "New record in ", *new, class_="bar") if new else None,
             element("h2", "How they are linked"),
             element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
             element("h2", "First requests"),
@@ -18989,7 +19042,7 @@ def plain_text(value: Json) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
-        return ", ".join(map(plain_text, value))
+        return ", ".join(plain_text(item) or dump_json(item) for item in value)
     return "" if value is None else value if isinstance(value, str) else dump_json(value)
 
 
@@ -19091,14 +19144,21 @@ def options_of(member: Field | Link) -> list[tuple[str, str]]:
         return []
     if member.kind.name == "boolean" and not member.choices:
         return [("true", "yes"), ("false", "no")]
-    return [(option_text(member, value), plain_text(value)) for value in member.choices if value is not None]
+    sent = {option_text(member, value): plain_text(value) for value in member.choices if value is not None}
+    return [(text, label or text) for text, label in sent.items()]
 
 
 def option_text(member: Field, value: Json) -> str:
-    """A choice as it is sent: as JSON where it may be of more than one kind, else the text of its kind."""
+    """A choice as it is sent: as JSON where it may be of more than one kind, else the text of its kind as a cell."""
     kind = member.items or member.kind
     found = kind.to_json(kind.parse_json(value))
-    return found if isinstance(found, str) and kind.name not in ("json", "scalar") else dump_json(found)
+    return text_cell(found) if isinstance(found, str) and kind.name not in ("json", "scalar") else dump_json(found)
+
+
+def chosen_text(member: Field, text: str) -> str:
+    """What a choice says that was sent; any other text is as it is."""
+    is_json = (member.items or member.kind).name in ("json", "scalar")
+    return text_of_cell(text) if member.choices and text and not is_json else text
 
 
 def choice(
@@ -19222,11 +19282,11 @@ class _ListQuery:
             return Some(Or((*named, *self.numbered(text, (member,)))))
         path = Path((), member)
         if "any" in member.kind.operators:
-            return Compare(path, "any", ((member.items or KINDS["scalar"]).parse_text(text),))
+            return Compare(path, "any", ((member.items or KINDS["scalar"]).parse_text(chosen_text(member, text)),))
         if member.kind.is_text and not member.choices:
             return Compare(path, "contains", text, "fold")
         if member.choices and text in dict(options_of(member)):
-            return Compare(path, "eq", member.kind.parse_text(text))
+            return Compare(path, "eq", member.kind.parse_text(chosen_text(member, text)))
         sign = next((sign for sign in BOUNDS if text.startswith(sign)), "")
         rest = text.removeprefix(sign).strip()
         op = BOUNDS.get(sign, "eq")
@@ -19350,6 +19410,18 @@ def done_note(given: Mapping[str, str]) -> Html | None:
     return note(DONE_WORDS[given["done"]])
 
 
+class Deeds(Pages):
+    """What the pages share that do something to a record."""
+
+    def after(self, request: Request, table: Table, number: int, done: str) -> Reply:
+        """Where one goes on: to the record if it is there and seen, else to its list, else to the first page."""
+        is_seen = False
+        if self.rights.allows(table, "get"):
+            is_seen = bool(self.run(request, Select(table, NO_SHAPE, by_number(table, number), single=True)).rows)
+        address = record_address(table, number) if is_seen else self.list_address(table)
+        return self.redirect(request, f"{address}?done={done}")
+
+
 class Lists(Pages):
     """The lists of records."""
 
@@ -19420,9 +19492,12 @@ class Lists(Pages):
             element("tbody", *map(query.row, outcome.rows)),
             class_="cards",
         )
+        table = element("div", table, class_="wide")
         nothing = element("p", "There are no such records.", class_="quiet")
         done = done_note(query.given)
-        content = fragment(done, top, query.form(request.path), table if outcome.rows else nothing, query.pager(total))
+        content = fragment(
+            done, top, query.form(quote(request.path)), table if outcome.rows else nothing, query.pager(total)
+        )
         return self.show(request, title, content)
 
 
@@ -19553,7 +19628,7 @@ class Transfers(Pages):
         file = element("input", type="file", name="file", id="field-file", required=True, accept=".csv,.ndjson,.jsonl")
         form = self.form(
             request,
-            f"/browse/{table.name}/import",
+            quote(request.path),
             labelled(
                 "A file of CSV or NDJSON", file, "file", element("small", "UTF-8; the first line of CSV has names.")
             ),
@@ -19562,7 +19637,7 @@ class Transfers(Pages):
             class_="sheet",
             enctype=MULTIPART,
         )
-        back = element("p", element("a", f"Back to {table.title}", href=f"/browse/{table.name}"))
+        back = element("p", element("a", f"Back to {table.title}", href=self.list_address(table)))
         return self.show(request, f"Import into {table.title}", fragment(*notes, back, form), status)
 
 
@@ -19639,6 +19714,8 @@ class _Timeline:
         member = self.names.find(entry.field or "")
         if entry.action != "updated" or member is None or not self.names.may_set(member):
             raise BadValue("a value that was set")
+        if isinstance(member, Link) and not self.pages.rights.may_link(member):
+            raise BadValue("a link that may be changed")
         if isinstance(member, Field):
             values.fields[member] = member.parse_json(entry.before)
         elif member.is_file:
@@ -19772,7 +19849,7 @@ def noted_file(value: Json) -> Json:
             return value
 
 
-class Records(Pages):
+class Records(Deeds):
     """The page of one record, and what its buttons do."""
 
     bases = ("/browse",)
@@ -19822,7 +19899,7 @@ class Records(Pages):
         can_undo = may_undo and timeline.undo(entries) is not None
         undo = self.action(request, row, table, "undo", "Undo this change") if can_undo else None
         status = record.get("status") or 0
-        back = element("a", table.title, href=f"/browse/{table.segment}")
+        back = element("a", table.title, href=self.list_address(table))
         badge = element("span", STATUS_WORDS[status], class_="badge") if table.archive else None
         content = fragment(
             done_note(given),
@@ -19850,7 +19927,9 @@ class Records(Pages):
             assert member
             content = shown(member, value)
             if isinstance(member, Link) and member.is_file and value is not None:
-                content = element("a", content, href=f"{record_address(names.table, number)}/file/{name}")
+                content = element(
+                    "a", content, href=f"{record_address(names.table, number)}/file/{quote(name, safe='')}"
+                )
             elif isinstance(member, Field) and member.kind.name == "json" and value is not None:
                 content = element("code", json.dumps(value, indent=2, ensure_ascii=False))
             rows.append(fragment(element("dt", member.title), element("dd", content)))
@@ -19873,10 +19952,13 @@ class Records(Pages):
         for link, part in zip(links, self.look_up(request, selects), strict=True):
             records = (json.loads(row.text) for row in part.rows)
             items = [element("li", shown(Link("", table, link.target, many=False), record)) for record in records]
-            every = element("a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{link.name}")
+            every = element(
+                "a", f"All {part.total:,}", href=f"{record_address(table, number)}/links/{quote(link.name, safe='')}"
+            )
             may_add = self.rights.allows(link.target, "create")
             may_add = may_add and link.back is not None and self.names(link.target).may_set(link.back)
-            new = f"/browse/{link.target.segment}/new?{link.back.name}={number}" if link.back and may_add else None
+            start = f"/browse/{link.target.segment}/new?"
+            new = start + urlencode({link.back.name: number}) if link.back and may_add else None
             yield fragment(
                 element("h2", link.title),
                 element("ul", *items) if items else element("p", "None.", class_="quiet"),
@@ -19922,8 +20004,7 @@ class Records(Pages):
             raise fail("bad_parameter", name="_do", value=word[:100], reason="use a button of the page")
         if not self.run(request, Batch((found, op))).parts[0].rows:
             raise fail("not_found")
-        address = f"/browse/{table.segment}" if word == "delete" else record_address(table, number)
-        return self.redirect(request, f"{address}?done={word}")
+        return self.after(request, table, number, word)
 
     def undo(self, request: Request, table: Table, number: int, version: int) -> Operation:
         """The operation that takes the last change of a record back."""
@@ -19945,6 +20026,13 @@ class Records(Pages):
 
 OPTIONS_SIZE = 100
 LINE_LENGTH = 100
+SEVERAL_HINT = element("span", "Ctrl or ⌘ and a click chooses several, or none.", class_="quiet")
+LINE_HINTS: Mapping[str, str] = {
+    "boolean": "One in each line: true or false.",
+    "date": "One in each line, as 2024-05-31.",
+    "moment": "One in each line, as 2024-05-31T13:45:00, UTC.",
+    "time": "One in each line, as 13:45:00, UTC.",
+}
 
 
 class Choices(NamedTuple):
@@ -19959,13 +20047,25 @@ def one_line(value: str) -> bool:
     return bool(value.strip()) and "\n" not in value and "\r" not in value and not value.startswith("[")
 
 
+def line_of(kind: Kind | None, item: Json) -> str:
+    """An item of a list as a line, when its kind has one; JSON would begin with a sign of its own."""
+    if kind and kind.name in ("integer", "number", "boolean") and item is not None:
+        return dump_json(item)
+    return shown_instant(item) if kind and kind.name == "moment" and item else item if isinstance(item, str) else ""
+
+
+def shown_instant(text: str) -> str:
+    """A stored moment as it stands in its control."""
+    return text[:19] if text.endswith(".000Z") else text[:23]
+
+
 def entry_text(member: Field, value: Json) -> str:
     """A value as it stands in its control, lines ending as a browser sends them."""
     kind = member.kind.name
     if kind == "moment":
-        return str(value)[:19] if str(value).endswith(".000Z") else str(value)[:23]
-    if kind == "list" and all(isinstance(item, str) and one_line(item) for item in value):
-        return "\n".join(value)
+        return shown_instant(value)
+    if kind == "list" and all(map(one_line, lines := [line_of(member.items, item) for item in value])):
+        return "\n".join(lines)
     if kind == "json" and not member.choices:
         return json.dumps(value, indent=2, ensure_ascii=False)
     text = value if isinstance(value, str) else dump_json(value)
@@ -20052,15 +20152,56 @@ class RecordForm:
         return changed | self.uploads
 
     def is_changed(self, name: str, member: Field | Link) -> bool:
-        """Whether a control holds something else; a list to choose from has neither an order nor anything twice."""
+        """Whether a control holds something else."""
+        entered = self.chosen(name) if self.is_multiple(member) else self.entered.get(name, [])
+        return entered != self.first.get(name, [])
+
+    def chosen(self, name: str) -> list[str]:
+        """What is chosen in a list, which has no order and nothing twice: what was there stays as it was."""
         entered, first = self.entered.get(name, []), self.first.get(name, [])
-        return set(entered) != set(first) if self.is_multiple(member) else entered != first
+        kept, left, new = set(entered), Counter(first), list[str]()
+        for text in entered:
+            left[text] -= 1
+            new += [text] if left[text] < 0 else []
+        return [*(text for text in first if text in kept), *new]
+
+    def texts_of(self, member: Field | Link, value: Json) -> list[str]:
+        """What the control of a member held for a value that history has."""
+        if isinstance(member, Field):
+            return entries_of(member, value)
+        if member.is_file:
+            return [value["name"]] if isinstance(value, Mapping) else []
+        keys = [str(key) for key in keys_of(value)]
+        return [", ".join(keys)] if member.many and not self.is_multiple(member) and keys else keys
+
+    def is_same(self, member: Field | Link, texts: list[str]) -> bool:
+        """Whether a control holds these texts, in any order where several are chosen in a list."""
+        entered = self.entered.get(member.name, [])
+        return set(entered) == set(texts) if self.is_multiple(member) else entered == texts
+
+    def told(self, name: str) -> str:
+        """What the record holds, for people."""
+        member, first = self.members[name], self.first.get(name, [])
+        if isinstance(member, Field) and member.write_only:
+            return "a value that is never shown"
+        if isinstance(member, Field) and member.kind.name == "boolean" and not member.choices:
+            return "yes" if first else "no"
+        labels = dict(options_of(member))
+        if isinstance(member, Link) and not member.is_file:
+            first = list(self.choices[member].linked.values())
+        return shortened(", ".join(labels.get(text, text) for text in first), LONG_TEXT) or "nothing"
+
+    def ask_for_files(self) -> None:
+        """Say where a file was sent that is not kept: a browser does not send it again by itself."""
+        for name in self.uploads:
+            self.messages.setdefault(name, []).append("Choose the file again")
 
     def value(self, member: Field | Link) -> Json:
         """What was entered for a member, as the reader of bodies takes it from forms."""
         values = self.entered.get(member.name, [])
         if self.is_multiple(member):
-            return values
+            texts = self.chosen(member.name)
+            return [chosen_text(member, it) for it in texts] if isinstance(member, Field) else texts
         text = values[0] if values else None
         if isinstance(member, Link):
             return re.split(r"[\s,;]+", text.strip(" ,;")) if text and member.many else text
@@ -20068,14 +20209,16 @@ class RecordForm:
             return text or "false"
         if member.kind.name == "list" and text and not text.startswith("["):
             return [line for line in text.split("\n") if line]
-        return text
+        return chosen_text(member, text) if text else text
 
     def say(self, pages: Pages, violations: Iterable[Violation]) -> None:
         """Put messages at their fields; what belongs to none of them goes to the top."""
         for fault in violations:
             name = str(fault.path[0]) if fault.path else ""
             if name in self.members:
-                self.messages.setdefault(name, []).append(pages.message(fault))
+                place = fault.path[1] if fault.path[1:] and isinstance(self.members[name], Field) else None
+                item = f"Item {place + 1}: " if isinstance(place, int) else ""
+                self.messages.setdefault(name, []).append(item + pages.message(fault))
             else:
                 self.top.append(fault.message())
 
@@ -20091,7 +20234,14 @@ class RecordForm:
         notes = [note(sentence(message), bad=True) for message in self.top]
         if wrong:
             notes.append(note("Look again at ", Html(", ".join(wrong)), ".", bad=True))
-        return fragment(*notes, *(self.field(name, member) for name, member in self.members.items()))
+        return fragment(*notes, *(self.field(name, member) for name, member in self.members.items()), self.left_out())
+
+    def left_out(self) -> Html | None:
+        """The links that have no control, because of their number."""
+        links = (it for it in self.names.table.links.values() if self.names.find(it.name) and self.names.may_set(it))
+        titles = [it.title for it in links if not it.is_file and it not in self.choices]
+        text = f"Not changed here, with more than {OPTIONS_SIZE} records each: {', '.join(titles)}."
+        return element("p", text, class_="quiet") if titles else None
 
     def field(self, name: str, member: Field | Link) -> Html:
         """One control with its label, what is wrong with it, and what its schema says of it."""
@@ -20127,14 +20277,14 @@ class RecordForm:
             options = options_of(member)
             options += [(value, value) for value in entered if value not in dict(options)]
             if self.is_multiple(member):
-                return fragment(unset, choice(name, options, entered, multiple=True, **state))
+                return fragment(unset, choice(name, options, entered, multiple=True, **state), SEVERAL_HINT)
             return choice(name, [("", ""), *options], entered, **state)
         text = entered[0] if entered else ""
         if kind in ("json", "list") or "\n" in text or len(text) > LINE_LENGTH or is_long(member):
             start = "\n" if text.startswith("\n") else ""  # a browser drops the first one
-            hint = "One in each line." if kind == "list" else None
+            hint = LINE_HINTS.get(member.items.name if member.items else "", "One in each line.")
             area = element("textarea", start, text, name=name, id=f"field-{name}", **state)
-            return fragment(area, element("span", hint, class_="quiet") if hint else None)
+            return fragment(area, element("span", hint, class_="quiet") if kind == "list" else None)
         return self.line_control(member, text, state)
 
     def line_control(self, member: Field, text: str, state: Mapping[str, str | bool | None]) -> Html:
@@ -20181,7 +20331,8 @@ class RecordForm:
             style = "search" if len(rows) > 10 else None
             if link.many:
                 unset = element("input", type="hidden", name=name, value="")
-                return fragment(unset, choice(name, pairs, entered, multiple=True, class_=style, **state))
+                chosen = choice(name, pairs, entered, multiple=True, class_=style, **state)
+                return fragment(unset, chosen, SEVERAL_HINT)
             return choice(name, [("", ""), *pairs], entered, class_=style, **state)
         control = element("input", name=name, id=f"field-{name}", value=", ".join(entered), autocomplete="off", **state)
         labels = f" Now: {', '.join(linked.values())}." if linked else ""
@@ -20201,7 +20352,7 @@ def read_choice(link: Link, value: Json) -> Change:
     return Change("replace", tuple(items), "move")
 
 
-class Editor(Pages):
+class Editor(Deeds):
     """The pages with the forms that make and change records."""
 
     bases = ("/browse",)
@@ -20214,7 +20365,7 @@ class Editor(Pages):
 
     def of_new(self, request: Request, table: str) -> Reply:
         """`/browse/<table>/new`: the form for a new record; parameters fill fields in."""
-        names = self.names(self.find_table(table))
+        names = self.settable(table, is_new=True)
         check_right(names.table, "create", request.actor, self.rights)
         defaults = {
             name: entries_of(column, column.to_json(column.parse_json(column.schema["default"])))
@@ -20232,6 +20383,12 @@ class Editor(Pages):
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
 
+    def settable(self, table: str, is_new: bool) -> Names:
+        """The names of a table, where links that the actor may not change are locked."""
+        names = self.names(self.find_table(table))
+        links = {link for link in names.table.links.values() if not self.rights.may_link(link, is_new)}
+        return dataclasses.replace(names, locked=names.locked | links)
+
     def enter(self, request: Request, form: RecordForm, sent: Entered) -> None:
         """Put what was sent into a form."""
         cleared = sent.pop("_clear", [])
@@ -20242,7 +20399,7 @@ class Editor(Pages):
     def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
         """The form for a new record."""
         table = form.names.table
-        return self.show_form(request, f"New record in {table.title}", form, f"/browse/{table.segment}", status)
+        return self.show_form(request, f"New record in {table.title}", form, self.list_address(table), status)
 
     def show_form(self, request: Request, title: str, form: RecordForm, back: str, status: int) -> Reply:
         """A form with its buttons."""
@@ -20253,7 +20410,7 @@ class Editor(Pages):
         version = None if form.version is None else self.hidden("_version", form.version)
         bar = element("div", *buttons, class_="bar")
         kind = MULTIPART if any(map(form.is_file, form.members)) else URL_FORM
-        content = self.form(request, request.path, version, form.fields(), bar, class_="sheet", enctype=kind)
+        content = self.form(request, quote(request.path), version, form.fields(), bar, class_="sheet", enctype=kind)
         return self.show(request, title, content, status)
 
     def create(self, request: Request, form: RecordForm) -> Reply:
@@ -20267,18 +20424,19 @@ class Editor(Pages):
             key = self.run(request, op).rows[0].key
         except ApiError as error:
             return self.show_new(request, self.corrected(form, error), 422)
-        return self.redirect(request, f"{record_address(table, key)}?done=created")
+        return self.after(request, table, key, "created")
 
     def corrected(self, form: RecordForm, error: ApiError) -> RecordForm:
         """The form with what is wrong about it; other errors are raised again."""
         if error.status != 400:
             raise error
         form.say(self, error.violations)
+        form.ask_for_files()
         return form
 
     def of_edit(self, request: Request, table: str, key: str) -> Reply:
         """`/browse/<table>/<id>/edit`: the form for a record."""
-        names, number = self.names(self.find_table(table)), number_of(key)
+        names, number = self.settable(table, is_new=False), number_of(key)
         check_right(names.table, "update", request.actor, self.rights)
         match request.method:
             case "GET" | "HEAD":
@@ -20296,7 +20454,7 @@ class Editor(Pages):
         form = self.form_of(request, names, number)
         self.enter(request, form, sent)
         if version != form.version:
-            return self.show_conflict(request, form, number)
+            return self.show_conflict(request, form, number, version)
         values = read_values(names, form.changes(), read_choice, text=True)
         where, faults = by_number(names.table, number), tuple(values.faults)
         op = Update(names.table, where, values.fields, values.links, NO_SHAPE, expect=version, faults=faults)
@@ -20304,13 +20462,32 @@ class Editor(Pages):
             self.run(request, op)
         except ApiError as error:
             return self.show_edit(request, self.corrected(form, error), number, 422)
-        return self.redirect(request, f"{record_address(names.table, number)}?done=saved")
+        return self.after(request, names.table, number, "saved")
 
-    def show_conflict(self, request: Request, form: RecordForm, number: int) -> Reply:
-        """The form as it was sent, and at each field where that is something else what the record has now."""
-        form.top.append("The record has changed since this form was opened. Saving again puts your values over it")
-        for name in form.changes():
-            form.messages[name] = [f"The record has now: {', '.join(form.first.get(name, [])) or 'nothing'}"]
+    def show_conflict(self, request: Request, form: RecordForm, number: int, version: int) -> Reply:
+        """The form as it was sent: with what others alone have changed, and both values where that was changed twice.
+
+        Where history does not say who has changed what, everything that differs counts as changed twice.
+        """
+        timeline = _Timeline(self, request, form.names, number)
+        entries = timeline.read()
+        newer = [it for it in entries if it.version > version]
+        earliest = {it.field: it for it in newer}  # the newest one comes first
+        who = ", ".join(dict.fromkeys(timeline.users.get(it.user or 0, "Somebody") for it in newer)) or "Somebody"
+        said, taken = [f"{who} changed this record after you had opened the form; nothing of yours is saved yet"], []
+        for name, member in form.members.items():
+            entry = earliest.get(name)
+            if not form.is_changed(name, member) or (entry is None and 0 < len(newer) < len(entries)):
+                continue
+            if entry and form.is_same(member, form.texts_of(member, entry.before)):
+                form.entered[name] = form.first.get(name, [])
+                taken.append(f"{member.title}: {form.told(name)}")
+            else:
+                form.messages[name] = [f"It was changed to: {form.told(name)}. Save puts what stands here over it"]
+        said += [f"In the form already is what you had left alone: {'; '.join(taken)}"] if taken else []
+        said += ["Save stores the form as it stands here; Cancel leaves the record as it is now"]
+        form.top.append(" ".join(map(sentence, said)))
+        form.ask_for_files()
         return self.show_edit(request, form, number, 412)
 
     def show_edit(self, request: Request, form: RecordForm, number: int, status: int = 200) -> Reply:
@@ -20342,7 +20519,7 @@ class Editor(Pages):
     def choices(self, request: Request, names: Names, number: int | None) -> dict[Link, Choices]:
         """What is offered for each link of a form; a link to too many records is left out."""
         table = names.table
-        links = [link for link in table.links.values() if names.find(link.name) and not link.is_file]
+        links = [it for it in table.links.values() if names.find(it.name) and names.may_set(it) and not it.is_file]
         linked = self.linked(request, table, links, number) if number is not None else [{} for _ in links]
         scope = Scope("no", On(self.today()))
         selects = []

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import xml.etree.ElementTree as ET
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -347,14 +348,37 @@ def test_session_is_new_at_each_sign_in(site: Site) -> None:
 
 
 def test_expired_session(admin: Site) -> None:
-    """After a day the session is over: a page leads to the form, a form that is sent changes nothing."""
+    """After a day the session is over: a page leads to the form for signing in; a form that is sent waits for that."""
     form = admin.edit()
-    form["title"] = "Changed"
+    form["title"], form["text"], form["shelves"] = "Changed & <b>", "\na\n\nb\n", ["a", "c"]
     admin.clock.now += timedelta(hours=25)
     assert admin.get("/browse/books", 303).headers["Location"] == "/login?next=%2Fbrowse%2Fbooks"
-    answer = form.submit(status=303, headers=HTML)
-    assert answer.headers["Location"] == "/login?next=%2Fbrowse%2Fbooks%2F1%2Fedit"
+    page = form.submit(status=401, headers=HTML)
+    said = "Your session is over, and nothing is saved yet. Sign in to go on with what you wrote."
+    assert notes(page) == [said]
     assert admin.stored("books", 1)["title"] == "Emma"
+    for password, status in (("wrong", 401), (PASSWORDS["admin"], 200)):
+        page.form["name"], page.form["password"] = "admin", password
+        page = page.form.submit(status=status)
+    assert admin.stored("books", 1)["title"] == "Emma"
+    assert '<a href="/browse/books/1/edit" class="button">Drop it</a>' in page.text
+    assert page.forms[1].submit(status=303).headers["Location"] == "/browse/books/1?done=saved"
+    kept = admin.stored("books", 1)
+    assert [kept[name] for name in ("title", "text", "_version")] == ["Changed & <b>", "\na\n\nb\n", 2]
+    assert kept["shelves"] == '["a","c"]'
+
+
+def test_what_is_not_kept_for_later(site: Site) -> None:
+    """A form of another site, one that is too long, and what is no form are not kept: one signs in, and begins anew."""
+    to_login = {"Location": "/login?next=%2Fbrowse%2Fauthors%2Fnew"}
+    long = {"name": "x" * minirest.MAX_KEPT_BYTES}
+    for fields, headers in (({"name": "x"}, {"Origin": "https://evil.example"}), (long, {}), (b"[]", {})):
+        answer = site.browser.post("/browse/authors/new", fields, headers={**HTML, **headers}, status=303)
+        assert answer.headers["Location"] == to_login["Location"]
+    site.get("/login?sent=name%3Dx", 400)
+    page = site.browser.post("/browse/authors/new", {"name": "x"}, headers=HTML, status=401)
+    page.form["name"], page.form["password"], page.form["sent"] = "admin", PASSWORDS["admin"], "name=%ff"
+    assert page.form.submit(status=400)
 
 
 @pytest.mark.parametrize(
@@ -1496,6 +1520,124 @@ def test_history_begins_with_the_record(site: Site) -> None:
     assert made == "admin made the record 2096-03-01 12:00:00 UTC, through nocobase title Mine"
 
 
+# ---- what the rights leave ----
+
+LITTLE = ("list", "get", "create", "update")
+
+
+def narrow(name: str, *verbs: str, **fields: Any) -> dict[str, Any]:
+    """A table in which its users may do so much; its records link to others."""
+    rights = {"*": dict.fromkeys(verbs, True)}
+    properties = {"name": {"type": "string"}, **fields}
+    return {"type": "object", "properties": properties, "examples": [{"name": name}], "x-rights": rights}
+
+
+@pytest.fixture
+def narrowed(clock: Clock) -> Iterator[Site]:
+    """Return a site whose user may do little."""
+    one = {name: {"$ref": f"#/$defs/{name}"} for name in ("held", "free")}
+    every = {name: {"type": "array", "items": ref} for name, ref in one.items()}
+    file = {"type": "string", "format": "binary"}
+    schema = {
+        "held": narrow(
+            "H", *LITTLE, free=one["free"], all=every["held"] | {"x-inverse": "up"}, up=one["held"], file=file
+        ),
+        "free": narrow(
+            "F", *LITTLE, "link", "delete", held=every["held"] | {"x-inverse": "free"}, others=every["free"]
+        ),
+        "box": narrow("B", "create"),
+        "mine": narrow("M", "list", "create"),
+        "own": narrow("O", *LITTLE),
+    }
+    schema["own"]["x-rights"]["*"] |= {"get": {"name.$ne": "gone"}, "list": False}
+    with closing(minirest.make_app({"$defs": schema}, users=PASSWORDS, clock=clock)) as app:
+        yield Site(app, clock).sign_in("anna")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("held/1/edit", {"name"}),
+        ("held/new", {"name", "free", "up", "file"}),
+        ("free/1/edit", {"name", "others"}),
+        ("free/new", {"name", "others"}),
+    ],
+)
+def test_links_that_may_not_be_changed(narrowed: Site, path: str, expected: set[str]) -> None:
+    """Who may not link is shown no field for a link; in a new record its own links are a part of making it."""
+    form = narrowed.edit(f"/browse/{path}")
+    assert {name for name in form.fields if name and not name.startswith("_")} == expected
+    assert form.submit(status=303)
+    narrowed.post(f"/browse/{path}", {"_version": "1", "all": "1"} if "edit" in path else {"all": "1"}, 400)
+
+
+def test_undo_of_a_link_that_may_not_be_changed(narrowed: Site) -> None:
+    """There is no button for a change that would be refused."""
+    link = {"HTTP_AUTHORIZATION": "Bearer " + narrowed.app.accounts.add_token("admin", "x")}
+    narrowed.app.accounts.put_user("admin", roles=["admin"])
+    assert send(narrowed.app, "POST", "/api/held:update?filterByTk=1", {"free": 1}, **link).status == 200
+    page = narrowed.get("/browse/held/1")
+    assert "free - → F" in timeline(page)[0]
+    assert "Undo" not in text(page)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "address", "done"),
+    [
+        ("box/new", "x", "/", "created"),
+        ("mine/new", "x", "/browse/mine", "created"),
+        ("own/new", "x", "/browse/own/2", "created"),
+        ("own/new", "gone", "/", "created"),
+        ("own/1/edit", "gone", "/", "saved"),
+        ("held/1/edit", "gone", "/browse/held/1", "saved"),
+    ],
+)
+def test_after_saving(narrowed: Site, path: str, name: str, address: str, done: str) -> None:
+    """One goes on to the record if one may see it, else to the list, else to the first page; each says what is done."""
+    form = narrowed.edit(f"/browse/{path}")
+    form["name"] = name
+    answer = form.submit(status=303)
+    assert answer.headers["Location"] == f"{address}?done={done}"
+    assert notes(answer.follow(headers=HTML)) == [f"The record is {'made' if done == 'created' else 'saved'}."]
+
+
+def test_first_page_leads_to_all_that_may_be_made(narrowed: Site) -> None:
+    """Tables whose records one may make, and not list, are named too; no way leads to a page that is refused."""
+    page = narrowed.get("/")
+    assert names(page) == ["held", "free", "mine"]
+    assert all(f'<a href="/browse/{name}/new"' in page.text for name in ("box", "own"))
+    assert narrowed.get("/?nope=1", 400)
+    for path in ("box/new", "own/1", "box/import"):
+        for address in re.findall(r'href="(/[^"]*)"', narrowed.get(f"/browse/{path}").text):
+            narrowed.get(address)
+
+
+def test_names_of_others_in_addresses(tmp_path: Path, clock: Clock) -> None:
+    """In a database of others a name may hold anything: all ways and forms of the pages lead where they should."""
+    with closing(sqlite3.connect(tmp_path / "others.db")) as base:
+        base.execute('create table "a?b c%41" (id integer primary key, "na me" text)')
+        base.execute('create table "t#" (id integer primary key, "to a&b?" integer references "a?b c%41" (id))')
+        base.execute('insert into "a?b c%41" values (1, ?)', ["x"])
+        base.execute('insert into "t#" values (1, 1)')
+        base.commit()
+    with closing(minirest.make_app(None, str(tmp_path / "others.db"), auth=False, clock=clock)) as app:
+        site, seen, waiting = Site(app, clock), set[str](), ["/"]
+        while waiting:
+            seen.add(address := waiting.pop())
+            page = site.get(address)
+            found = (
+                {unescape(it) for it in re.findall(r'(?:href|action)="(/[^"]*)"', page.text)}
+                if "docs" not in address
+                else set()
+            )
+            waiting += sorted({it for it in found if "openapi" not in it} - seen - {*waiting})
+        assert len([it for it in seen if it.startswith("/browse/a%3Fb%20c%2541/1")]) >= 3
+        form = Sheet(site.get("/browse/a%3Fb%20c%2541/1/edit").form)
+        form["na me"] = "y"
+        form.submit(status=303)
+        assert values(site.get("/browse/a%3Fb%20c%2541/1"))["na me"] == "y"
+
+
 # ---- forms ----
 
 
@@ -1554,6 +1696,76 @@ def test_field_is_changed(admin: Site, name: str, given_text: Any, column: str, 
     assert after["_version"] == before["_version"] + 1
 
 
+KINDS_OF_LISTS: dict[str, tuple[Any, list[Any], str]] = {
+    "numbers": ({"type": "integer"}, [3, -(2**63)], "3\n-9223372036854775808"),
+    "prices": ({"type": "number"}, [1.5, 1e30], "1.5\n1e+30"),
+    "days": ({"type": "string", "format": "date"}, ["2024-02-29", "2024-02-29"], "2024-02-29\n2024-02-29"),
+    "moments": (
+        {"type": "string", "format": "date-time"},
+        ["2024-02-29T10:11:12.000Z", "2024-02-29T10:11:12.500Z"],
+        "2024-02-29T10:11:12\n2024-02-29T10:11:12.500",
+    ),
+    "flags": ({"type": "boolean"}, [True, False], "true\nfalse"),
+    "words": ({"type": "string"}, ["a b", "c"], "a b\nc"),
+    "empty": ({"type": "string"}, ["", "c"], '["","c"]'),
+    "gaps": ({"type": ["integer", "null"]}, [1, None], "[1,null]"),
+    "any": (None, [1, "a"], '[\n  1,\n  "a"\n]'),
+}
+"""Items of lists, a value, and how it stands in its control."""
+
+
+def test_lists(clock: Clock) -> None:
+    """An item of a list is a line wherever it can be one, of whatever kind; a wrong one is named by its place."""
+    lists = {name: {"type": "array", **({"items": it} if it else {})} for name, (it, _, _) in KINDS_OF_LISTS.items()}
+    table = {"type": "object", "properties": lists, "examples": [{name: it[1] for name, it in KINDS_OF_LISTS.items()}]}
+    with closing(minirest.make_app({"$defs": {"t": table}}, users=PASSWORDS, clock=clock)) as app:
+        site = Site(app, clock).sign_in()
+        form, kept = site.edit("/browse/t/1/edit"), site.stored("t", 1)
+        assert {name: form[name].value for name in lists} == {name: it[2] for name, it in KINDS_OF_LISTS.items()}
+        form.submit(status=303)
+        assert site.stored("t", 1) == kept
+        for name, (_, value, told) in KINDS_OF_LISTS.items():
+            if not told.startswith("["):
+                form = site.edit("/browse/t/1/edit")
+                form[name] = f"{told}\n{told}\n"
+                form.submit(status=303)
+                assert json.loads(site.stored("t", 1)[name]) == value * 2
+        form = site.edit("/browse/t/1/edit")
+        form["days"], form["flags"] = "2024-05-01\nsoon", "maybe"
+        messages = {"days": "Item 2: Write a date as YYYY-MM-DD.", "flags": "Item 1: Write true or false."}
+        assert wrong(form.submit(status=422)) == messages
+
+
+def test_choices(clock: Clock) -> None:
+    """The empty text can be chosen, and is not null; what is twice in a list, or in an order of its own, stays so."""
+    words = {"enum": ["", "a", "b", '""']}
+    fields = {"one": words, "many": {"type": "array", "items": words}, "mixed": {"enum": ["", "1", 1]}}
+    examples = [{"one": "", "many": ["b", "", "a", "b"], "mixed": 1}]
+    table = {"type": "object", "properties": fields, "examples": examples}
+    with closing(minirest.make_app({"$defs": {"t": table}}, users=PASSWORDS, clock=clock)) as app:
+        site = Site(app, clock).sign_in()
+
+        def saved(**fields: Any) -> list[Any]:
+            form = site.edit("/browse/t/1/edit")
+            for name, value in fields.items():
+                form[name] = value
+            form.submit(status=303)
+            kept = site.stored("t", 1)
+            return [kept["one"], json.loads(kept["many"]), kept["mixed"]]
+
+        form = site.edit("/browse/t/1/edit")
+        assert [it[2] for it in form["one"].options] == ["", '""', "a", "b", '""']
+        assert saved() == ["", ["b", "", "a", "b"], "1"]
+        assert saved(one='"""', many=['""', "b", '"""']) == ['""', ["b", "", "b", '""'], "1"]
+        assert saved(one="", many=['""'], mixed='""') == [None, [""], '""']
+        assert saved(one='""', mixed='"1"') == ["", [""], '"1"']
+        assert values(site.get("/browse/t/1"))["many"] == '""'
+        query = urlencode({"filter[one]": '""', "filter[many]": '""'})
+        assert names(site.get(f"/browse/t?{query}")) == ["#1"]
+        site.post("/browse/t/1/edit", [("many", "a"), ("many", "a"), ("_version", "4")])
+        assert json.loads(site.stored("t", 1)["many"]) == ["a", "a"]
+
+
 def test_password(admin: Site) -> None:
     """A password is kept as a hash; left empty it stays as it is, and no page shows anything of it."""
     form = admin.edit()
@@ -1605,6 +1817,7 @@ def test_links_to_many_records(admin: Site) -> None:
     form.submit()
     form = admin.edit()
     assert "subjects" not in form.fields
+    assert "Not changed here, with more than 100 records each: subjects." in text(admin.get("/browse/books/1/edit"))
     form["title"] = "Still"
     form.submit()
     assert "All 102" in text(admin.get("/browse/books/1"))
@@ -1683,28 +1896,68 @@ def test_form_without_version(admin: Site) -> None:
     admin.post("/browse/books/1/edit", {"title": "x"}, 400)
 
 
-def test_conflict(admin: Site) -> None:
-    """Who saves what another has changed meanwhile is shown both, and decides."""
+def test_conflict(site: Site) -> None:
+    """Who saves what another has changed meanwhile is told what, keeps what only one of them changed, and decides."""
+    admin, anna = site.sign_in(), site.sign_in("anna")
     form = admin.edit()
-    form["title"], form["pages"] = "Mine", "5"
-    other = admin.edit()
-    other["title"], other["shelves"] = "Theirs", ["c"]
+    form["title"], form["pages"], form["author"], form["seen"] = "Mine", "5", "", "2024-01-01T00:00"
+    other = anna.edit()
+    other["title"], other["shelves"], other["sold"] = "Between", ["c"], False
+    other.submit()
+    other = anna.edit()
+    other["title"], other["author"], other["subjects"] = "Theirs", "2", []
     other.submit()
     before = admin.everything()
     page = form.submit(status=412)
     assert admin.everything() == before
-    assert notes(page)[0] == "The record has changed since this form was opened. Saving again puts your values over it."
+    said = (
+        "anna changed this record after you had opened the form; nothing of yours is saved yet."
+        " In the form already is what you had left alone: sold: no; shelves: c; subjects: nothing."
+        " Save stores the form as it stands here; Cancel leaves the record as it is now."
+    )
+    assert notes(page) == [said, "Look again at Title, author."]
     assert wrong(page) == {
-        "title": "The record has now: Theirs.",
-        "pages": "The record has now: 300.",
-        "shelves": "The record has now: c.",
+        "title": "It was changed to: Theirs. Save puts what stands here over it.",
+        "author": "It was changed to: Henry Thoreau. Save puts what stands here over it.",
     }
     again = Sheet(page.forms[1])
-    assert (again["title"].value, again["_version"].value) == ("Mine", "2")
-    again["shelves"] = ["c"]
+    assert (again["title"].value, again["pages"].value, again["_version"].value) == ("Mine", "5", "3")
+    assert (again["shelves"].value, again["sold"].checked, again["subjects"].value) == (["c"], False, None)
     again.submit(status=303)
     kept = admin.stored("books", 1)
-    assert (kept["title"], kept["pages"], kept["shelves"]) == ("Mine", 5, '["c"]')
+    assert [kept[name] for name in ("title", "pages", "sold", "author_id")] == ["Mine", 5, 0, None]
+    assert kept["shelves"] == '["c"]'
+    assert names(admin.get("/browse/books/1/links/subjects")) == []
+
+
+def test_conflict_with_a_long_history(clock: Clock) -> None:
+    """Where history is too long to be read to its end, all that differs is shown with both values."""
+    with closing(minirest.make_app(SCHEMA, users=PASSWORDS, clock=clock)) as app:
+        admin = Site(app, clock).sign_in()
+        form = admin.edit()
+        form["pages"] = "5"
+        for number in range(minirest.TIMELINE_SIZE + 1):
+            admin.post("/browse/books/1/edit", {"title": f"T{number}", "_version": str(number + 1)})
+        page = form.submit(status=412)
+        assert wrong(page) == {"pages": "It was changed to: 300. Save puts what stands here over it."}
+        assert notes(page)[0].startswith("admin changed this record")
+
+
+def test_conflict_with_a_secret_and_a_file(admin: Site) -> None:
+    """What is never shown is not shown here either; a file has to be chosen again, as after any other mistake."""
+    sent = {"secret": "mine", "pin": "mine", "title": "Mine"}
+    admin.post("/browse/books/1/edit", {"secret": "theirs", "_version": "1"})
+    token = admin.token()
+    for fields, status in (({**sent, "_version": "1"}, 412), ({"pages": "x", "_version": "2"}, 422)):
+        files = [("cover", "a.txt", b"a")]
+        page = admin.browser.post(
+            "/browse/books/1/edit", {**fields, "_token": token}, upload_files=files, headers=HTML, status=status
+        )
+        assert wrong(page)["cover"] == "Choose the file again."
+        assert "theirs" not in page.text
+        if status == 412:
+            said = "It was changed to: a value that is never shown. Save puts what stands here over it."
+            assert wrong(page) == {"secret": said, "cover": "Choose the file again."}
 
 
 def test_part_of_a_form(admin: Site) -> None:
