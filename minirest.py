@@ -18041,7 +18041,8 @@ select[multiple] { min-height: 9rem } .field p { margin: .2rem 0 } .filters .fie
 .filters input, .filters select { width: 100% } summary { cursor: pointer }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--edge); vertical-align: top }
-th, .name { white-space: nowrap } th.number, td.number { text-align: right } td, dd { overflow-wrap: anywhere }
+th, .name, td.number { white-space: nowrap } th.number, td.number { text-align: right }
+td, dt, dd { overflow-wrap: anywhere } .wide td:not(.number) { min-width: 7rem }
 dl { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .4rem 1rem; margin: 0 }
 dt { color: var(--quiet) } dd { margin: 0; white-space: pre-wrap } .wide { overflow-x: auto }
 h1, h2, dt, dd, td, td span, li, a, label, ins, del, input, textarea, select, option { unicode-bidi: plaintext }
@@ -18063,7 +18064,7 @@ svg .end { fill: var(--quiet) } svg .title { font-weight: 600; fill: var(--accen
   .cards tr { display: block; border-bottom: 2px solid var(--edge) }
   .cards td { display: flex; gap: 1rem; justify-content: space-between; text-align: right }
   .cards td { border: 0; padding: .25rem 0 }
-  .cards td::before { content: attr(data-label); color: var(--quiet); text-align: left; flex: none }
+  .cards td::before { content: attr(data-label); color: var(--quiet); text-align: left; flex: none; max-width: 50% }
   dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .7rem }
 }
 """
@@ -18182,6 +18183,13 @@ def labelled(label: str, control: Html, name: str, *below: Content) -> Html:
 def shown_moment(text: str | None) -> Html:
     """A stored moment for people, to the second."""
     return element("time", f"{text[:10]} {text[11:19]} UTC", datetime=text) if text else Html("-")
+
+
+def wide_table(heads: Iterable[Html], rows: Iterable[Html], **attributes: str) -> Html:
+    """A table that is moved by itself where the window is too narrow for it."""
+    head = "".join(heads)
+    top = element("thead", element("tr", Html(head))) if head else None
+    return element("div", element("table", top, element("tbody", *rows), **attributes), class_="wide")
 
 
 Entered: TypeAlias = dict[str, list[str]]
@@ -18994,11 +19002,7 @@ class Overview(Pages):
         count = element("th", "Records", scope="col", class_="number")
         return fragment(
             element("h2", "Tables"),
-            element(
-                "table",
-                element("thead", element("tr", *heads, count)),
-                element("tbody", *(self.row(table, count) for table, count in counts)),
-            ),
+            wide_table((*heads, count), (self.row(table, number) for table, number in counts)),
             element("p", "New record in ", *new, class_="bar") if new else None,
             element("h2", "How they are linked"),
             element("div", self.drawing(), class_="drawing", tabindex=0, role="region", aria_label="Drawing"),
@@ -19386,7 +19390,7 @@ class _ListQuery:
         return element(
             "nav",
             element("a", "← Previous", href=self.address(page=before), class_="button", rel="prev") if before else None,
-            element("span", f"{total:,} records, page {self.page:,} of {last:,}"),
+            element("span", f"{total:,} record{'s' * (total != 1)}, page {self.page:,} of {last:,}"),
             element("a", "Next →", href=self.address(page=after), class_="button", rel="next")
             if after <= last
             else None,
@@ -19486,13 +19490,7 @@ class Lists(Pages):
         """A list of records."""
         outcome = self.run(request, query.select())
         total = outcome.total or 0
-        table = element(
-            "table",
-            element("thead", element("tr", *query.heads())),
-            element("tbody", *map(query.row, outcome.rows)),
-            class_="cards",
-        )
-        table = element("div", table, class_="wide")
+        table = wide_table(query.heads(), map(query.row, outcome.rows), class_="cards")
         nothing = element("p", "There are no such records.", class_="quiet")
         done = done_note(query.given)
         content = fragment(
@@ -21477,7 +21475,7 @@ class Docs(Documents):
         return fragment(
             element("h2", DIALECTS[name].__name__, id=name),
             element("p", document["info"]["description"], " The document: ", link),
-            element("table", element("tbody", *rows), class_="operations"),
+            wide_table((), rows, class_="operations"),
         )
 
     def group_row(self, dialect: str, tag: Mapping[str, Json], count: int) -> Html:

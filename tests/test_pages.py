@@ -592,6 +592,14 @@ def test_script_does_not_end_early() -> None:
     assert len(minirest.PAGE_SCRIPT) < 2000
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/browse/books", "/browse/books/1/links/subjects"])
+def test_wide_tables(admin: Site, path: str) -> None:
+    """A table that is wider than the window is moved by itself; the page around it stays."""
+    page = admin.get(path).text
+    assert page.count("<table") == page.count('<div class="wide"><table') > 0
+    assert ".wide { overflow-x: auto }" in page
+
+
 def test_everything_is_escaped(clock: Clock) -> None:
     """Titles, descriptions, names, choices and values are text on every page, however they look."""
     field = {"type": "string", "title": HOSTILE, "description": HOSTILE}
@@ -1116,6 +1124,7 @@ def test_pages_of_a_list(admin: Site) -> None:
     page = admin.get("/browse/authors?search=writer&sort=-name&filter%5Bname%5D=r")
     assert names(page) == [f"Writer {number}" for number in range(59, 34, -1)]
     assert "60 records, page 1 of 3" in text(page)
+    assert "1 record, page 1 of 1" in text(admin.get("/browse/reviews"))
     page = page.click("Next")
     assert names(page)[0] == "Writer 34"
     page = page.click("Next")
