@@ -211,6 +211,7 @@ MAX_SNAPSHOTS = 16
 MAX_FAULTS = 100
 MAX_JOURNAL = 1000
 MAX_KEPT_BYTES = 16 * 1024
+MAX_WAITING_BYTES = 1_000_000
 MAX_SHOWN_LETTERS = 2000
 MAX_REPORTED_REQUESTS = 50
 MAX_WAITING_FIXTURES = 32
@@ -18091,8 +18092,6 @@ for (const list of document.querySelectorAll("select.search")) {
   list.before(box);
 }
 """
-MAX_KEPT_BYTES = 1_000_000
-"""The size of a form that is kept until somebody has signed in."""
 VOID_ELEMENTS = frozenset({"input", "link", "meta"})
 NO_REFERRER_HEADER = ("Referrer-Policy", "same-origin")
 """Under `no-referrer` a browser hides the origin of its own forms, and that is what tells them from foreign ones."""
@@ -18310,7 +18309,7 @@ class Pages(Dialect):
     def sent_without_session(self, request: Request) -> str:
         """The form in a body, as a query without its token; nothing where there is none, or it cannot be kept."""
         with contextlib.suppress(ApiError):
-            request.length(MAX_KEPT_BYTES)
+            request.length(MAX_WAITING_BYTES)
             self.services.may_write(request)
             if request.is_form or request.is_multipart:
                 form = form_of(read_form(request).texts if request.is_multipart else request.read_form())

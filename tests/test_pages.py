@@ -371,7 +371,7 @@ def test_expired_session(admin: Site) -> None:
 def test_what_is_not_kept_for_later(site: Site) -> None:
     """A form of another site, one that is too long, and what is no form are not kept: one signs in, and begins anew."""
     to_login = {"Location": "/login?next=%2Fbrowse%2Fauthors%2Fnew"}
-    long = {"name": "x" * minirest.MAX_KEPT_BYTES}
+    long = {"name": "x" * minirest.MAX_WAITING_BYTES}
     for fields, headers in (({"name": "x"}, {"Origin": "https://evil.example"}), (long, {}), (b"[]", {})):
         answer = site.browser.post("/browse/authors/new", fields, headers={**HTML, **headers}, status=303)
         assert answer.headers["Location"] == to_login["Location"]
