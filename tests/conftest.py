@@ -1,9 +1,10 @@
-"""The suites whose requests a server's loop has to answer exactly as a worker does."""
+"""The suites whose requests a server's loop has to answer exactly as a worker does; tests are not timed."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.both_paths import both_paths
 
@@ -14,6 +15,9 @@ SUITES = {
     ROOT / "test_blind_reads.py",
     ROOT / "test_fuzzing.py",
 }
+
+settings.register_profile("patient", deadline=None)  # a machine may stand still
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -109,7 +109,6 @@ def fuzz(dialect: str, role: str, change: Callable[[Any], Any] = lambda document
             @seed(f"{dialect} {role} {operation.label}")
             @settings(
                 max_examples=examples,
-                deadline=None,
                 database=None,
                 report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck),

@@ -555,7 +555,7 @@ def compare(first: World, second: World, user: str, request: Request) -> Answer:
     return answers[0]
 
 
-FEW = settings(derandomize=True, max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(derandomize=True, max_examples=10, database=None, suppress_health_check=list(HealthCheck))
 
 
 @FEW

@@ -430,7 +430,7 @@ QUERIES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ROWS, query=QUERIES, limit=st.integers(1, 4), nested=st.booleans())
 def test_pages(rows: list[dict[str, Any]], query: list[str], limit: int, nested: bool) -> None:
     """Following `next` gives every record exactly once, in order; `previous` leads back the same way."""
@@ -868,7 +868,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, Any, str]:
     return draw(st.sampled_from(METHODS)), f"{path}?{query}", body, kind
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(request=requests(), table=st.sampled_from(["things", "lids", "Boxes"]), number=st.integers(1, 5))
 def test_no_request_fails(
     open_door: tuple[Web, sqlite3.Connection], request: tuple[str, str, Any, str], table: str, number: int

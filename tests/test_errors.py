@@ -189,7 +189,7 @@ def test_did_you_mean(name: str, known: list[str], hint: str) -> None:
 
 
 @given(st.text(max_size=20), st.lists(st.text(max_size=20), max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_only_known_names_are_suggested(name: str, known: list[str]) -> None:
     """A hint is empty or names one of the names that the caller may see."""
     assert did_you_mean(name, known) in {"", *(f"; did you mean {other!r}?" for other in known)}

@@ -223,7 +223,7 @@ def test_forms(text: str, expected: Any) -> None:
         assert fault(caught.value) == ("bad_brackets", {"name": parameters[-1].name})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.lists(st.sampled_from(["", "0", "1", "²", "a"]), min_size=1, max_size=4), LEAF), max_size=6)
 )

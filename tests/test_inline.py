@@ -1133,7 +1133,7 @@ def test_a_connection_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_given_connection_waits_as_it_did() -> None:
     """A pass that asks whether somebody writes begins nothing on a connection of others, and changes nothing of it."""
-    with closing(sqlite3.connect(":memory:", 20, isolation_level=None, check_same_thread=False)) as given:
+    with closing(sqlite3.connect(":memory:", timeout=20, isolation_level=None, check_same_thread=False)) as given:
         database = minirest.Database(given)
         turn = minirest.Pass(database)
         assert turn.can_write()

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 from waitress.task import WSGITask
@@ -192,7 +192,6 @@ def conversations(draw: Any) -> list[bytes]:
     return draw(st.lists(parts.map(b"".join), min_size=2, max_size=6))  # type: ignore[no-any-return]
 
 
-@settings(deadline=None)
 @given(conversations(), st.sampled_from([7, 100, 10_000]))
 @example([b"GET / HTTP/1.1" + GOOD + b"\r\n\r\n", b"GET  / HTTP/1.1" + GOOD + b"\r\n\r\n"], 10_000)
 def test_headers_that_have_come_before(sent: list[bytes], size: int) -> None:

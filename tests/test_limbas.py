@@ -387,7 +387,7 @@ def model(stored: str, operator: str, value: str) -> bool:
     return tests[operator]()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(NASTY, min_size=1, max_size=5),
     st.lists(st.tuples(st.sampled_from(["eq", "neq", "contains", "startswith", "endswith"]), NASTY), max_size=6),
@@ -1191,7 +1191,7 @@ def anything(request: pytest.FixtureRequest) -> Iterator[Web]:
     web.app.close()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(METHOD, st.lists(SEGMENT, max_size=5), QUERY, BODY, KIND, HEADERS)
 def test_any_request(
     anything: Web, method: str, path: list[str], query: str, body: bytes, kind: str, headers: dict[str, str]

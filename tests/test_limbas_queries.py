@@ -705,7 +705,7 @@ ALL_STATES = [Asked("archived", "all", "$archived", "all"), Asked("validity", Ev
 def test_one_filter(worlds: Callable[[int], World], table: str, name: str) -> None:
     """Each field with each operator and each form of a value finds, of all records, what the evaluator finds."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(seed=SEEDS, asked=filters(table, name))
     def search(seed: int, asked: Asked) -> None:
         check(worlds(seed), Query(f"/{table}", table, None, [asked, *ALL_STATES], "all"))
@@ -713,14 +713,14 @@ def test_one_filter(worlds: Callable[[int], World], table: str, name: str) -> No
     search()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(seed=SEEDS, query=queries(linked=False))
 def test_tables(worlds: Callable[[int], World], seed: int, query: Query) -> None:
     """Filters, order, pages, archive and validity together, on a table."""
     check(worlds(seed), query)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(seed=SEEDS, query=queries(linked=True))
 def test_linked_lists(worlds: Callable[[int], World], seed: int, query: Query) -> None:
     """The same on linked records, of every kind of link; validity holds for the link's row too."""

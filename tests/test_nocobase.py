@@ -910,7 +910,7 @@ def worlds() -> Iterator[Worlds]:
         web.close()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 7), asked=questions(), size=st.sampled_from([1, 2, 3, 5, 20]))
 def test_random_filters(worlds: Worlds, seed: int, asked: Question, size: int) -> None:
     """Any filter selects the records that the evaluator does, each once, on every page size."""
@@ -1694,7 +1694,7 @@ def open_door() -> Iterator[Web]:
     web.close()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(request=requests())
 def test_no_request_fails(open_door: Web, request: tuple[str, str, Any, str]) -> None:
     """No request gives a 5xx; what is refused has the form of an error, what is not that of data."""

@@ -332,9 +332,7 @@ def record(data: st.DataObject, table: minirest.Table) -> dict[str, Any]:
     return found
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate]
-)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate])
 @given(data=st.data())
 def test_answers_over_any_schema_are_as_described(data: st.DataObject) -> None:
     """Whatever the schema and the records, each dialect answers what its document says."""

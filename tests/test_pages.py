@@ -2039,7 +2039,7 @@ ANY_TEXT = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(FIELD_NAMES), ANY_TEXT, min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_in_any_field(shared: Site, fields: dict[str, str]) -> None:
     """Whatever is written into a form is saved or comes back with messages; the form then shows what it showed."""
     version = shared.edit()["_version"].value
@@ -2060,7 +2060,7 @@ def test_any_text_in_any_field(shared: Site, fields: dict[str, str]) -> None:
         st.sampled_from(["search", "sort", "page", "filter[title]", "filter[pages]", "filter[state]"]), ANY_TEXT
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_in_any_parameter(shared: Site, parameters: dict[str, str]) -> None:
     """Whatever a list is asked, it shows it or says what it cannot read."""
     page = shared.get("/browse/books?" + urlencode(parameters), status="*")

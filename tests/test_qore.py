@@ -1155,7 +1155,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, Any, str, dict[str, str]]:
     return draw(st.sampled_from(METHODS)), path + draw(st.sampled_from(["", "/"])) + asked, body, kind, headers
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(request=requests())
 def test_no_request_fails(
     open_door: tuple[Web, sqlite3.Connection], request: tuple[str, str, Any, str, dict[str, str]]

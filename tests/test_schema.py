@@ -1176,7 +1176,7 @@ json_values = st.recursive(
 
 
 @given(json_values, json_values)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_words_give_a_schema_or_a_schema_error(table: Any, field: Any) -> None:
     """Whatever stands at known words: the document is loaded, or refused with a path, and nothing else is raised."""
     words = {"type": "object", "properties": {"a": field, "l": TO_U}, **(table if isinstance(table, dict) else {})}
@@ -1467,7 +1467,7 @@ def test_every_table_gets_its_tag() -> None:
 
 
 @given(tags, versions, keys)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_ids_are_read_back(tag: int, version: int, key: int) -> None:
     """ObjectId and UUID give back what made them, in any case; the UUID is one of version 1, as validators ask."""
     object_id, text = minirest.object_id(tag, key), minirest.record_uuid(tag, version, key)
@@ -1479,7 +1479,7 @@ def test_ids_are_read_back(tag: int, version: int, key: int) -> None:
 
 
 @given(tags, tags, versions, keys)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_ids_of_other_tables_are_none_of_ours(tag: int, other: int, version: int, key: int) -> None:
     """An id with another tag leads nowhere."""
     expected = (key, (version, key)) if tag == other else (None, None)
@@ -1554,7 +1554,7 @@ def test_malformed_uuid(text: str) -> None:
 
 
 @given(st.text(max_size=40), tags)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_as_id(text: str, tag: int) -> None:
     """Any text is read without an exception."""
     assert minirest.parse_object_id(text, tag) is None

@@ -430,7 +430,6 @@ VALIDITY = st.one_of(
 )
 SCOPES = st.builds(Scope, st.sampled_from(["no", "only", "trash", "all"]), VALIDITY)
 SEEDS = st.integers(0, WORLDS - 1)
-QUICK: dict[str, Any] = {"deadline": None}
 
 
 class Asked:
@@ -457,21 +456,21 @@ def select(
     return Asked(op)
 
 
-@settings(max_examples=200, **QUICK)
+@settings(max_examples=200)
 @given(seed=SEEDS, asked=select(ANY_FILTER))
 def test_filters(worlds: Callable[[int], World], seed: int, asked: Asked) -> None:
     """Any filter tree selects what three-valued logic says."""
     worlds(seed).check(asked.op)
 
 
-@settings(max_examples=200, **QUICK)
+@settings(max_examples=200)
 @given(seed=SEEDS, asked=select(ONE_SOME))
 def test_one_choice_of_linked_records(worlds: Callable[[int], World], seed: int, asked: Asked) -> None:
     """All paths inside a `Some` share one choice of linked records, nulls where there is none."""
     worlds(seed).check(asked.op)
 
 
-@settings(max_examples=80, **QUICK)
+@settings(max_examples=80)
 @given(seed=SEEDS, asked=select(st.one_of(st.just(And()), filters(2)), SORTS, SCOPES))
 def test_orders_and_scopes(worlds: Callable[[int], World], seed: int, asked: Asked) -> None:
     """Any order, nulls on either side, ties by id; on every page size the pages together are the whole."""
@@ -506,7 +505,7 @@ def linked_lists(draw: st.DrawFn) -> Asked:
     return Asked(Select(link.target, shape, where, draw(SCOPES), sort, page, True, parent))
 
 
-@settings(max_examples=150, **QUICK)
+@settings(max_examples=150)
 @given(seed=SEEDS, asked=linked_lists())
 def test_linked_lists(worlds: Callable[[int], World], seed: int, asked: Asked) -> None:
     """The records linked to one: in the link's order or another, filtered, with the fields of the link's row."""
@@ -568,7 +567,7 @@ WHOLE = st.lists(shapes(POSTS, None, 2), min_size=1, max_size=3).map(
 )
 
 
-@settings(max_examples=200, **QUICK)
+@settings(max_examples=200)
 @given(seed=SEEDS, asked=select(shape=WHOLE, sort=SORTS))
 def test_shapes(worlds: Callable[[int], World], seed: int, asked: Asked) -> None:
     """The text of each record is the JSON value that its shape says."""
@@ -654,7 +653,7 @@ def test_matching_records_come_first(worlds: Callable[[int], World], where: Filt
 # ---- what a row of nulls gives ----
 
 
-@settings(max_examples=200, **QUICK)
+@settings(max_examples=200)
 @given(asked=select(filters(6, [""], some=False)))
 def test_true_on_nulls(asked: Asked) -> None:
     """`true_on_nulls` is what the evaluator says of a record of nulls."""

@@ -588,7 +588,7 @@ def worlds(draw: st.DrawFn) -> tuple[Any, list[dict[str, Any]]]:
     return schema, records
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds(), st.sampled_from(["csv", "ndjson", "json"]))
 def test_export_and_import_is_the_identity(world: tuple[Any, list[dict[str, Any]]], form: str) -> None:
     """What goes out comes in as the same, in every form: kinds, nulls and empty texts, links, ids."""
@@ -620,7 +620,7 @@ SEAMS: tuple[Any, list[dict[str, Any]]] = (
 """Values that look like the seam between two records."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(SEAMS)
 @example(LINKED)
 @given(worlds())

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import minirest
 from minirest import KINDS, LIMBAS, PLAIN, ApiError, BadValue, Kind, Span, Style, parse_span, read_json
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=200)
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 WHOLE = "a whole number of 64 bits"
@@ -391,7 +391,7 @@ ROUND_TRIPS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @pytest.mark.parametrize("name", sorted(ROUND_TRIPS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_values_round_trip(name: str, data: st.DataObject) -> None:
     """What goes in as JSON comes out of a column of its kind as the same JSON, and null as null."""
@@ -568,7 +568,7 @@ def names_of(day: datetime) -> tuple[str, str, str, str, str]:
     st.sampled_from(["year", "quarter", "month", "week", "day", "hour", "minute", "second"]),
     st.none() | st.integers(-23 * 60 - 59, 23 * 60 + 59),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_span_against_the_calendar(day: date, clock: time, width: str, zone: int | None) -> None:
     """Any literal of any width and zone begins and ends where stepping through the calendar says."""
     moment = datetime.combine(day, clock)
@@ -590,7 +590,7 @@ def test_span_against_the_calendar(day: date, clock: time, width: str, zone: int
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[0-9]{4}[-0-9TtZWQ:+., ]{0,26}", fullmatch=True))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_span_of_any_text(text: str) -> None:
     """Any text is a ValueError, or a span of two stored moments in order."""
     with contextlib.suppress(ValueError):
@@ -731,7 +731,7 @@ def test_json_round_trip(value: Any) -> None:
 
 
 @given(st.text() | st.binary() | st.from_regex(r"[-0-9eE.\[\]{}\",:\\ua]{0,30}", fullmatch=True))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_json_text(text: str | bytes) -> None:
     """Any text and any bytes are JSON of the same value for every reader, or an ApiError."""
     with contextlib.suppress(ApiError):

@@ -2070,4 +2070,4 @@ def replay(history: list[dict[str, Json]], schema: minirest.Schema) -> tuple[dic
 
 
 TestRandomWrites = Writes.TestCase
-TestRandomWrites.settings = settings(max_examples=80, stateful_step_count=20, deadline=None)
+TestRandomWrites.settings = settings(max_examples=80, stateful_step_count=20)
