@@ -245,7 +245,7 @@ def test_the_same_environment() -> None:
                 connection.sendall(line + head)
                 assert connection.recv(100).startswith(b"HTTP/1.1 200")
     assert len(seen) == len(lines) * 2
-    ours = {"minirest.upgrade", "minirest.drop", "minirest.sender"}
+    ours = {"minirest.upgrade", "minirest.drop", "minirest.sender", "minirest.is_stopping"}
     own = {"wsgi.input", "REMOTE_PORT", "waitress.client_disconnected", *ours}
     cleared = {"HTTP_X_FORWARDED_FOR"}
     for given_, from_waitress in zip(seen, wanted, strict=True):
