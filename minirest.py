@@ -17248,11 +17248,9 @@ def cell_writer(member: Field | Link) -> Callable[[Json], str]:
         return lambda value: STATUS_NAMES[value]
     if member.kind.name == "scalar":
         return scalar_cell
-    return (
-        cell_of
-        if member.kind.name in JSON_KINDS
-        else lambda value: text_cell(value) if isinstance(value, str) else cell_of(value)
-    )
+    if member.kind.name in JSON_KINDS:
+        return cell_of
+    return lambda value: text_cell(value) if isinstance(value, str) else cell_of(value)
 
 
 def cell_of(value: Json) -> str:
@@ -17356,18 +17354,14 @@ class Reader:
     def change(self, link: Link, value: Json) -> Change:
         """The records that a link leads to, by their ids. ApiError."""
 
-        aim = link.aim
-
         def item(key: Json) -> Item:
-            return Item(Key(aim, read_key(aim, key)))
+            return Item(Key(link.aim, read_key(link.aim, key)))
 
-        if value is None:
-            return Change("replace", ())
-        if not link.many:
+        if value is not None and not link.many:
             return Change("replace", (item(value),))
-        if not isinstance(value, list):
+        if not isinstance(value, list | None):
             raise fail("bad_value", (), value=dump_json(value)[:100], expected="a list of ids, as [1,2]")
-        return Change("replace", read_items(value, item))
+        return Change("replace", read_items(value or (), item))
 
     # -- CSV --
 
@@ -20387,11 +20381,15 @@ class Editor(Deeds):
         return dataclasses.replace(names, locked=names.locked | links)
 
     def enter(self, request: Request, form: RecordForm, sent: Entered) -> None:
-        """Put what was sent into a form."""
+        """Put what was sent into a form. ApiError `forbidden` for a link that the actor may not change."""
+        files = request.form.files if request.form else {}
+        members = map(form.names.find, (*sent, *(name for name, *_ in files)))
+        if not all(self.rights.may_link(it, form.version is None) for it in members if isinstance(it, Link)):
+            raise refusal(request.actor)
         cleared = sent.pop("_clear", [])
         form.enter(sent)
         form.clear(cleared)
-        form.attach(request.form.files if request.form else {})
+        form.attach(files)
 
     def show_new(self, request: Request, form: RecordForm, status: int = 200) -> Reply:
         """The form for a new record."""
@@ -21371,7 +21369,7 @@ const indented = (text) => {
   JSON.parse(text);
   let depth = 0;
   const line = () => "\\n" + "  ".repeat(depth);
-  return text.replace(/"(?:[^"\\\\]|\\\\.)*"|\\{\\s*\\}|\\[\\s*\\]|[{}[\\],:]|\\s+/g, (part) => {
+  return text.replace(/("(?:[^"\\\\]|\\\\.)*"|\\{\\s*\\}|\\[\\s*\\]|[{}[\\],:]|\\s+)/g, (part) => {
     if (part[0] === '"') return part;
     if (part === "{" || part === "[") return depth++, part + line();
     if (part === "}" || part === "]") return depth--, line() + part;

@@ -575,7 +575,8 @@ ROUTES: Mapping[str, Way] = {
     "/<table>": OF_RECORDS,
     "/<table>/<key>": OF_RECORDS,
     "/<table>/<key>/<link>": Way(limbas_query, limbas_links),
-    "/<table>/<key>/<link>/<rest:path>": Way(limbas_query, only=NEVER),
+    "/<table>/<rest:path>": Way(limbas_query, only=NEVER),
+    "/<rest:path>": Way(limbas_query, only=NEVER),
     # NocoBase
     "/api/auth<:re:[:]><action:re:[A-Za-z]+>": Way(nocobase_query, nocobase_account),
     "/api/users<:re:[:]><action:re:[A-Za-z]+>": Way(nocobase_query, nocobase_account),

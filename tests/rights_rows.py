@@ -132,6 +132,8 @@ def limbas() -> Iterator[Case]:
     for base in ("/main_rest.php", "/dependent/main_rest.php"):
         yield row(f"GET {base}", "")
         yield row(f"GET {base}/items/1", "get items", LINKED)
+        yield row(f"GET {base}/items/1/parts/more", "")
+        yield row(f"GET {base}//items/1/", "get items", LINKED)
     yield row("GET /items/1/parts/more", "")
     for query in ("", "?$page[count]=1&$sort=-title", "?$archived=all&$validity=all", "?$fields=title,parts"):
         yield row(f"GET /items{query}", "list items", LINKED)

@@ -201,9 +201,13 @@ def is_refused_import(answer: Answer) -> bool:
 
 
 def plain(answer: Answer) -> tuple[int, dict[str, str], bytes]:
-    """An answer without what differs from application to application, and what only strangers are offered."""
+    """An answer without what differs from application to application, and what only strangers are offered.
+
+    Where a page leads to after saving depends on what one may see there; `test_pages.py` looks at that.
+    """
     body = re.sub(rb'(name="_token" value=)"[0-9a-f]{64}"', rb"\1", answer.body).replace(SIGN_IN, b"")
-    return answer.status, {**answer.headers, "Content-Length": str(len(body))}, body
+    headers = {name: text for name, text in answer.headers.items() if (name, answer.status) != ("Location", 303)}
+    return answer.status, {**headers, "Content-Length": str(len(body))}, body
 
 
 def shortened(answer: Answer) -> str:
