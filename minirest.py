@@ -6302,9 +6302,9 @@ class Transaction:
 
         Where a row links two records, it is for both that it is another one.
         """
-        both = frozenset[Field]().union(*(ends for ends in table.ends if not ends.isdisjoint(changes or ())))
+        rows = [ends for ends in table.ends if changes and not ends.isdisjoint(changes)]
         for key, link in table.own_links.items():
-            if changes is None or key in changes or key in both:
+            if changes is None or key in changes or any(key in ends for ends in rows):
                 for target in (record.get(key), changes.get(key) if changes else None):
                     if isinstance(target, int):
                         self.touch(link.target, target)
