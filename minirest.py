@@ -5431,7 +5431,6 @@ class Database:
     @property
     def writer(self) -> sqlite3.Connection:
         """The connection for writing; it is opened again when it rests."""
-        self.check_open()
         if self.opened is None:
             self.opened, self.patience = self.connect(writing=True), BUSY_TIMEOUT_SECONDS
             if self.frozen:
@@ -5679,7 +5678,7 @@ class Database:
             self.check_process()
             if not self.is_closed:
                 self.close_connections()
-            self.process, self.is_closed = 0, True
+            self.process, self.is_closed, self.opened = 0, True, None
 
     def close_reader(self) -> None:
         """Close the connection with which a server's loop reads."""
@@ -6529,8 +6528,8 @@ class Writer(Transaction):
 
     def is_locked(self, link: Link) -> bool:
         """Whether the rights, or the schema, keep the connections of a link as they are, from one of its ends."""
-        is_kept = not self.origin.rights.kept.isdisjoint(link.faces)
-        return is_kept or (link.read_only and not self.trusting)
+        kept = self.origin.rights.kept
+        return (link.read_only and not self.trusting) or bool(kept and not kept.isdisjoint(link.faces))
 
     def settle(self) -> None:
         """Hold the records as they are now against the rights that were used."""
@@ -8080,10 +8079,9 @@ def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[s
     """Give each table the tag that the file keeps for it, or a new one."""
     spelt = {folded(table.name): table.name for table in schema.all_tables.values()}
     kept: dict[str, int] = get_meta(connection, "tags") or {}
-    moved = {
-        new: kept[old] for old, new in (renames or {}).items() if old in kept
-    }  # before the one of a table that went
-    known = {spelt.get(folded(name), name): tag for name, tag in kept.items() if name not in (renames or {})} | moved
+    renamed = renames or {}
+    known = {spelt.get(folded(name), name): tag for name, tag in kept.items() if name not in renamed}
+    known |= {new: kept[old] for old, new in renamed.items() if old in kept}  # before the one of a table that went
     tags = derive_tags((table.name for table in schema.all_tables.values()), known)
     for table in schema.all_tables.values():
         table.tag = tags[table.name]
@@ -8559,10 +8557,10 @@ class Bulk(Writer):
     def put(self, op: Load, number: int, line: Draft) -> int:
         """Change the record that a line means, or make it where the actor does not find it; gives the number found."""
         assert op.by
-        spot, fields, links = self.spot_of(op.table, number, line)
         key = self.find(op.table, Key(op.by, line[op.by]))  # type: ignore[arg-type]
         if op.kept:
-            spot, fields, links = self.spot_of(op.table, number, self.agreed(op, number, line, key or 0))
+            line = self.agreed(op, number, line, key or 0)
+        spot, fields, links = self.spot_of(op.table, number, line)
         if key is None:
             self.refuse_unseen(op.table, spot.key)
             self.insert(spot, fields, links)
@@ -10056,6 +10054,12 @@ def not_allowed(request: Request, allowed: str) -> ApiError:
     return ApiError("method", violation, headers=(("Allow", allowed),))
 
 
+def check_reading(request: Request) -> None:
+    """ApiError `method` for another method than the two of an address that is only read."""
+    if request.method not in ("GET", "HEAD"):
+        raise not_allowed(request, "GET, HEAD")
+
+
 class Route(NamedTuple):
     """One address: methods, Bottle's rule, and the handler, which gets the request and the rule's names.
 
@@ -10738,8 +10742,7 @@ class Downloads:
 
     def show(self, request: Request, table: str, key: str, name: str) -> Reply:
         """A file, or a part of it. ApiError `not_found` for a record that is not seen, and for one without a file."""
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
+        check_reading(request)
         text = self.find(request, table, key, name)
         file = json.loads(text)
         tag = f'"{hashlib.blake2b(text.encode("utf-8"), digest_size=8).hexdigest()}"'
@@ -15489,8 +15492,7 @@ class Platform(Dialect):
 
     def of_base(self, request: Request) -> Reply:
         """`/api/v1` itself: whether the server is there."""
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
+        check_reading(request)
         return json_reply('{"success":true}')
 
     def of_store(self, request: Request, store: str) -> Reply:
@@ -15525,8 +15527,7 @@ class Platform(Dialect):
         if not isinstance(member, Link) or member.is_file:
             raise fail("not_found")
         number = self.number(names.table, key)
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
+        check_reading(request)
         return self.show_list(request, self.read_query(member.target, member, request.query, self.today()), number)
 
     def elsewhere(self, request: Request, rest: str) -> Reply:
@@ -16622,21 +16623,15 @@ class Qore(Dialect):
         """The form for a new record, or for one that is there: all of it, or the options of one field again."""
         table = self.table(request, resource)
         given, little = self.given(request, "form"), wants_little(request)
-        form = _QoreForm(self, self.writable(table), given, self.form_values(request, table, key))
+        form = _QoreForm(self, self.names(table).settable, given, self.form_values(request, table, key))
         links = form.links(little)
         parts = self.look_up(request, map(form.select, links))
         lists = {link.name: form.listed(link, part.rows) for link, part in zip(links, parts, strict=True)}
         return qore_reply(form.show(little, lists), self.headers(request))
 
-    def writable(self, table: Table) -> dict[str, Field | Link]:
-        """The fields and links that a body can set."""
-        names = self.names(table)
-        found = {word: names.find(word, writing=True) for word in table.members}
-        return {word: member for word, member in found.items() if member and names.may_set(member)}
-
     def form_values(self, request: Request, table: Table, key: str) -> dict[str, Json]:
         """The values that a form begins with: those of a record, or the defaults of a new one."""
-        members = self.writable(table)
+        members = self.names(table).settable
         if not key:
             empty: dict[str, Json] = {
                 word: [] if isinstance(member, Link) and member.many else None for word, member in members.items()
@@ -18387,11 +18382,6 @@ class Pages(Dialect):
             raise fail("media_type", value=request.media_type, allowed=URL_FORM)
         return form_of(request.read_form(MAX_FORM_FIELDS))
 
-    def reading(self, request: Request) -> None:
-        """ApiError `method` for a page that is only read."""
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
-
     def words_of(self, given: Iterable[tuple[str, str]], allowed: Iterable[str]) -> dict[str, str]:
         """The fields or parameters that are allowed, each once. ApiError names another one."""
         found: dict[str, str] = {}
@@ -19441,14 +19431,14 @@ class Lists(Pages):
 
     def of_base(self, request: Request) -> Reply:
         """`/browse` itself: the tables are on the first page."""
-        self.reading(request)
+        check_reading(request)
         return self.redirect(request, "/")
 
     # -- lists --
 
     def of_table(self, request: Request, table: str) -> Reply:
         """`/browse/<table>`: the records of a table."""
-        self.reading(request)
+        check_reading(request)
         names = self.names(self.find_table(table))
         address = f"/browse/{names.table.segment}"
         about, query = names.table.schema.get("description"), _ListQuery(self, request, names, None)
@@ -19469,7 +19459,7 @@ class Lists(Pages):
 
     def of_link(self, request: Request, table: str, key: str, link: str) -> Reply:
         """`/browse/<table>/<id>/links/<link>`: the records that a link leads to."""
-        self.reading(request)
+        check_reading(request)
         names, number = self.names(self.find_table(table)), number_of(key)
         member = names.find(link)
         if not isinstance(member, Link) or member.is_file:
@@ -19514,7 +19504,7 @@ class Transfers(Pages):
 
     def of_export(self, request: Request, table: str, form: str) -> Reply:
         """`/browse/<table>/export.csv` and `.ndjson`: all records of a list."""
-        self.reading(request)
+        check_reading(request)
         names = self.names(self.find_table(table))
         query = _ExportQuery(self, request, names, None)
         safe = query.one_of("spreadsheet", ("yes", "no"), "no") == "yes"
@@ -20033,6 +20023,11 @@ class Choices(NamedTuple):
     options: Mapping[str, str] | None
 
 
+def links_to_choose(names: Names) -> list[Link]:
+    """The links that can be set by choosing records."""
+    return [it for it in names.settable.values() if isinstance(it, Link) and not it.is_file]
+
+
 def one_line(value: str) -> bool:
     """Whether an item of a list can stand as a line among others."""
     return bool(value.strip()) and "\n" not in value and "\r" not in value and not value.startswith("[")
@@ -20229,8 +20224,7 @@ class RecordForm:
 
     def left_out(self) -> Html | None:
         """The links that have no control, because of their number."""
-        links = (it for it in self.names.table.links.values() if self.names.find(it.name) and self.names.may_set(it))
-        titles = [it.title for it in links if not it.is_file and it not in self.choices]
+        titles = [link.title for link in links_to_choose(self.names) if link not in self.choices]
         text = f"Not changed here, with more than {OPTIONS_SIZE} records each: {', '.join(titles)}."
         return element("p", text, class_="quiet") if titles else None
 
@@ -20514,7 +20508,7 @@ class Editor(Deeds):
     def choices(self, request: Request, names: Names, number: int | None) -> dict[Link, Choices]:
         """What is offered for each link of a form; a link to too many records is left out."""
         table = names.table
-        links = [it for it in table.links.values() if names.find(it.name) and names.may_set(it) and not it.is_file]
+        links = links_to_choose(names)
         linked = self.linked(request, table, links, number) if number is not None else [{} for _ in links]
         scope = Scope("no", On(self.today()))
         selects = []
@@ -21328,7 +21322,7 @@ class Documents(Pages):
 
     def show_document(self, request: Request) -> Reply:
         """One document, under an `ETag`."""
-        self.reading(request)
+        check_reading(request)
         text = self.text(self.dialect_in(self.parameters(request, "dialect")), request.actor)
         servers = dump_json([{"url": request.prefix or "/"}]).encode()
         body = b'%s,"servers":%s}' % (text.removesuffix(b"}"), servers)
@@ -21423,7 +21417,7 @@ class Docs(Documents):
 
     def show_docs(self, request: Request) -> Reply:
         """What there is; or the operations of one group of one dialect."""
-        self.reading(request)
+        check_reading(request)
         given = self.parameters(request, "dialect", "group")
         if "group" not in given:
             names = [self.dialect_in(given)] if given else self.dialects
@@ -21485,7 +21479,7 @@ class Docs(Documents):
 
     def show_comparison(self, request: Request) -> Reply:
         """The same question in each dialect, with its SQL and the plan of SQLite. For administrators."""
-        self.reading(request)
+        check_reading(request)
         if not self.is_admin(request):
             raise refusal(request.actor)
         given = self.parameters(request, "table", "question")
@@ -22138,8 +22132,7 @@ class Application:
 
     def of_health(self, request: Request) -> Reply:
         """`/health/live` and `/health/ready`: whether there is a process, and whether it takes requests."""
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed(request, "GET, HEAD")
+        check_reading(request)
         is_ending = self.store.database.is_closed or request.environ.get("minirest.is_stopping")
         if is_ending and request.path.endswith("ready"):
             return json_reply('{"status":"stopping"}', 503)
@@ -23130,8 +23123,9 @@ def quick_channel() -> Any:
 
         def environment(self, request: Any) -> dict[str, Any]:
             """The environment of WSGI for a request (PEP 3333), with what waitress and the loop have beside."""
-            ours = {"minirest.sender": request.sender, "minirest.is_stopping": self.server.is_stopping}
-            return {**self.variables, **environment_of(request), **ours}
+            found = {**self.variables, **environment_of(request), "minirest.sender": request.sender}
+            found["minirest.is_stopping"] = self.server.is_stopping
+            return found
 
         def deliver(self, data: bytes) -> None:
             """Send an answer of the loop; then the next request on this connection may come."""
