@@ -7674,9 +7674,24 @@ def _column_layout(column: Field) -> dict[str, Json]:
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> Json:
-    """A value of `_meta`, None when there is none."""
+    """A value of `_meta`, None when there is none. DatabaseError when the file was damaged."""
     row = connection.execute("select value from _meta where key=?", (key,)).fetchone()
-    return json.loads(row[0]) if row else None
+    try:
+        return json.loads(row[0]) if row else None
+    except (TypeError, ValueError):
+        raise _not_whole(key) from None
+
+
+def get_own_meta(connection: sqlite3.Connection, key: str) -> Json:
+    """A value of `_meta` that each file of ours has. DatabaseError when the file was damaged."""
+    value = get_meta(connection, key)
+    if value is None:
+        raise _not_whole(key)
+    return value
+
+
+def _not_whole(key: str) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(f"{key!r} of its _meta table is damaged")
 
 
 def set_meta(connection: sqlite3.Connection, key: str, value: Json) -> None:
@@ -7741,15 +7756,21 @@ def check_ours(connection: sqlite3.Connection) -> bool:
         return False
     if not has_our_tables(connection):
         raise NotOurs("it was not made by minirest")
-    if int(get_meta(connection, "version") or 0) > META_VERSION:
-        raise NotOurs("it was made by a later version of minirest")
+    check_version(connection)
     return True
 
 
+def check_version(connection: sqlite3.Connection) -> int:
+    """The version of our tables. NotOurs for a later one."""
+    version: int = get_own_meta(connection, "version")
+    if version > META_VERSION:
+        raise NotOurs("it was made by a later version of minirest")
+    return version
+
+
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring the system tables of an older file to the form of this release."""
-    version = int(get_meta(connection, "version"))
-    for step in UPGRADES[version - 1 :]:
+    """Bring the system tables of an older file to the form of this release. NotOurs for a later one."""
+    for step in UPGRADES[check_version(connection) - 1 :]:
         step(connection)
     set_meta(connection, "version", META_VERSION)
 
@@ -7768,7 +7789,7 @@ class _Planner:
 
     def __init__(self, connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str]) -> None:
         self.connection, self.schema = connection, schema
-        self.file: Layout = get_meta(connection, "layout")
+        self.file: Layout = get_own_meta(connection, "layout")
         self.new = layout_of(schema)
         self.spelt = {name.lower(): name for name in self.new}
         self.moves: dict[tuple[str, ...], str] = {}
@@ -8076,9 +8097,9 @@ def _retyper(table: Table, column: Field, values: Mapping[int, SqlValue]) -> Cal
 
 
 def take_tags(connection: sqlite3.Connection, schema: Schema, renames: Mapping[str, str] | None = None) -> None:
-    """Give each table the tag that the file keeps for it, or a new one."""
+    """Give each table the tag that the file keeps for it, or a new one. DatabaseError when the file was damaged."""
     spelt = {folded(table.name): table.name for table in schema.all_tables.values()}
-    kept: dict[str, int] = get_meta(connection, "tags") or {}
+    kept: dict[str, int] = get_own_meta(connection, "tags")
     renamed = renames or {}
     known = {spelt.get(folded(name), name): tag for name, tag in kept.items() if name not in renamed}
     known |= {new: kept[old] for old, new in renamed.items() if old in kept}  # before the one of a table that went
@@ -8195,7 +8216,7 @@ class Store:
             steps = make_plan(connection, self.schema)
             if any(not step.safe for step in steps):
                 raise MigrationNeeded(steps)
-            before = set(get_meta(connection, "layout"))
+            before = set(get_own_meta(connection, "layout"))
             carry_out(connection, self.schema, steps)
             if examples:
                 new = (table for table in self.schema.tables.values() if table.name not in before)
@@ -8207,6 +8228,7 @@ class Store:
         for statement in PRIVATE_TABLES:
             connection.execute(statement)
         set_meta(connection, "version", META_VERSION)
+        set_meta(connection, "tags", {})
         take_tags(connection, self.schema)
         for table in self.schema.own_tables:
             for step in (create_table(table), *indexes_of(table).values()):
@@ -25226,7 +25248,7 @@ def check_sample(sample: FilePath, database: str | None) -> None:
         with only_reading(database) as connection:
             if not check_ours(connection):
                 raise UsageError(f"{database!r} is empty: give the schema file for its tables as SCHEMA", 1)
-            held = get_meta(connection, "layout") or {}
+            held = get_own_meta(connection, "layout")
         if not set(json.loads(sample.read_text("utf-8"))["$defs"]) & set(held):
             raise UsageError(f"{database!r} needs the schema file that it was made for: give it as SCHEMA")
 
@@ -25236,7 +25258,7 @@ def check_file(path: str) -> None:
     with only_reading(path) as connection:
         try:
             if has_our_tables(connection):
-                check_ours(connection)
+                check_version(connection)
         except NotOurs as error:
             raise UsageError(f"{path!r} cannot be used: {error}") from None
 
@@ -25459,7 +25481,7 @@ def add_token(accounts: Accounts, options: argparse.Namespace) -> str:
 def scopes_of(accounts: Accounts, options: argparse.Namespace) -> list[str]:
     """The scopes that the options give to a token. UsageError for a table that the file does not have."""
     with accounts.store.database.reading() as connection:
-        held = {name.lower(): name for name in get_meta(connection, "layout") if not name.startswith("_")}
+        held = {name.lower(): name for name in get_own_meta(connection, "layout") if not name.startswith("_")}
     for name in options.table:
         if name.lower() not in held:
             raise UsageError(f"there is no table {name!r}{did_you_mean(name, held.values())}", 1)

@@ -196,6 +196,23 @@ def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     assert rows(path, "select * from _meta") == before
 
 
+@pytest.mark.parametrize("key", ["version", "tags", "layout"])
+@pytest.mark.parametrize(
+    "damage", ["delete from _meta", "update _meta set value=x'7b00ff'", "update _meta set value=''"]
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, key: str, damage: str) -> None:
+    """What the file keeps of its tables is not made up anew: tags lead to the history of each table."""
+    path = tmp_path / "x.db"
+    open_store(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"{damage} where key=?", (key,))
+        connection.commit()
+    before = rows(path, "select * from _meta")
+    with pytest.raises(sqlite3.DatabaseError, match=f"^'{key}' of its _meta table is damaged$"):
+        open_store(path)
+    assert rows(path, "select * from _meta") == before
+
+
 def test_an_older_file_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step between the versions is done once, in the transaction that raises the version."""
     path = tmp_path / "x.db"

@@ -12,9 +12,6 @@ from tests.power.check import look_into, texts_in_minirest
 from tests.power.disk import Cut, Disk
 from tests.power.recording import Recording
 
-OPENED_BY_MINIREST = 25
-"""One of so many databases is opened by minirest before anybody else does."""
-
 
 class Failure(NamedTuple):
     """A power cut that the database has not survived as it has to."""
@@ -24,8 +21,12 @@ class Failure(NamedTuple):
     faults: set[str]
 
 
-def cut_often(recording: Recording, folder: Path, cuts: int) -> Iterator[Failure]:
-    """Cut the power so often, half of the times right behind an answer, else anywhere from the first answer on."""
+def cut_often(recording: Recording, folder: Path, cuts: int, opened_one_in: int) -> Iterator[Failure]:
+    """Cut the power so often, half of the times right behind an answer, else anywhere from the first answer on.
+
+    One in so many databases is opened by minirest before anybody else does. It has to serve what is there or refuse it
+    with sqlite3.Error; any other error goes on to the caller.
+    """
     random = Random(cuts)
     first = min(recording.sent)
     behind = [random.choice(recording.sent) + 1 for _ in range(cuts // 2)]
@@ -35,7 +36,7 @@ def cut_often(recording: Recording, folder: Path, cuts: int) -> Iterator[Failure
         disk.play(position)
         way = Cut.draw(random)
         database = make_files(folder, disk.cut(way, random))
-        opened = number % OPENED_BY_MINIREST == 0
+        opened = number % opened_one_in == 0
         texts = texts_in_minirest(database) if opened else None
         found = look_into(database)
         faults = recording.promises.faults(found, position)
