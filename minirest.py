@@ -7756,21 +7756,23 @@ def check_ours(connection: sqlite3.Connection) -> bool:
         return False
     if not has_our_tables(connection):
         raise NotOurs("it was not made by minirest")
-    check_version(connection)
+    check_meta(connection)
     return True
 
 
-def check_version(connection: sqlite3.Connection) -> int:
-    """The version of our tables. NotOurs for a later one."""
+def check_meta(connection: sqlite3.Connection) -> int:
+    """The version of our tables. NotOurs for a later one, DatabaseError when what the file keeps of them is damaged."""
     version: int = get_own_meta(connection, "version")
     if version > META_VERSION:
         raise NotOurs("it was made by a later version of minirest")
+    for key in ("tags", "layout"):
+        get_own_meta(connection, key)
     return version
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Bring the system tables of an older file to the form of this release. NotOurs for a later one."""
-    for step in UPGRADES[check_version(connection) - 1 :]:
+    for step in UPGRADES[check_meta(connection) - 1 :]:
         step(connection)
     set_meta(connection, "version", META_VERSION)
 
@@ -25258,7 +25260,7 @@ def check_file(path: str) -> None:
     with only_reading(path) as connection:
         try:
             if has_our_tables(connection):
-                check_version(connection)
+                check_meta(connection)
         except NotOurs as error:
             raise UsageError(f"{path!r} cannot be used: {error}") from None
 

@@ -494,6 +494,36 @@ def test_corrupt_database(capsys: pytest.CaptureFixture[str], arguments: list[st
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["shop.json", "--port", "0"],
+        ["check", "shop.json"],
+        ["migrate", "shop.json"],
+        ["user", "list"],
+        ["token", "list"],
+        ["export", "kunden"],
+        ["fill", "kunden", "3"],
+        ["schema"],
+        ["backup", "copy.db"],
+        ["restore", "shop.db", "--db", "other.db"],
+    ],
+)
+def test_database_with_damaged_notes_on_its_tables(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Every command refuses a file that no longer says which history belongs to which table, and keeps every byte."""
+    write_schema()
+    make_file()
+    with closing(sqlite3.connect("shop.db")) as connection:
+        connection.execute("update _meta set value=substr(value, 2) where key='tags'")
+        connection.commit()
+    before = Path("shop.db").read_bytes()
+    done = run(capsys, *arguments, *([] if "--db" in arguments else ["--db", "shop.db"]))
+    assert done.code == 1
+    assert re.search(r"^minirest: [^\n]*'tags' of its _meta table is damaged[^\n]*\n$", done.err), done.err
+    assert Path("shop.db").read_bytes() == before
+    assert sorted(item.name for item in Path().iterdir()) == ["shop.db", "shop.json"]
+
+
 def test_locked_database(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that another program holds is one line and exit code 1."""
     monkeypatch.setattr(minirest, "BUSY_TIMEOUT_SECONDS", 0.05)
