@@ -1172,6 +1172,13 @@ ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 RULES_OF_TABLES = frozenset(
     "allOf if then else oneOf anyOf not dependentRequired dependentSchemas minProperties maxProperties".split()
 )
+ANNOTATIONS = frozenset(
+    "$id $schema $comment $anchor title description examples example deprecated externalDocs xml discriminator".split()
+)
+UNJUDGED_WORDS = ANNOTATIONS | {"type", "default", "readOnly", "writeOnly"}
+"""Words of a field that ask nothing of a value that its kind has read."""
+SURE_KINDS = frozenset({"text", "integer", "number", "boolean", "date", "moment"})
+"""Kinds that read nothing but what is right of their type and format."""
 ACTIVE: Status = 0
 ARCHIVED: Status = 1
 TRASH: Status = 2
@@ -1221,6 +1228,14 @@ class Field:
     def title(self) -> str:
         """The name for people."""
         return str(self.schema.get("title") or self.name)
+
+    def is_judged_by(self, schema: Mapping[str, Json]) -> bool:
+        """Whether a schema can find a value wrong that the kind has read."""
+        if self.kind.name not in SURE_KINDS:
+            return True
+        sure = self.kind.schema.items()
+        asked = (word for word, value in schema.items() if (word, value) not in sure)
+        return any(word not in UNJUDGED_WORDS and not word.startswith("x-") for word in asked)
 
     @property
     def has_index(self) -> bool:
@@ -1536,6 +1551,20 @@ class Table:
             if not link.key and (everything or link.required or {"minItems", "maxItems"} & set(link.schema))
         )
 
+    @functools.cached_property
+    def is_judged(self) -> bool:
+        """Whether a record can be wrong whose values could be read, and that has those of its `needed` columns."""
+        schemas = self.validation["properties"]
+        fields = any(column.is_judged_by(schemas[name]) for name, column in self.fields.items())
+        return fields or bool(self.adopted or self.restrained_links or RULES_OF_TABLES & set(self.schema))
+
+    @functools.cached_property
+    def needed(self) -> tuple[Field, ...]:
+        """The columns of fields and links that a record has to have."""
+        members = (self.members[name] for name in self.validation["required"])
+        columns = (member if isinstance(member, Field) else member.key for member in members)
+        return tuple(column for column in columns if column)
+
     @property
     def title(self) -> str:
         """The name for people."""
@@ -1733,9 +1762,6 @@ RESERVED_TABLES = frozenset(
 )
 RESERVED_FIELDS = frozenset({"snapshot_id", "resource_uri"})
 META_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
-ANNOTATIONS = frozenset(
-    "$id $schema $comment $anchor title description examples example deprecated externalDocs xml discriminator".split()
-)
 STANDARD_WORDS = ANNOTATIONS | frozenset(
     "$ref $defs type properties required enum const default format contentEncoding contentMediaType contentSchema "
     "minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum multipleOf items prefixItems "
@@ -2424,7 +2450,7 @@ class _Loader:
                 if link.exclusive and (link.key,) not in table.unique:
                     table.unique.append((link.key,))
         table.validation = validation_schema(table, self.document)
-        if table in self.schema.tables.values():
+        if table in self.schema.tables.values() and table.is_judged:
             self.check_validation(table)
 
     def check_validation(self, table: Table) -> None:
@@ -7149,6 +7175,8 @@ class Writer(Transaction):
         table, key = spot.table, stored.get(spot.table.id)
         if not (table.tracked or table.adopted) or self.trusting:
             return
+        if not table.is_judged and None not in map(stored.get, table.needed):
+            return
         record = table.shown(stored)
         record |= {
             link.name: value for column, link in table.own_links.items() if (value := stored.get(column)) is not None
@@ -8662,11 +8690,8 @@ class Bulk(Writer):
         shown = [shown_values(column, columns[column]) for column in named.values()]
         rows = zip(*shown, strict=True) if shown else [()] * len(numbers)
         records = [{name: value for name, value in zip(named, row) if value is not None} for row in rows]  # noqa: B905
-        is_valid = table.validator.is_valid
-        for place, record in enumerate(records):
-            if not is_valid(record):
-                values = {column: them[place] for column, them in columns.items()}
-                self.validate(Spot(table, 0, (numbers[place],)), values)
+        if table.is_judged or any(None in columns.get(column, (None,)) for column in table.needed):
+            self.judge(table, numbers, columns, records)
         hidden = set(table.secrets)
         lists = {name for name, column in table.fields.items() if column.kind.name in ("list", "choices", "json")}
         if hidden or lists:
@@ -8675,6 +8700,14 @@ class Bulk(Writer):
                 for record in records
             ]
         return records
+
+    def judge(self, table: Table, numbers: Sequence[int], columns: Columns, records: Sequence[dict[str, Json]]) -> None:
+        """Hold new records against the schema; violations go to `faults`."""
+        is_valid = table.validator.is_valid
+        for place, record in enumerate(records):
+            if not is_valid(record):
+                values = {column: them[place] for column, them in columns.items()}
+                self.validate(Spot(table, 0, (numbers[place],)), values)
 
     def insert_rows(self, table: Table, numbers: Sequence[int], columns: Columns) -> None:
         """Insert the rows, many with each statement; of those where one breaks a unique rule each by itself."""

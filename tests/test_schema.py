@@ -428,6 +428,77 @@ def test_valid_value_is_taken(schema: Any, value: Any) -> None:
         assert create(store, "t", {"a": None}, {}) == {"id": 2, "a": None}
 
 
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates().map(str) | st.datetimes().map(str),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=3,
+)
+UNJUDGED = [
+    {"type": "string", "title": "A", "description": "", "examples": ["x"], "default": "d", "x-index": True},
+    {"type": ["string", "null"], "readOnly": False, "writeOnly": True, "deprecated": True, "$comment": ""},
+    {"type": "integer"},
+    {"type": "number"},
+    {"type": "boolean"},
+    {"type": "string", "format": "date"},
+    {"type": "string", "format": "date-time"},
+]
+
+
+@pytest.mark.parametrize("schema", UNJUDGED)
+@given(value=JSON_VALUES)
+@settings(max_examples=100)
+def test_validator_is_not_asked_where_kinds_tell_all(schema: Any, value: Any) -> None:
+    """Where a table goes without the validator, it would find nothing wrong with any value that could be read."""
+    table = load_table({"a": schema, "b": schema}, required=["a"])
+    column = table.fields["a"]
+    assert (table.is_judged, table.needed) == (False, (column,))
+    try:
+        stored = column.parse_json(value)
+    except minirest.BadValue:
+        return
+    record = table.shown({column: stored})
+    assert table.validator.is_valid(record) == (stored is not None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"maxLength": 5},
+        {"format": "email"},
+        {"format": "uuid"},
+        {"format": "ipv4"},
+        {"format": "time"},
+        {"format": "password"},
+        {"enum": ["a"]},
+        {"const": "a"},
+        {"pattern": "a"},
+        {"not": {"const": "a"}},
+        {"allOf": [{"minLength": 1}]},
+        {"$ref": "#/$defs/short"},
+        {"type": "integer", "multipleOf": 2},
+        {"type": "integer", "minimum": 0},
+        {"type": "number", "exclusiveMaximum": 5},
+        {"type": "array", "items": {"type": "integer"}},
+        {"type": "object"},
+        {"type": ["string", "integer"]},
+    ],
+)
+def test_validator_is_asked_where_words_say_more(words: Any) -> None:
+    """Every word that a value can break makes the validator look."""
+    assert load_table({"a": {"type": "string", **words}}, PLAIN_DEFINITIONS).is_judged
+
+
+def test_validator_is_asked_for_rules_of_records_and_lists_of_links() -> None:
+    """Rules between fields, and how many records a link needs, are the validator's."""
+    link = {"type": "array", "items": {"$ref": "#/$defs/o"}}
+    others = {"o": {"type": "object"}}
+    assert load_table({"a": TEXT}, minProperties=1).is_judged
+    assert load_table({"a": TEXT, "many": link}, others, required=["many"]).is_judged
+    assert load_table({"a": TEXT, "many": {**link, "maxItems": 2}}, others).is_judged
+    table = load_table({"a": TEXT, "many": link, "one": {"$ref": "#/$defs/o"}}, others, required=["one"])
+    assert (table.is_judged, table.needed) == (False, (table.links["one"].key,))
+
+
 def test_default_fills_an_absent_field() -> None:
     """A default stands for an absent field, not for null."""
     properties = {"a": {"type": "integer", "default": 5}, "b": {"type": "array", "items": TEXT, "default": ["x"]}}
