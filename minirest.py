@@ -1282,7 +1282,8 @@ class Link:
     """A link from the records of `source` to records of `target`.
 
     An own link has `key`, the column that holds the target's id. An inverse one has `back`, the own link of the target
-    that it is the other side of. A junction has the table `through` and its columns `near` and `far`; `forward` says
+    that it is the other side of, and `named` where a field of the target names a record among those of one source. A
+    junction has the table `through` and its columns `near` and `far`; `forward` says
     on which side the link was declared, which is the side whose order of adding is kept.
     """
 
@@ -1302,6 +1303,7 @@ class Link:
     on_delete: Literal["clear", "cascade", "restrict"] = "clear"
     exclusive: bool = False
     is_system: bool = False
+    named: Field | None = None
 
     write_only: ClassVar[bool] = False
 
@@ -1314,6 +1316,11 @@ class Link:
     def aim(self) -> Field:
         """The column of the target whose value the link's own column holds."""
         return (self.key and self.key.reference) or self.target.id
+
+    @property
+    def address(self) -> Field:
+        """The column whose value names a linked record below its source: the link's own key, else the target's."""
+        return self.named or self.target.address
 
     @property
     def is_ordered(self) -> bool:
@@ -1419,6 +1426,11 @@ class Table:
     def address(self) -> Field:
         """The column whose value names a record in addresses and bodies: the table's key, else the id."""
         return self.key or self.id
+
+    def make_unique(self, *columns: Field) -> None:
+        """Columns whose values name one record together, told once."""
+        if columns not in self.unique:
+            self.unique.append(columns)
 
     @property
     def segment(self) -> str:
@@ -1773,7 +1785,7 @@ TABLE_WORDS = frozenset(
     """x-archive x-validity x-sort x-label x-key x-alias x-columns x-tabs x-options x-access x-rights
     x-unique x-index x-adopted""".split()
 )
-FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete x-references x-stored".split())
+FIELD_WORDS = frozenset("x-unique x-index x-inverse x-through x-column x-delete x-references x-stored x-key".split())
 OWN_LINK_WORDS = frozenset({"x-column", "x-delete", "x-references"})
 LINK_WORDS = FIELD_WORDS - {"x-unique", "x-index", "x-column", "x-stored"}
 ROOT_WORDS = frozenset({"x-limbas-nulls"})
@@ -2196,8 +2208,7 @@ class _Loader:
         target = self.target(it.schema["$ref"], it.path)
         self.refuse_default(it)
         if "x-inverse" in it.schema:
-            words = OWN_LINK_WORDS | {"x-through", "x-unique", "x-index"}
-            refuse_words(it.schema, words, it.path, "does not go with x-inverse")
+            refuse_words(it.schema, frozenset({"x-unique", "x-index"}), it.path, "does not go with x-inverse")
             self.pending.append(it)
             it.table.members[it.name] = Link(it.name, it.table, target, many=False, schema=it.schema)
         else:
@@ -2208,7 +2219,7 @@ class _Loader:
             raise SchemaError(f"{it.path}/default", "a link has no default")
 
     def own_link(self, it: Declared, target: Table) -> Link:
-        refuse_words(it.schema, frozenset({"x-through", "writeOnly"}), it.path, "is not for unique links")
+        refuse_words(it.schema, frozenset({"x-through", "x-key", "writeOnly"}), it.path, "is not for unique links")
         refuse_words(it.schema, frozenset({"x-inverse"}), it.path, "is not for files")
         link = Link(it.name, it.table, target, many=False, schema=it.schema, required=it.required)
         column = it.schema.get("x-column", f"{it.name}_id")
@@ -2315,8 +2326,7 @@ class _Loader:
 
     def join(self, link: Link, table: Table, near: Field, far: Field) -> None:
         link.through, link.near, link.far = table, near, far
-        if (near, far) not in table.unique:
-            table.unique.append((near, far))
+        table.make_unique(near, far)
 
     # -- the words of a table --
 
@@ -2331,7 +2341,8 @@ class _Loader:
         table.__dict__.pop("fields", None)
         self.add_validity(table, words.get("x-validity"), f"{path}/x-validity")
         self.add_sort(table, words.get("x-sort"), f"{path}/x-sort")
-        self.add_key(table, words.get("x-key"), f"{path}/x-key")
+        if words.get("x-key") is not None:
+            table.key = self.key_of(table, words["x-key"], f"{path}/x-key")
         self.add_label(table, words.get("x-label"), f"{path}/x-label")
         self.add_rules(table, path)
         check_table_words(table, path)
@@ -2382,13 +2393,17 @@ class _Loader:
         if table.sort:
             table.indexes.append((table.sort.field,))
 
-    def add_key(self, table: Table, words: Json, path: str) -> None:
-        if words is not None:
-            table.key = self.shown_field(table, words, path)
-            if not table.key.required:
-                raise SchemaError(path, f"the key {words!r} must be required")
-            if (table.key,) not in table.unique:
-                table.unique.append((table.key,))
+    def add_link_key(self, link: Link, path: str) -> None:
+        if not (link.many and link.back and link.back.key):
+            raise SchemaError(path, "is for many links that are the other side of a unique one")
+        link.named = self.key_of(link.target, link.schema["x-key"], path, link.back.key)
+
+    def key_of(self, table: Table, name: Json, path: str, *within: Field) -> Field:
+        found = self.shown_field(table, name, path)
+        if not found.required:
+            raise SchemaError(path, f"the key {name!r} must be required")
+        table.make_unique(*within, found)
+        return found
 
     def add_label(self, table: Table, words: Json, path: str) -> None:
         if isinstance(words, Mapping):
@@ -2447,8 +2462,10 @@ class _Loader:
         for link in table.links.values():
             if link.key:
                 link.target.incoming.append(link)
-                if link.exclusive and (link.key,) not in table.unique:
-                    table.unique.append((link.key,))
+                if link.exclusive:
+                    table.make_unique(link.key)
+            elif "x-key" in link.schema:
+                self.add_link_key(link, f"{table.path}/properties/{link.name}/x-key")
         table.validation = validation_schema(table, self.document)
         if table in self.schema.tables.values() and table.is_judged:
             self.check_validation(table)
@@ -3456,10 +3473,10 @@ def paths_of(where: Filter) -> Iterator[Path]:
     return (compare.path for compare in compares_of(where))
 
 
-def by_key(table: Table, where: Filter) -> bool:
+def by_key(table: Table, where: Filter, parent: Parent | None = None) -> bool:
     """Whether a filter names records by their keys, whatever else it asks for."""
     parts = where.parts if isinstance(where, And) else (where,)
-    keys = (Path((), table.id), Path((), table.address))
+    keys = [Path((), key) for key in (table.id, table.address, *([parent.link.address] if parent else ()))]
     return any(isinstance(part, Compare) and part.path in keys and part.op in ("eq", "in") for part in parts)
 
 
@@ -4904,7 +4921,7 @@ def read_grant(table: Table, given: Json, path: str) -> Grant:
     rules = {verb: read_rule(table, given[verb], f"{path}/{verb}") if verb in given else rest for verb in VERBS}
     hidden, locked = (read_members(table, given.get(word, []), f"{path}/{word}") for word in ("hide", "readonly"))
     for member in hidden:
-        if member in (table.label, table.key):
+        if member in (table.label, table.key, *(face.named for link in table.links.values() for face in link.faces)):
             raise SchemaError(f"{path}/hide", f"{member.name!r} names the records; see x-label and x-key")
         if member in (*(table.sort or ()), *(table.validity or ())):
             raise SchemaError(f"{path}/hide", f"{member.name!r} shows in every list; see x-sort and x-validity")
@@ -6681,7 +6698,7 @@ class Writer(Transaction):
         key = None if parent or scope is not ANY_STATE else id_in(table, where)
         if key is not None:
             return [key] if self.look(table, key, self.origin.sight) else []
-        sight = self.origin.sight if by_key(table, where) else self.origin.sight.listed(table)
+        sight = self.origin.sight if by_key(table, where, parent) else self.origin.sight.listed(table)
         op = Select(table, NO_SHAPE, where, scope, page=page, parent=parent, single=True)
         keys = self.ids(Compiler(sight).keys(op))
         if not keys and parent:
@@ -7019,11 +7036,19 @@ class Writer(Transaction):
         unseen = {column for column, key in held.items() if not self.is_shown(links[column].target, key)}
         return {column: value for column, value in values.items() if column not in unseen}
 
+    def named(self, link: Link, source: int, key: Key) -> int | None:
+        """The id of the record that a key names; a key of the link is looked for among the records of the source."""
+        if key.field is not link.named:
+            return self.find(link.target, key)
+        where, parent = Compare(Path((), key.field), "eq", key.value), Parent(link, Key(link.source.id, source))
+        found = Compiler(self.origin.sight).keys(Select(link.target, NO_SHAPE, where, parent=parent, single=True))
+        return next(iter(self.ids(found)), None)
+
     def resolve(self, link: Link, source: int, item: Item, trail: Trail) -> Linked | None:
         """The record that an item means; made or changed where the item says so."""
         if len(trail) > 2 * MAX_FILTER_DEPTH:
             raise fail("deep_nesting", limit=MAX_FILTER_DEPTH)
-        key = self.find(link.target, item.key) if item.key else None
+        key = self.named(link, source, item.key) if item.key else None
         if key is not None:
             if item.found == "update" and (item.values or item.links):
                 self.change(Spot(link.target, key, trail), item.values, item.links)
@@ -13823,7 +13848,8 @@ class NocoBase(Dialect):
             yield Route(ALL_METHODS, f"{association}/<index:re:[^/:]+>{end}", self.of_association)
 
     def error(self, error: ApiError) -> Reply:
-        items = [{"code": fault.rule, "message": self.message(fault)} for fault in error.violations]
+        faults = itertools.chain.from_iterable(map(_of_each_field, error.violations))
+        items = [{"code": fault.rule, "message": self.message(fault)} for fault in faults]
         if error.code == "unauthenticated":
             code, message = NOCOBASE_REFUSALS[str(error.violations[0].params["reason"])]
             items = [{"code": code, "message": message}]
@@ -13960,7 +13986,7 @@ class NocoBase(Dialect):
         if key:
             chosen, scope = And((key, chosen)) if chosen else key, ANY_STATE
         where = chosen or TRUE
-        single = by_key(call.table, where)
+        single = by_key(call.table, where, call.parent)
         return Select(
             call.table, self.shape(call), where, scope, self.sort(call), Page(1), parent=call.parent, single=single
         )
@@ -14001,7 +14027,7 @@ class NocoBase(Dialect):
         tk = None if call.link and not call.link.many else call.tk
         if tk is None:
             return where, ANY_STATE if call.link and not call.link.many else self.scope(today)
-        key = call.table.address
+        key = call.link.address if call.link else call.table.address
         values = tuple(_key_value(key, item) for item in (tk if isinstance(tk, list) else [tk]))
         keys = Compare(Path((), key), "in", tuple(value for value in values if value is not None))
         return (And((keys, where)) if where else keys), ANY_STATE
@@ -14249,18 +14275,19 @@ class NocoBase(Dialect):
             raise fail("bad_body", reason="write a list of ids")
         if isinstance(body, Mapping) and request.body.strip() and tk is None:
             return None
-        ids = body if isinstance(body, list) else []
-        ids = ids + (tk if isinstance(tk, list) else [] if tk is None else [tk])
-        if len(ids) > 1 and not link.many:
+        ids, keys = body if isinstance(body, list) else [], tk if isinstance(tk, list) else [] if tk is None else [tk]
+        if len(ids) + len(keys) > 1 and not link.many:
             raise fail("refused", text=f"{link.name} is one record: write one id")
-        return read_items(ids, functools.partial(self.link_item, link))
+        read = functools.partial(self.link_item, link)
+        by_id, by_key = functools.partial(read, link.target.address), functools.partial(read, link.address)
+        return read_items(ids, by_id) + read_items(keys, by_key)
 
-    def link_item(self, link: Link, value: Json) -> Item:
+    def link_item(self, link: Link, key: Field, value: Json) -> Item:
         """One record of an association action. ApiError `bad_value` for what is no key."""
         row: dict[Field, SqlValue] = {}
         if isinstance(value, list) and len(value) == 2 and link.through:
             value, row = value[0], self.row_of(link, value[1])
-        return Item(_link_key(link, value), row=row, missing="skip" if link.many else "refuse")
+        return Item(_item_key(key, value), row=row, missing="skip" if link.many else "refuse")
 
     # -- the manual order --
 
@@ -14435,7 +14462,7 @@ class _LinkValues:
 
     def item(self, link: Link, value: Json) -> Item:
         if not isinstance(value, Mapping):
-            return Item(_link_key(link, value), missing="skip" if link.many else "refuse")
+            return Item(_item_key(link.target.address, value), missing="skip" if link.many else "refuse")
         name = f"{self.prefix}{link.name}"
         inner = _LinkValues(self.dialect, self.updating, f"{name}.", self.text)
         names = self.dialect.names(link.target, link)
@@ -14443,7 +14470,7 @@ class _LinkValues:
         row = self.dialect.row_values(link, value, self.text)
         given = value.get(link.target.id_name, value.get(link.target.address.name))
         return Item(
-            None if given is None else _link_key(link, given),
+            None if given is None else _item_key(link.target.address, given),
             values.fields,
             values.links,
             row,
@@ -14462,6 +14489,12 @@ def _nested_value(value: Json, words: Sequence[str]) -> Json:
     for word in words:
         value = value.get(word) if isinstance(value, Mapping) else None
     return value
+
+
+def _of_each_field(fault: Violation) -> list[Violation]:
+    """What is wrong, once for each field of a unique rule of several, as the original tells it."""
+    names = str(fault.params["fields"]).split(", ") if fault.rule == "unique" and "fields" in fault.params else []
+    return [fault._replace(path=(*fault.path[:-1], name)) for name in names] if len(names) > 1 else [fault]
 
 
 def _as_text(value: Json) -> str:
@@ -14494,9 +14527,8 @@ def _key_value(key: Field, value: Json) -> SqlValue:
         return None
 
 
-def _link_key(link: Link, value: Json) -> Key:
+def _item_key(key: Field, value: Json) -> Key:
     """The key of a record of a link. ApiError `bad_value` for what is none."""
-    key = link.target.address
     found = _key_value(key, value)
     if found is None:
         params = {"value": dump_json(value), "expected": "an id"}
@@ -20758,7 +20790,8 @@ class NocoBaseAuthor(Author):
         page, made = object_schema({"data": many, "meta": meta}, ["data"]), self.data({"anyOf": [record, many]})
         shown, gone = self.data(nullable(record)), self.data(TRUE_SCHEMA if source else INTEGER_SCHEMA)
         new, changed = self.new(table, body), open_schema(body)
-        example, chosen = self.example(names, body), (self.key(names), self.filter())
+        key = names.row.address if names.row else table.address
+        example, chosen = self.example(names, body), (self.key(key), self.filter())
         several = (*chosen, self.force(), IF_MATCH)
         needs = {verb: (*source, *of(table, verb)) for verb in VERBS}
         yield Offer("GET", f"{at}:list", "list", "List records", {200: page}, needs["list"], self.query(names))
@@ -20809,7 +20842,9 @@ class NocoBaseAuthor(Author):
             for action in ("set", "remove", *(("add",) if link.many else ()), *(("toggle",) if link.through else ())):
                 answer = {200: self.data({"const": "ok"}) if action == "toggle" else NOTHING}
                 text, rights = f"{link.title}: {action}", (*needs, *of(table, "link"))
-                yield Offer("POST", f"{at}:{action}", action, text, answer, rights, (*path, self.key(names)), keys)
+                yield Offer(
+                    "POST", f"{at}:{action}", action, text, answer, rights, (*path, self.key(link.address)), keys
+                )
 
     # -- parts --
 
@@ -20818,11 +20853,15 @@ class NocoBaseAuthor(Author):
         return f"/api/{quote(table.name, safe='')}"
 
     def key_schema(self, table: Table) -> Mapping[str, Json]:
-        return {**TEXT_SCHEMA, "minLength": 1} if table.key else self.id_of(table)
+        return self.schema_of_key(table.address)
 
-    def key(self, names: Names) -> dict[str, Json]:
+    def schema_of_key(self, key: Field) -> Mapping[str, Json]:
+        """How a record is named by a column."""
+        return self.id_of(key.table) if key is key.table.id else {**TEXT_SCHEMA, "minLength": 1}
+
+    def key(self, key: Field) -> dict[str, Json]:
         """The parameter that names a record."""
-        return parameter("query", "filterByTk", self.key_schema(names.table), "The key of the record")
+        return parameter("query", "filterByTk", self.schema_of_key(key), "The key of the record")
 
     def filter(self) -> dict[str, Json]:
         """The parameter with a condition in JSON."""

@@ -1122,6 +1122,83 @@ def test_natural_keys(web: Web) -> None:
     assert web.filter({"shop.code": "a/b"}, "goods") == [2]
 
 
+CATALOGUE: dict[str, Any] = {
+    "$defs": {
+        "tables": table(
+            {"name": "table1"},
+            {"name": "table2"},
+            name=TEXT,
+            fields=many("fields", **{"x-inverse": "table", "x-key": "name"}),
+            required=["name"],
+            **{"x-key": "name"},
+        ),
+        "fields": table(
+            {"name": "title", "label": "Title of a book", "table": 1},
+            {"name": "title", "label": "Title of a film", "table": 2},
+            {"name": "length", "table": 2},
+            name=TEXT,
+            label=TEXT,
+            table=one("tables"),
+            required=["name"],
+        ),
+    }
+}
+
+
+@pytest.fixture
+def catalogue() -> Iterator[Web]:
+    """Tables with fields, which have names that are unique in their table only, as in the document."""
+    web = Web(CATALOGUE)
+    yield web
+    web.close()
+
+
+def test_keys_of_an_association(catalogue: Web) -> None:
+    """`x-key` of an association is its target key: both indexes together say which record is meant."""
+    assert catalogue.get("/tables/table1/fields/title")["label"] == "Title of a book"
+    assert catalogue.get("/tables/table2/fields/title")["label"] == "Title of a film"
+    assert catalogue.get("/tables/table2/fields:get?filterByTk=title&fields=id,name") == {"id": 2, "name": "title"}
+    assert catalogue.get("/tables/table2/fields:get/length?fields=id") == {"id": 3}
+    assert catalogue.get("/tables/table1/fields/length") is None
+    assert catalogue.get("/tables/table1/fields/1") is None
+    assert catalogue.get("/fields:get/2?fields=id,name") == {"id": 2, "name": "title"}
+    assert [it["id"] for it in catalogue.post("/tables/table2/fields:update/title", {"label": "Name"})] == [2]
+    assert catalogue.post("/tables/table1/fields:update/length", {"label": "x"}) == []
+    keys = "filterByTk[]=title&filterByTk[]=length"
+    assert [it["id"] for it in catalogue.post(f"/tables/table2/fields:update?{keys}", {"label": "y"})] == [2, 3]
+    assert catalogue.get("/fields:get/1?fields=label") == {"label": "Title of a book"}
+    assert catalogue.post("/tables/table1/fields:destroy/title") is True
+    assert [it["id"] for it in catalogue.get("/fields:list?fields=id")] == [2, 3]
+
+
+def test_keys_of_an_association_name_what_is_linked(catalogue: Web) -> None:
+    """In the address of `remove` and `set` a key names one of the linked records; in a body stand the ids."""
+    assert catalogue.post("/tables/table1/fields:create", {"name": "length"})["id"] == 4
+    assert catalogue.post("/tables/table2/fields:remove/length") == {}
+    assert catalogue.get("/fields:list?fields=id,table_id") == [
+        {"id": 1, "table_id": 1},
+        {"id": 2, "table_id": 2},
+        {"id": 3, "table_id": None},
+        {"id": 4, "table_id": 1},
+    ]
+    assert catalogue.post("/tables/table2/fields:add/length") == {}
+    assert catalogue.get("/tables/table2/fields:list?fields=id") == [{"id": 2}]
+    assert catalogue.post("/tables/table2/fields:add", [3]) == {}
+    assert catalogue.post("/tables/table2/fields:set?filterByTk=length") == {}
+    assert catalogue.get("/tables/table2/fields:list?fields=id") == [{"id": 3}]
+    expected = [("bad_value", "Invalid value \"title\" for field '0.id': expected an id")]
+    catalogue.refuse(400, expected, "POST", "/tables/table2/fields:remove", ["title"])
+
+
+def test_keys_of_an_association_are_unique_in_it(catalogue: Web) -> None:
+    """No two linked records have one key; the error has an item for each of the two fields, as in the original."""
+    taken = [("unique", "table already exists"), ("unique", "name already exists")]
+    catalogue.refuse(400, taken, "POST", "/tables/table1/fields:create", {"name": "title"})
+    catalogue.refuse(400, taken, "POST", "/fields:update/1", {"table": "table2"})
+    second = [("unique", "1.table already exists"), ("unique", "1.name already exists")]
+    catalogue.refuse(400, second, "POST", "/tables/table1/fields:create", [{"name": "new"}, {"name": "title"}])
+
+
 def lanes(web: Web) -> str:
     """The cards in their manual order, lane by lane."""
     cards = web.get("/cards:list?sort=lane,pos&fields=title,lane&paginate=false")

@@ -1,5 +1,6 @@
 """The OpenAPI documents: valid, each for its caller, and true: what the server answers is what they say."""
 
+import itertools
 import json
 from base64 import b64encode
 from collections.abc import Iterator
@@ -266,6 +267,28 @@ def test_a_record_by_a_filter_is_asked_for_as_from_a_list() -> None:
                 answer = send(app, "GET", f"/api/boxes:get{address}")
                 Judge(described).check("GET", "/api/boxes:get", answer)
                 assert (answer.status == 200) == (verb in rights) == (address[1:].partition("=")[0] in known), address
+
+
+def test_a_key_of_an_association_is_described() -> None:
+    """`filterByTk` below a record is the key of the association where it has one; in a collection it is the id."""
+    pages = {"name": TEXT, "book": {"$ref": "#/$defs/books"}}
+    link = {"type": "array", "items": {"$ref": "#/$defs/pages"}, "x-inverse": "book", "x-key": "name"}
+    defs = {
+        "books": {"type": "object", "properties": {"pages": link}},
+        "pages": {"type": "object", "properties": pages, "required": ["name"]},
+    }
+    with closing(minirest.make_app({"$defs": defs}, auth=False, clock=lambda: NOW)) as app:
+        described = document(app, "nocobase")
+    kinds = {}
+    for address, action in itertools.product(
+        ("/api/pages", "/api/books/{sourceId}/pages"), ("get", "update", "destroy")
+    ):
+        (operation,) = described["paths"][f"{address}:{action}"].values()
+        names = [part["$ref"].rpartition("/")[2] for part in operation["parameters"]]
+        (key,) = (name for name in names if name.startswith("filterByTk"))
+        kinds[address, action] = described["components"]["parameters"][key]["schema"]["type"]
+    assert [kind for (address, _), kind in kinds.items() if address == "/api/pages"] == ["integer"] * 3
+    assert [kind for (address, _), kind in kinds.items() if address != "/api/pages"] == ["string"] * 3
 
 
 # ---- random schemas ----

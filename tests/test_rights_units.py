@@ -60,6 +60,21 @@ def test_wrong_rights_are_refused_with_their_path(rights: Any, path: str, messag
     assert said
 
 
+def test_the_key_of_a_link_is_not_hidden() -> None:
+    """A field that names the records of a link in addresses shows whether there is one, so nobody's rights hide it."""
+    text, rights = {"type": "string"}, {"r": {"hide": ["note"]}}
+    link = {"type": "array", "items": {"$ref": "#/$defs/pages"}, "x-inverse": "book"}
+    pages: dict[str, Any] = {"name": text, "note": text, "book": {"$ref": "#/$defs/books"}}
+    books: dict[str, Any] = {"type": "object", "properties": {"pages": link}}
+    required = {"required": ["note"], "x-rights": rights}
+    defs = {"books": books, "pages": {"type": "object", "properties": pages, **required}}
+    minirest.read_grants(minirest.load_schema({"$defs": defs}).find("pages"))
+    books["properties"]["pages"] = {**link, "x-key": "note"}
+    with pytest.raises(minirest.SchemaError) as caught:
+        minirest.read_grants(minirest.load_schema({"$defs": defs}).find("pages"))
+    assert str(caught.value) == "#/$defs/pages/x-rights/r/hide: 'note' names the records; see x-label and x-key"
+
+
 def test_a_link_goes_with_its_column() -> None:
     """Who does not see a link sees neither the column that holds it nor its other end."""
     items = schema_with({"r": {"hide": ["maker"], "readonly": ["card", "note"]}}).find("items")

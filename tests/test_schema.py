@@ -958,7 +958,18 @@ A = "#/$defs/t/properties/a"
 THROUGH = {"j": {"type": "object", "properties": {"t": {"$ref": T}, "u": TO_U, "v": TEXT}}}
 PAIR = {"j": {"type": "object", "properties": {"x": {"$ref": T}, "y": {"$ref": T}}}}
 BACK = {
-    "b": {"type": "object", "properties": {"t": {"$ref": T}, "o": TO_U, "ts": {"type": "array", "items": {"$ref": T}}}}
+    "b": {
+        "type": "object",
+        "properties": {
+            "t": {"$ref": T},
+            "o": TO_U,
+            "ts": {"type": "array", "items": {"$ref": T}},
+            "k": TEXT,
+            "free": TEXT,
+            "secret": {**TEXT, "writeOnly": True},
+        },
+        "required": ["k", "secret"],
+    }
 }
 TO_B: dict[str, Any] = {"$ref": "#/$defs/b"}
 MANY_B: dict[str, Any] = {"type": "array", "items": TO_B}
@@ -1105,6 +1116,8 @@ def test_wrong_word_of_a_table(words: Mapping[str, Any], path: str) -> None:
         ({**TEXT, "x-through": "j"}, "/x-through"),
         ({**TEXT, "x-column": "b"}, "/x-column"),
         ({**TEXT, "x-delete": "clear"}, "/x-delete"),
+        ({**TEXT, "x-key": "n"}, "/x-key"),
+        ({**TEXT, "format": "binary", "x-key": "n"}, "/x-key"),
         ({**TEXT, "format": "binary", "x-inverse": "t"}, "/x-inverse"),
         ({**TEXT, "format": "binary", "default": "x"}, "/default"),
         # references
@@ -1136,6 +1149,8 @@ def test_wrong_word_of_a_table(words: Mapping[str, Any], path: str) -> None:
         ({**TO_B, "x-inverse": "t", "x-column": "b"}, "/x-column"),
         ({**TO_B, "x-inverse": "t", "x-delete": "clear"}, "/x-delete"),
         ({**TO_B, "x-inverse": "t", "x-unique": True}, "/x-unique"),
+        ({**TO_B, "x-inverse": "t", "x-key": "k"}, "/x-key"),
+        ({**TO_U, "x-key": "n"}, "/x-key"),
         # many links
         ({**MANY_U, "default": [1]}, "/default"),
         ({**MANY_U, "writeOnly": True}, "/writeOnly"),
@@ -1148,6 +1163,12 @@ def test_wrong_word_of_a_table(words: Mapping[str, Any], path: str) -> None:
         ({**MANY_B, "x-inverse": "o"}, "/x-inverse"),
         ({**MANY_B, "x-inverse": "t", "x-through": "j"}, "/x-through"),
         ({**MANY_B, "x-inverse": "t", "x-delete": "clear"}, "/x-delete"),
+        ({**MANY_B, "x-inverse": "t", "x-key": "missing"}, "/x-key"),
+        ({**MANY_B, "x-inverse": "t", "x-key": ["k"]}, "/x-key"),
+        ({**MANY_B, "x-inverse": "t", "x-key": "free"}, "/x-key"),
+        ({**MANY_B, "x-inverse": "t", "x-key": "secret"}, "/x-key"),
+        ({**MANY_B, "x-inverse": "ts", "x-key": "k"}, "/x-key"),
+        ({**MANY_U, "x-key": "n"}, "/x-key"),
         ({**MANY_U, "x-through": "missing"}, "/x-through"),
         ({**MANY_U, "x-through": 5}, "/x-through"),
         ({**MANY_U, "x-through": "u"}, "/x-through"),
@@ -1316,6 +1337,17 @@ def test_unique_rules_and_indexes() -> None:
     a, n, k = table.fields.values()
     (key,) = table.keys
     assert (table.key, table.unique, table.indexes) == (k, [(k,), (a, key)], [(n,), (key, n)])
+
+
+def test_key_of_a_link() -> None:
+    """The key of a link names a record of it together with the link, once; other links go by the target's own."""
+    words = {"x-inverse": "t", "x-key": "k"}
+    others = {"b": {**BACK["b"], "x-unique": [["t", "k"]]}}
+    schema = minirest.load_schema(document({"bs": {**MANY_B, **words}, "all": {**MANY_B, "x-inverse": "t"}}, others))
+    table, target = schema.find("t"), schema.find("b")
+    key = target.fields["k"]
+    assert (table.links["bs"].address, table.links["all"].address, target.address) == (key, target.id, target.id)
+    assert target.unique == [(target.links["t"].key, key)]
 
 
 def test_indexes_of_likely_names_do_not_collide() -> None:
