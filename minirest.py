@@ -6657,6 +6657,7 @@ class Writer(Transaction):
         """One link of a record, changed."""
         link, source = op.parent.link, self.parent_id(op.parent)
         self.expect(link.source, self.record(link.source, source), op.expect)
+        self.permit("link", link.source, source, later=True)  # who asks for this needs it, whatever comes of it
         changed = self.change_link(link, source, op.change, ())
         after = self.record(link.source, source)
         self.validate(Spot(link.source, source), after, after)
@@ -6958,9 +6959,10 @@ class Writer(Transaction):
     # -- links --
 
     def change_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
-        """Change one link of one record; gives the number of links that are different now."""
-        if (link.source, source) not in self.created:
-            self.permit("link", link.source, source, later=True)
+        """Change one link of one record; gives the number of links that are different now.
+
+        The right to link is needed where something changes: who sends back a whole record changes no link of it.
+        """
         if self.is_locked(link):
             self.faults.append(Violation(trail, "read_only"))
             return 0
@@ -6970,14 +6972,18 @@ class Writer(Transaction):
         wanted = self.wanted(link, source, change, trail)
         moved = self.moved(link, current, wanted, change)
         new = [it for it in wanted if (it.key not in current or it.key in moved) and change.how != "remove"]
-        for it in wanted:
-            if it.row and it.key in current and change.how != "remove":
-                self.change_row(link, source, it)
+        rows = [it for it in wanted if it.row and it.key in current and change.how != "remove"]
+        rows = [it for it in rows if self.is_other_row(link, source, it)]
         leaves = self.leaving(link, source, change, wanted) | moved
         dropped = [key for key in current if key in leaves or (new and not link.many)]
         after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
-        tells = (new or dropped) and (link.source, source) not in self.created
+        is_made = (link.source, source) in self.created
+        tells = (new or dropped) and not is_made
         spot = Spot(link.source, source, trail)
+        if tells or (rows and not is_made):
+            self.permit("link", link.source, source, later=True)
+        for it in rows:
+            self.change_row(link, source, it)
         if tells:
             self.follow(Deed("before", "link", spot, self.record(link.source, source), {}, {link: after}))
         for key in dropped:
@@ -7145,6 +7151,12 @@ class Writer(Transaction):
         assert link.through
         row, table = quoted(link.through.id.column), quoted(link.through.name)
         return self.ids(sql("select {} from {} where {}", row, table, _holding(self.ends(link, source, target))))[0]
+
+    def is_other_row(self, link: Link, source: int, it: Linked) -> bool:
+        """Whether an item says something else than the link's row holds."""
+        assert link.through
+        row = self.record(link.through, self.row_id(link, source, it.key))
+        return any(row[column] != value for column, value in it.row.items())
 
     def change_row(self, link: Link, source: int, it: Linked) -> int:
         """Change the values of a link's row."""
@@ -12236,6 +12248,13 @@ class Dialect:
 
     @remembered
     def find_table(self, name: str) -> Table:
+    @remembered
+    def changeable(self, table: Table, is_new: bool = False) -> Names:
+        """A table as the actor can set it, in a new record or in others: links that it may not change are locked."""
+        names = self.names(table)
+        links = {link for link in table.links.values() if not self.rights.may_link(link, is_new)}
+        return dataclasses.replace(names, locked=names.locked | links)
+
         """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
         tables = self.schema.tables.values()
         return self.usable(self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS))))
@@ -12784,8 +12803,7 @@ class Author:
         found: dict[str, Json] = {}
         for word in names.table.members:
             member = names.find(word, writing=True)
-            hidden = isinstance(member, Link) and not self.rights.allows(member.target, *READING)
-            if member is None or hidden or not names.may_set(member):
+            if member is None or not names.may_set(member) or (isinstance(member, Link) and not self.can_link(member)):
                 continue
             schema = taken_schema(member) if isinstance(member, Field) else self.linked(member)
             if schema is not None:
@@ -12795,6 +12813,10 @@ class Author:
 
     def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
         """The members that the body of a new record must have."""
+    def can_link(self, link: Link) -> bool:
+        """Whether a new record can have a link."""
+        return self.rights.allows(link.target, *READING) and self.rights.may_link(link, is_new=True)
+
         members = (table.by_fold.get(folded(name)) for name in body)
         pairs = zip(body, members, strict=True)
         return [name for name, it in pairs if it and it.required and "default" not in it.schema]
@@ -16712,7 +16734,7 @@ class Qore(Dialect):
         """The form for a new record, or for one that is there: all of it, or the options of one field again."""
         table = self.table(request, resource)
         given, little = self.given(request, "form"), wants_little(request)
-        form = _QoreForm(self, self.names(table).settable, given, self.form_values(request, table, key))
+        form = _QoreForm(self, self.changeable(table, not key).settable, given, self.form_values(request, table, key))
         links = form.links(little)
         parts = self.look_up(request, map(form.select, links))
         lists = {link.name: form.listed(link, part.rows) for link, part in zip(links, parts, strict=True)}
@@ -16720,7 +16742,7 @@ class Qore(Dialect):
 
     def form_values(self, request: Request, table: Table, key: str) -> dict[str, Json]:
         """The values that a form begins with: those of a record, or the defaults of a new one."""
-        members = self.names(table).settable
+        members = self.changeable(table, not key).settable
         if not key:
             empty: dict[str, Json] = {
                 word: [] if isinstance(member, Link) and member.many else None for word, member in members.items()
@@ -20439,7 +20461,7 @@ class Editor(Deeds):
 
     def of_new(self, request: Request, table: str) -> Reply:
         """`/browse/<table>/new`: the form for a new record; parameters fill fields in."""
-        names = self.settable(table, is_new=True)
+        names = self.changeable(self.find_table(table), True)
         check_right(names.table, "create", request.actor, self.rights)
         defaults = {
             name: entries_of(column, column.to_json(column.parse_json(column.schema["default"])))
@@ -20456,12 +20478,6 @@ class Editor(Deeds):
                 return self.create(request, form)
             case _:
                 raise not_allowed(request, "GET, HEAD, POST")
-
-    def settable(self, table: str, is_new: bool) -> Names:
-        """The names of a table, where links that the actor may not change are locked."""
-        names = self.names(self.find_table(table))
-        links = {link for link in names.table.links.values() if not self.rights.may_link(link, is_new)}
-        return dataclasses.replace(names, locked=names.locked | links)
 
     def enter(self, request: Request, form: RecordForm, sent: Entered) -> None:
         """Put what was sent into a form. ApiError `forbidden` for a link that the actor may not change."""
@@ -20514,7 +20530,7 @@ class Editor(Deeds):
 
     def of_edit(self, request: Request, table: str, key: str) -> Reply:
         """`/browse/<table>/<id>/edit`: the form for a record."""
-        names, number = self.settable(table, is_new=False), number_of(key)
+        names, number = self.changeable(self.find_table(table)), number_of(key)
         check_right(names.table, "update", request.actor, self.rights)
         match request.method:
             case "GET" | "HEAD":
@@ -20669,7 +20685,7 @@ class LimbasAuthor(Author):
         found, named = {200: self.list_of(link.target, link.through)}, object_schema({"data": self.ids(link)})
         needs = (*of(table, "get"), *of(link.target, "list"))
         yield Offer("GET", at, "list", f"{link.title}: list", found, needs, self.query(names))
-        if self.dialect.names(table).may_set(link):
+        if self.dialect.changeable(table).may_set(link):
             needs, tags = (*needs, *of(table, "link")), (IF_MATCH,)
             yield Offer("POST", at, "add", f"{link.title}: link", found, needs, tags, named)
             yield Offer("PATCH", at, "replace", f"{link.title}: link these, no others", found, needs, tags, named)
@@ -20837,7 +20853,7 @@ class NocoBaseAuthor(Author):
             text, both = f"{link.title}: show", (*needs, *of(link.target, "get"))
             offers = iter((Offer("GET", f"{at}:get", "get", text, shown, both, self.shape(names)),))
         yield from (offer._replace(parameters=(*path, *offer.parameters)) for offer in offers)
-        if self.dialect.names(table).may_set(link):
+        if self.dialect.changeable(table).may_set(link):
             keys = array_schema(self.key_schema(link.target))
             for action in ("set", "remove", *(("add",) if link.many else ()), *(("toggle",) if link.through else ())):
                 answer = {200: self.data({"const": "ok"}) if action == "toggle" else NOTHING}
@@ -21270,7 +21286,7 @@ class QoreAuthor(Author):
         one, changed = f"{at}/{{key}}", object_schema(body, ())
         yield Offer("POST", at, "create", "Make a record", {201: data}, of(table, "create"), (), new, example)
         yield Offer("PUT", one, "update", "Change a record", {200: data}, update, tags, changed, example)
-        for name, schema in body.items():
+        for name, schema in self.body(self.dialect.changeable(table)).items():
             where, field_ = f"{one}/inline/{quote(name, safe='')}", object_schema({name: schema})
             yield Offer("PUT", where, f"set_{name}", f"Change {name}", {200: data}, update, tags, field_)
         for action, label in self.dialect.actions(table).items():

@@ -301,7 +301,7 @@ def nocobase() -> Iterator[Case]:
     yield row("POST /api/items:update/1", "update items, link items, create uses", "get items", {"parts": [1, 2]})
     yield row(
         "POST /api/items:update/1?updateAssociationValues=parts",
-        "update items, link items, update parts",
+        "update items, update parts",
         "get items",
         {"parts": [{"id": 1, "name": "changed"}]},
         "parts",

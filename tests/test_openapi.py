@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import minirest
+from tests import web
 from tests.documents import FORMATS, NOW, ROLES, SCHEMA, TEXT, Judge, ask, document, operations, world
 from tests.web import many, one, send
 
@@ -141,6 +142,29 @@ def test_locked_fields_are_in_no_body(app: minirest.Application) -> None:
         assert "kind_date" in record["properties"]["attributes"]["properties"]
         assert "code" not in body["properties"]["data"]["properties"]
         assert body["properties"]["data"]["required"] == ["name", "count"]
+
+
+def test_no_offer_of_a_link_that_may_not_be_changed() -> None:
+    """A new record has its own links; who may then not link is offered no address, and Qore's forms ask for none."""
+    rights = {"*": dict.fromkeys(("list", "get", "create", "update"), True)}
+    tables = {
+        "a": web.table({}, name=TEXT, up=one("a"), all=many("a"), downs=many("a", **{"x-inverse": "up"}), b=one("b")),
+        "b": web.table({}, a=many("a", **{"x-inverse": "b"})),
+    }
+    tables["a"]["x-rights"] = rights
+    with closing(minirest.make_app({"$defs": tables}, users={"anna": "open-sesame"})) as app:
+        anna = {"HTTP_AUTHORIZATION": "Basic " + b64encode(b"anna:open-sesame").decode()}
+        paths = {it: send(app, "GET", f"/openapi.json?dialect={it}", **anna).json["paths"] for it in DIALECTS}
+        forms = [send(app, "GET", f"/api/resources/a/{it}", **anna).json for it in ("create", "1/edit")]
+        assert [[*form] for form in forms] == [["name", "up", "all", "b"], ["name"]]
+    for word in ("up", "all", "downs", "b"):
+        assert {*paths["limbas"][f"/a/{{id}}/{word}"]} == {"get"}
+    found = {path.rpartition("/")[2] for path in paths["nocobase"] if path.startswith("/api/a/{sourceId}/")}
+    assert {word.rpartition(":")[2] for word in found if word.startswith("up:")} == {"get"}
+    assert not {word for word in found if word.endswith((":set", ":add", ":remove", ":toggle"))}
+    assert [path for path in paths["qore"] if "/a/{key}/inline/" in path] == ["/api/resources/a/{key}/inline/name"]
+    new = paths["qore"]["/api/resources/a"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert [*new["properties"]] == ["name", "up", "all", "b"]
 
 
 # ---- a document is true ----

@@ -8,12 +8,13 @@ import pytest
 
 import minirest
 from minirest import Actor, Col, Const, Obj, Path, Select
-from tests.rights import HIDDEN, Call, World, image
+from tests.rights import HIDDEN, Call, World, document, image
 from tests.rights_rows import ROWS
 from tests.test_rights import plain
 from tests.web import Answer, send
 
 ALL = {"*": True}
+LINKS = ("maker", "parts", "tags", "remarks", "card")
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,42 @@ def test_a_link_is_moved_within_the_rights(world: World) -> None:
     refused(world, "one", Call("PUT", "/api/resources/items/1/inline/maker", {"maker": 2}))
     refused(world, "one", Call("DELETE", "/items/1/maker"))
     assert world.ask("one", Call("POST", "/items/1/tags", {"data": [{"id": 2}]})).status == 200
+
+
+def whole_items(world: World) -> list[Call]:
+    """What changes an item and all its links, in each dialect: the item as it is shown, but for its title."""
+    many = {name: {"data": [{"id": 1}]} for name in LINKS}
+    links = many | {name: {"data": {"id": 1}} for name in ("maker", "card")}
+    found = world.ask("boss", Call("GET", f"/api/items:get/1?appends={','.join(LINKS)}")).json["data"]
+    (item,) = world.ask("boss", Call("GET", "/api/v2/items/?title=one")).json["objects"]
+    del item["photo"]  # a name; JSON holds no file
+    (stored, _) = world.ask("boss", Call("GET", "/api/v1/items")).json
+    numbers = {name: 1 if name in ("maker", "card") else [1] for name in LINKS}
+    return [
+        Call("PATCH", "/items/1", {"data": {**links, "title": "new"}}),
+        Call("POST", "/api/items:update/1", {**found, "title": "new"}),
+        Call("PATCH", item["resource_uri"], {**item, "title": "new"}),
+        Call("PUT", item["resource_uri"], {**item, "title": "new"}),
+        Call("PATCH", f"/api/v1/items/{stored['_id']}", {**stored, "title": "new"}),
+        Call("PUT", "/api/resources/items/1", {**numbers, "title": "new"}),
+    ]
+
+
+def test_links_that_stay_as_they_are_need_no_right(world: World) -> None:
+    """A client sends back what it has read, with another title; with another link too it is refused."""
+    reading = {"list": True, "get": True}
+    only = {name: {"r": reading} for name in document()["$defs"]}
+    world.give({**only, "items": {"r": {**reading, "update": True}}})
+    for call in whole_items(world):
+        world.load(world.image)
+        assert world.ask("one", call).status in (200, 202), call
+        assert rows(world, "select title from items where id=1") == [("new",)]
+        world.load(world.image)
+        rows(world, "delete from items_tags")
+        assert world.ask("one", call).status == 403, call
+    world.load(world.image)
+    refused(world, "one", Call("PATCH", "/items/1/tags", {"data": [{"id": 1}]}))
+    refused(world, "one", Call("POST", "/api/items:update/1", {"parts": [{"id": 1, "uses": {"amount": 6}}]}))
 
 
 def test_a_refused_deletion_names_no_table_that_is_not_seen(world: World) -> None:
