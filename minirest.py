@@ -10167,6 +10167,8 @@ class Route(NamedTuple):
 
 
 ALL_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+ANY_METHOD = ("ANY",)
+"""Bottle's word for a route whose handler refuses the other methods itself: `Allow` then names what it takes."""
 
 
 class Sender:
@@ -10832,7 +10834,7 @@ class Downloads:
 
     def routes(self) -> Iterator[Route]:
         """`/browse/<table>/<id>/file/<field>`."""
-        yield Route(ALL_METHODS, "/browse/<table>/<key>/file/<name>", self.show)
+        yield Route(ANY_METHOD, "/browse/<table>/<key>/file/<name>", self.show)
 
     def show(self, request: Request, table: str, key: str, name: str) -> Reply:
         """A file, or a part of it. ApiError `not_found` for a record that is not seen, and for one without a file."""
@@ -12247,14 +12249,14 @@ class Dialect:
         return Names(table, self.names_manner, self.rights.hidden, row, self.rights.locked)
 
     @remembered
-    def find_table(self, name: str) -> Table:
-    @remembered
     def changeable(self, table: Table, is_new: bool = False) -> Names:
         """A table as the actor can set it, in a new record or in others: links that it may not change are locked."""
         names = self.names(table)
         links = {link for link in table.links.values() if not self.rights.may_link(link, is_new)}
         return dataclasses.replace(names, locked=names.locked | links)
 
+    @remembered
+    def find_table(self, name: str) -> Table:
         """The table of that name, in any case. ApiError `unknown_table`, which hints at what the actor may use."""
         tables = self.schema.tables.values()
         return self.usable(self.schema.find(name, (table for table in tables if self.rights.allows(table, *VERBS))))
@@ -12811,12 +12813,12 @@ class Author:
                 found[word] = {**schema, **titles}
         return found
 
-    def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
-        """The members that the body of a new record must have."""
     def can_link(self, link: Link) -> bool:
         """Whether a new record can have a link."""
         return self.rights.allows(link.target, *READING) and self.rights.may_link(link, is_new=True)
 
+    def needed(self, table: Table, body: Mapping[str, Json]) -> list[str]:
+        """The members that the body of a new record must have."""
         members = (table.by_fold.get(folded(name)) for name in body)
         pairs = zip(body, members, strict=True)
         return [name for name, it in pairs if it and it.required and "default" not in it.schema]
@@ -18114,7 +18116,8 @@ PAGE_STYLE = """
 * { box-sizing: border-box }
 body { margin: 0; background: var(--back); color: var(--text); overflow-wrap: break-word }
 header, main, footer { max-width: 80rem; margin: auto; padding: .6rem 1rem }
-header { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; border-bottom: 1px solid var(--edge) }
+header { display: flex; flex-wrap: wrap; gap: .4rem .8rem; align-items: center; justify-content: flex-end;
+  border-bottom: 1px solid var(--edge) }
 header form { margin: 0 } .brand { font-weight: 600; margin-right: auto }
 footer { color: var(--quiet); font-size: .85rem }
 a { color: var(--accent) } header a { text-decoration: none }
@@ -18279,6 +18282,11 @@ def labelled(label: str, control: Html, name: str, *below: Content) -> Html:
     return element("div", element("label", label, for_=f"field-{name}"), control, *below, class_="field")
 
 
+def hint(name: str, *parts: Content) -> Html:
+    """What is said below the control of that name, whose `aria-describedby` names it: `hint-` and the name."""
+    return element("p", *parts, class_="quiet", id=f"hint-{name}")
+
+
 def shown_moment(text: str | None) -> Html:
     """A stored moment for people, to the second."""
     return element("time", f"{text[:10]} {text[11:19]} UTC", datetime=text) if text else Html("-")
@@ -18410,10 +18418,8 @@ class Pages(Dialect):
         """The form in a body, as a query without its token; nothing where there is none, or it cannot be kept."""
         with contextlib.suppress(ApiError):
             request.length(MAX_WAITING_BYTES)
-            self.services.may_write(request)
-            if request.is_form or request.is_multipart:
-                form = form_of(read_form(request).texts if request.is_multipart else request.read_form())
-                return urlencode([(name, it) for name, them in form.items() for it in them if name != "_token"])
+            form = self.read_open_form(request, of_any_page=True)
+            return urlencode([(name, it) for name, them in form.items() for it in them if name != "_token"])
         return ""
 
     def redirect(self, request: Request, address: str, headers: Headers = ()) -> Reply:
@@ -18484,10 +18490,10 @@ class Pages(Dialect):
             raise fail("forged")
         return form
 
-    def read_open_form(self, request: Request) -> Entered:
+    def read_open_form(self, request: Request, of_any_page: bool = False) -> Entered:
         """What a form sends that strangers may send too, from pages of this server. ApiError `cross_site`."""
         self.services.may_write(request)
-        if request.is_multipart and self.takes_files:
+        if request.is_multipart and (self.takes_files or of_any_page):
             return form_of(read_form(request).texts)
         if not request.is_form:
             raise fail("media_type", value=request.media_type, allowed=URL_FORM)
@@ -18524,9 +18530,9 @@ class Door(Pages):
 
     def routes(self) -> Iterator[Route]:
         for end in ("", "/"):
-            yield Route(ALL_METHODS, f"/login{end}", self.of_login, public=True)
-            yield Route(ALL_METHODS, f"/logout{end}", self.of_logout)
-            yield Route(ALL_METHODS, f"/api_tokens{end}", self.of_tokens)
+            yield Route(ANY_METHOD, f"/login{end}", self.of_login, public=True)
+            yield Route(ANY_METHOD, f"/logout{end}", self.of_logout)
+            yield Route(ANY_METHOD, f"/api_tokens{end}", self.of_tokens)
 
     def of_login(self, request: Request) -> Reply:
         """`/login`: a form, and the session that it opens."""
@@ -18615,18 +18621,22 @@ class Door(Pages):
             type="date",
             value=given.get("expiration_date"),
             min=tomorrow.isoformat(),
+            aria_describedby="hint-expiration_date",
         )
         read_only = element(
             "input", id="field-read_only", name="read_only", type="checkbox", value="1", checked="read_only" in given
         )
-        tables = element("input", id="field-tables", name="tables", value=given.get("tables"))
+        tables = element(
+            "input", id="field-tables", name="tables", value=given.get("tables"), aria_describedby="hint-tables"
+        )
+        ends = "At its first moment, UTC. Empty: never."
         form = self.form(
             request,
             "/api_tokens",
             labelled("Name of the device", device, "device_name"),
-            labelled("Ends on", expiry, "expiration_date", element("small", "At its first moment, UTC. Empty: never.")),
+            labelled("Ends on", expiry, "expiration_date", hint("expiration_date", ends)),
             labelled("Only reads", read_only, "read_only"),
-            labelled("Only these tables", tables, "tables", element("small", "With commas between. Empty: all.")),
+            labelled("Only these tables", tables, "tables", hint("tables", "With commas between. Empty: all.")),
             element("button", "Create token", class_="main"),
             class_="sheet",
         )
@@ -19230,6 +19240,12 @@ def is_short(member: Field | Link) -> bool:
     return member.kind.name not in ("json", "password", "content") and not is_long(member)
 
 
+def number_style(member: Field | Link) -> str | None:
+    """The class of cells whose digits stand below each other: numbers, and of many links how many there are."""
+    is_number = is_many(member) if isinstance(member, Link) else member.kind.name in ("integer", "number")
+    return "number" if is_number else None
+
+
 def is_long(member: Field) -> bool:
     """Whether a text may be long by its schema."""
     long = member.schema.get("maxLength", 0) > LONG_TEXT or "contentMediaType" in member.schema
@@ -19453,15 +19469,16 @@ class _ListQuery:
         if self.table.label is None:
             yield element("th", "Record", scope="col")
         for column in self.columns:
+            style = number_style(column)
             if not self.is_sortable(column):
-                yield element("th", column.title, scope="col")
+                yield element("th", column.title, scope="col", class_=style)
                 continue
             now = self.given.get("sort")
             order = {column.name: "ascending", f"-{column.name}": "descending"}.get(now or "")
             following = f"-{column.name}" if order == "ascending" else column.name
             sign = {"ascending": " ↑", "descending": " ↓"}.get(order or "", "")
             link = element("a", f"{column.title}{sign}", href=self.address(sort=following, page=None))
-            yield element("th", link, scope="col", aria_sort=order)
+            yield element("th", link, scope="col", class_=style, aria_sort=order)
 
     def row(self, row: Row) -> Html:
         """One record."""
@@ -19474,7 +19491,7 @@ class _ListQuery:
         for column in self.columns:
             if column is not self.table.label:
                 value = element("span", shown(column, record["values"][column.name], LABEL_LENGTH))
-                cells.append(element("td", value, data_label=column.title))
+                cells.append(element("td", value, class_=number_style(column), data_label=column.title))
         return element("tr", *cells)
 
     def pager(self, total: int) -> Html:
@@ -19534,7 +19551,7 @@ class Lists(Pages):
         )
         for rule, handler in rules:
             for end in ("", "/"):
-                yield Route(ALL_METHODS, f"/browse{rule}{end}", handler)
+                yield Route(ANY_METHOD, f"/browse{rule}{end}", handler)
 
     def elsewhere(self, request: Request, rest: str) -> Reply:
         """Below `/browse` there is nothing else."""
@@ -19607,9 +19624,9 @@ class Transfers(Pages):
     import_words: ClassVar[tuple[str, ...]] = ("upsert_by", "delimiter", "skip_errors", "dry_run")
 
     def routes(self) -> Iterator[Route]:
-        yield Route(ALL_METHODS, "/browse/<table>/export.<form:re:csv|ndjson>", self.of_export)
+        yield Route(ANY_METHOD, "/browse/<table>/export.<form:re:csv|ndjson>", self.of_export)
         for end in ("", "/"):
-            yield Route(ALL_METHODS, f"/browse/<table>/import{end}", self.of_import)
+            yield Route(ANY_METHOD, f"/browse/<table>/import{end}", self.of_import)
 
     # -- out --
 
@@ -19717,13 +19734,19 @@ class Transfers(Pages):
         unique = [(name, title) for name, title in unique if self.names(table).find(name)]
         options = [("", "makes a new record"), ("id", "changes the record with its id")]
         options += [(name, f"changes the record with its {title}") for name, title in unique]
-        file = element("input", type="file", name="file", id="field-file", required=True, accept=".csv,.ndjson,.jsonl")
+        file = element(
+            "input",
+            type="file",
+            name="file",
+            id="field-file",
+            required=True,
+            accept=".csv,.ndjson,.jsonl",
+            aria_describedby="hint-file",
+        )
         form = self.form(
             request,
             quote(request.path),
-            labelled(
-                "A file of CSV or NDJSON", file, "file", element("small", "UTF-8; the first line of CSV has names.")
-            ),
+            labelled("A file of CSV or NDJSON", file, "file", hint("file", "UTF-8; the first line of CSV has names.")),
             labelled("Each line", choice("upsert_by", options, [""]), "upsert_by"),
             element("button", "Import", class_="main"),
             class_="sheet",
@@ -19948,7 +19971,7 @@ class Records(Deeds):
 
     def routes(self) -> Iterator[Route]:
         for end in ("", "/"):
-            yield Route(ALL_METHODS, f"/browse/<table>/<key>{end}", self.of_record)
+            yield Route(ANY_METHOD, f"/browse/<table>/<key>{end}", self.of_record)
 
     def of_record(self, request: Request, table: str, key: str) -> Reply:
         """`/browse/<table>/<id>`: a record in any state; POST archives, restores, deletes or undoes."""
@@ -20118,7 +20141,7 @@ class Records(Deeds):
 
 OPTIONS_SIZE = 100
 LINE_LENGTH = 100
-SEVERAL_HINT = element("span", "Ctrl or ⌘ and a click chooses several, or none.", class_="quiet")
+SEVERAL_HINT = Html("Ctrl or ⌘ and a click chooses several, or none.")
 LINE_HINTS: Mapping[str, str] = {
     "boolean": "One in each line: true or false.",
     "date": "One in each line, as 2024-05-31.",
@@ -20340,19 +20363,50 @@ class RecordForm:
         return element("p", text, class_="quiet") if titles else None
 
     def field(self, name: str, member: Field | Link) -> Html:
-        """One control with its label, what is wrong with it, and what its schema says of it."""
-        messages = self.messages.get(name, [])
+        """One control with its label, what is wrong with it, how it is filled in, and what its schema says of it."""
+        messages, word = self.messages.get(name, []), quote(name, safe="[]")
+        said = {
+            "wrong": sentence("; ".join(messages)) if messages else None,
+            "hint": self.hint(member),
+            "about": member.schema.get("description"),
+        }
+        below = {f"{kind}-{word}": (kind, text) for kind, text in said.items() if text}
         state = {
             "aria_invalid": "true" if messages else None,
-            "aria_describedby": f"wrong-{name}" if messages else None,
+            "aria_describedby": " ".join(below) or None,
             "required": (member.required and not self.is_multiple(member) and self.must_fill(name)) or None,
         }
         control = self.link_control(member, state) if isinstance(member, Link) else self.control(member, state)
-        wrong = element("p", sentence("; ".join(messages)), class_="wrong", id=f"wrong-{name}") if messages else None
-        about = member.schema.get("description")
-        hint = element("p", str(about), class_="quiet") if about else None
+        notes = (
+            element("p", text, class_="wrong" if kind == "wrong" else "quiet", id=place)
+            for place, (kind, text) in below.items()
+        )
         star = " *" if member.required else ""
-        return labelled(f"{member.title}{star}", control, name, wrong, hint)
+        return labelled(f"{member.title}{star}", control, name, *notes)
+
+    def hint(self, member: Field | Link) -> Html | str | None:
+        """How a control is filled in."""
+        if isinstance(member, Link):
+            return self.link_hint(member)
+        if member.write_only:
+            return "Never shown. Left empty it stays as it is." if self.version is not None else "Never shown."
+        if self.is_multiple(member):
+            return SEVERAL_HINT
+        if member.kind.name == "list" and not member.choices:
+            return LINE_HINTS.get(member.items.name if member.items else "", "One in each line.")
+        return "UTC" if member.kind.name in ("moment", "time") and not member.choices else None
+
+    def link_hint(self, link: Link) -> Html | str | None:
+        """How a link is chosen, and what it leads to where that is not seen in its control."""
+        if link.is_file:
+            there = self.first.get(link.name, [])
+            return f"Now: {there[0]}" if there else None
+        linked, options = self.choices[link]
+        if options is not None:
+            return SEVERAL_HINT if link.many else None
+        labels = f" Now: {', '.join(linked.values())}." if linked else ""
+        table = element("a", link.target.title, href=f"/browse/{link.target.segment}", target="_blank")
+        return fragment("Numbers of records of " if link.many else "The number of a record of ", table, ".", labels)
 
     def must_fill(self, name: str) -> bool:
         """Whether something has to be in the control of what is required: not where another file, or nothing, is."""
@@ -20373,23 +20427,19 @@ class RecordForm:
             options = options_of(member)
             options += [(value, value) for value in entered if value not in dict(options)]
             if self.is_multiple(member):
-                return fragment(unset, choice(name, options, entered, multiple=True, **state), SEVERAL_HINT)
+                return fragment(unset, choice(name, options, entered, multiple=True, **state))
             return choice(name, [("", ""), *options], entered, **state)
         text = entered[0] if entered else ""
         if kind in ("json", "list") or "\n" in text or len(text) > LINE_LENGTH or is_long(member):
             start = "\n" if text.startswith("\n") else ""  # a browser drops the first one
-            hint = LINE_HINTS.get(member.items.name if member.items else "", "One in each line.")
-            area = element("textarea", start, text, name=name, id=f"field-{name}", **state)
-            return fragment(area, element("span", hint, class_="quiet") if kind == "list" else None)
+            return element("textarea", start, text, name=name, id=f"field-{name}", **state)
         return self.line_control(member, text, state)
 
     def line_control(self, member: Field, text: str, state: Mapping[str, str | bool | None]) -> Html:
         """A control of one line."""
         kinds = {"date": "date", "moment": "datetime-local", "time": "time", "password": "password"}
         kind = member.kind.name
-        hints = {"moment": "UTC", "time": "UTC"}
-        hint = "Never shown. Left empty it stays as it is." if member.write_only else hints.get(kind)
-        control = element(
+        return element(
             "input",
             name=member.name,
             id=f"field-{member.name}",
@@ -20400,21 +20450,17 @@ class RecordForm:
             autocomplete="new-password" if kind == "password" else "off",
             **({**state, "required": None} if member.write_only and self.version is not None else state),
         )
-        return fragment(control, element("span", hint, class_="quiet") if hint else None)
 
     def file_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
-        """A place for another file, and where there is one its name and a box that takes it away."""
+        """A place for another file, and where there is one a box that takes it away."""
         name, there = link.name, self.first.get(link.name, [])
         accept = link.schema.get("contentMediaType")
         control = element("input", type="file", name=name, id=f"field-{name}", accept=accept, **state)
-        if not there:
+        if not there or link.required:
             return control
-        kept = element("span", "Now: ", *there, class_="quiet")
-        if link.required:
-            return fragment(kept, control)
         is_cleared = not self.entered.get(name)
         box = element("input", type="checkbox", name="_clear", value=name, id=f"clear-{name}", checked=is_cleared)
-        return fragment(kept, control, element("label", box, " Take it away"))
+        return fragment(control, element("label", box, " Take it away"))
 
     def link_control(self, link: Link, state: Mapping[str, str | bool | None]) -> Html:
         """A list of records to choose from, or their numbers where there are too many; of a file another one."""
@@ -20427,14 +20473,9 @@ class RecordForm:
             style = "search" if len(rows) > 10 else None
             if link.many:
                 unset = element("input", type="hidden", name=name, value="")
-                chosen = choice(name, pairs, entered, multiple=True, class_=style, **state)
-                return fragment(unset, chosen, SEVERAL_HINT)
+                return fragment(unset, choice(name, pairs, entered, multiple=True, class_=style, **state))
             return choice(name, [("", ""), *pairs], entered, class_=style, **state)
-        control = element("input", name=name, id=f"field-{name}", value=", ".join(entered), autocomplete="off", **state)
-        labels = f" Now: {', '.join(linked.values())}." if linked else ""
-        table = element("a", link.target.title, href=f"/browse/{link.target.segment}", target="_blank")
-        hint = "Numbers of records of " if link.many else "The number of a record of "
-        return fragment(control, element("span", hint, table, ".", labels, class_="quiet"))
+        return element("input", name=name, id=f"field-{name}", value=", ".join(entered), autocomplete="off", **state)
 
 
 def read_choice(link: Link, value: Json) -> Change:
@@ -20456,8 +20497,8 @@ class Editor(Deeds):
 
     def routes(self) -> Iterator[Route]:
         for end in ("", "/"):
-            yield Route(ALL_METHODS, f"/browse/<table>/new{end}", self.of_new)
-            yield Route(ALL_METHODS, f"/browse/<table>/<key>/edit{end}", self.of_edit)
+            yield Route(ANY_METHOD, f"/browse/<table>/new{end}", self.of_new)
+            yield Route(ANY_METHOD, f"/browse/<table>/<key>/edit{end}", self.of_edit)
 
     def of_new(self, request: Request, table: str) -> Reply:
         """`/browse/<table>/new`: the form for a new record; parameters fill fields in."""
@@ -21408,7 +21449,7 @@ class Documents(Pages):
         self.written: dict[tuple[str, Rights, bool, int], bytes] = {}
 
     def routes(self) -> Iterator[Route]:
-        yield Route(ALL_METHODS, "/openapi.json", self.show_document)
+        yield Route(ANY_METHOD, "/openapi.json", self.show_document)
 
     def text(self, name: str, actor: Actor) -> bytes:
         """The document of one dialect as an actor sees it, without the address of the server."""
@@ -21513,6 +21554,12 @@ def pretty(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+def prose(text: str) -> Html:
+    """A description of a document, where words between backticks are code."""
+    parts = enumerate(re.split("`([^`]+)`", text))
+    return fragment(*(element("code", part) if number % 2 else part for number, part in parts))
+
+
 class Docs(Documents):
     """The pages at `/docs`: every operation of every dialect, to read and to try."""
 
@@ -21524,8 +21571,8 @@ class Docs(Documents):
     def routes(self) -> Iterator[Route]:
         yield from super().routes()
         for end in ("", "/"):
-            yield Route(ALL_METHODS, f"/docs{end}", self.show_docs)
-            yield Route(ALL_METHODS, f"/docs/compare{end}", self.show_comparison)
+            yield Route(ANY_METHOD, f"/docs{end}", self.show_docs)
+            yield Route(ANY_METHOD, f"/docs/compare{end}", self.show_comparison)
 
     def show_docs(self, request: Request) -> Reply:
         """What there is; or the operations of one group of one dialect."""
@@ -21577,7 +21624,7 @@ class Docs(Documents):
         link = element("a", request.prefix + address, href=address)
         return fragment(
             element("h2", DIALECTS[name].__name__, id=name),
-            element("p", document["info"]["description"], " The document: ", link),
+            element("p", prose(document["info"]["description"]), " The document: ", link),
             wide_table((), rows, class_="operations"),
         )
 
@@ -21753,10 +21800,12 @@ class OperationPage:
 
     def control(self, given: Mapping[str, Json], schema: Mapping[str, Json]) -> Html:
         """One control with its label and what it means."""
+        place = f"{self.it.words['operationId']}-{given['in']}-{quote(given['name'], safe='$[]')}"
         words: dict[str, str | bool] = {
-            "id": f"field-{self.it.words['operationId']}-{given['name']}",
+            "id": f"field-{place}",
             "name": given["name"],
             "data_in": given["in"],
+            "aria_describedby": f"hint-{place}",
             "required": bool(given.get("required")),
         }
         choices = ["true", "false"] if schema.get("type") == "boolean" else schema.get("enum")
@@ -21766,8 +21815,7 @@ class OperationPage:
         else:
             kind = schema.get("format") or (schema.get("type") if isinstance(schema.get("type"), str) else "")
             control = element("input", placeholder=kind, **words)
-        label = element("label", given["name"], for_=words["id"])
-        return element("div", label, control, element("small", given["description"], class_="quiet"), class_="field")
+        return labelled(given["name"], control, place, hint(place, prose(given["description"])))
 
     @property
     def media(self) -> Mapping[str, Json] | None:
@@ -22085,8 +22133,8 @@ class Application:
 
     def make_own_router(self) -> Addresses:
         """The addresses of all dialects and pages."""
-        routes = [Route(ALL_METHODS, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
-        routes += [Route(ALL_METHODS, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
+        routes = [Route(ANY_METHOD, f"{HEALTH}{name}", self.of_health, public=True) for name in ("live", "ready")]
+        routes += [Route(ANY_METHOD, rule, self.of_tests, public=True) for rule in TEST_ADDRESSES]
         routes += Downloads(self.store).routes()
         routes += [route for part in (*self.pages, *self.dialects) for route in part.routes()]
         return Addresses(routes)

@@ -531,7 +531,7 @@ METHODS = {
 @pytest.mark.parametrize("end", ["", "/"])
 def test_methods(admin: Site, path: str, end: str) -> None:
     """An address takes its methods with and without a slash at its end; others are 405, and none falls to a dialect."""
-    for method in ("PUT", "PATCH", "DELETE"):
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         answer = admin.browser.request(path + end, method=method, headers=HTML, status=405)
         assert answer.headers["Allow"] == METHODS[path]
         assert notes(answer) == [f"Method {method} is not allowed here; allowed are {METHODS[path]}."]
@@ -583,6 +583,40 @@ def test_policy(admin: Site, path: str) -> None:
     labels = set(re.findall(r'<label for="([^"]+)"', bare))
     controls = set(re.findall(r'<(?:input|select|textarea)[^>]* id="([^"]+)"', bare))
     assert controls == labels, "each control has its label"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *EVERY_PAGE,
+        "/browse/books/import",
+        *(f"/docs?dialect={name}&group=books" for name in minirest.DIALECTS),
+    ],
+)
+def test_what_belongs_to_controls(admin: Site, path: str) -> None:
+    """No id stands in a page twice; each control has a label, and all that is said of one stands in the page."""
+    page = admin.get(path).html
+    ids = [it["id"] for it in page.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    for control in page.select("input:not([type=hidden]), select, textarea"):
+        assert control.find_parent("label") or page.find("label", attrs={"for": control["id"]})
+        assert {*control.get("aria-describedby", "").split()} <= {*ids}
+
+
+def test_hints_and_messages_are_named_by_controls(admin: Site) -> None:
+    """What is wrong, how a control is filled in, what the schema says of it: as it stands below it."""
+    page = admin.post("/browse/books/1/edit", {"_version": "1", "text": "x" * 5001, "pin": "1", "pages": "x"}, 422).html
+    said = {
+        "text": "wrong-text about-text",
+        "pin": "wrong-pin hint-pin",
+        "pages": "wrong-pages",
+        "subjects": "hint-subjects",
+        "words": "hint-words",
+        "seen": "hint-seen",
+        "title": None,
+    }
+    assert {name: page.find(id=f"field-{name}").get("aria-describedby") for name in said} == said
+    assert page.find(id="hint-pin").text == "Never shown. Left empty it stays as it is."
 
 
 def test_script_does_not_end_early() -> None:
@@ -1883,7 +1917,7 @@ def test_messages_at_the_fields(admin: Site, fields: dict[str, Any], messages: d
         control = re.search(rf'<(input|select|textarea)[^>]*id="field-{name}"[^>]*>', page.text)
         assert control
         assert ('aria-invalid="true"' in control[0]) == (name in found)
-        assert (f'aria-describedby="wrong-{name}"' in control[0]) == (name in found)
+        assert (f'aria-describedby="wrong-{name}' in control[0]) == (name in found)
     assert admin.everything() == before
 
 
