@@ -12823,15 +12823,35 @@ class Author:
         pairs = zip(body, members, strict=True)
         return [name for name, it in pairs if it and it.required and "default" not in it.schema]
 
-    def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json]:
-        """The values of the schema file's first example that a body can set; of links there are none.
+    def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json] | None:
+        """The values of the schema file's first example that a body can set, and the links that it needs.
 
         It is a record too, so there are none where the actor may not see all of them.
         """
-        table, is_open = names.table, any(self.rights.rule(names.table, verb) == TRUE for verb in READING)
-        examples = table.schema.get("examples") or [{}]
-        given = examples[0] if isinstance(examples[0], Mapping) and is_open and not table.access else {}
-        return {name: value for name, value in given.items() if name in body and name in table.fields}
+        table, found = names.table, dict[str, Json]()
+        for name, value in self.examples_of(table)[0].items():
+            member, word = table.members.get(name), folded(name) if names.manner.fold_names else name
+            if isinstance(member, Field):
+                found[word] = value
+            elif member and member.required and self.examples_of(member.target)[0]:
+                found[word] = self.linked_example(member, value)
+        found = {word: value for word, value in found.items() if word in body}
+        return found if found and found.keys() >= {*self.needed(table, body)} else None
+
+    def examples_of(self, table: Table) -> Sequence[Mapping[str, Json]]:
+        """The examples of the schema file; an empty one where there are none, or the actor may not see them all."""
+        is_open = any(self.rights.rule(table, verb) == TRUE for verb in READING) and not table.access
+        found = table.schema.get("examples") if is_open else None
+        return found if found and isinstance(found[0], Mapping) else [{}]
+
+    def linked_example(self, link: Link, value: Json) -> Json:
+        """The records that an example links, as a body names them."""
+        keys = [self.key_of_example(link.target, number) for number in (value if link.many else [value])]
+        return keys if link.many else keys[0]
+
+    def key_of_example(self, table: Table, number: int) -> Json:
+        """How a body names the record of an example: by its key, else by its place."""
+        return self.examples_of(table)[number - 1].get(table.key.name) if table.key else number
 
 
 def once_each(parameters: Iterable[Mapping[str, Json]]) -> Iterable[Mapping[str, Json]]:
@@ -20712,7 +20732,8 @@ class LimbasAuthor(Author):
         new = object_schema({"data": object_schema(body, self.needed(table, body))})
         archived = {"$archived": {"enum": [False, True, "0", "1", "2"], "description": "Archive, restore or trash it"}}
         changed = object_schema({"data": object_schema(body, ())} | (archived if table.archive else {}), ["data"])
-        example = {"data": self.example(names, body)}
+        values = self.example(names, body)
+        example = {"data": values} if values else None
         yield Offer("GET", at, "list", "List records", {200: self.list_of(table)}, of(table, "list"), self.query(names))
         yield Offer("POST", at, "create", "Make a record", {201: record}, of(table, "create"), (), new, example)
         shown = {200: record, 304: None}
@@ -20784,6 +20805,12 @@ class LimbasAuthor(Author):
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
         """The parameters of a list."""
+    def linked_example(self, link: Link, value: Json) -> Json:
+        return {"data": super().linked_example(link, value)}
+
+    def key_of_example(self, table: Table, number: int) -> Json:
+        return {"id": number}
+
         words = self.words(names)
         validity = "A day, or `all`, `allfrom`, `allto`; without it today"
         return (
@@ -21081,6 +21108,9 @@ class CoreDataAuthor(Author):
 
     def page(self, table: Table) -> dict[str, Json]:
         """A window of a list."""
+    def key_of_example(self, table: Table, number: int) -> Json:
+        return f"{self.dialect.address(table)}{record_uuid(table.tag, 0, number)}/"
+
         numbers = dict.fromkeys(("limit", "offset", "total_count"), INTEGER_SCHEMA)
         beside = dict.fromkeys(("next", "previous"), nullable(TEXT_SCHEMA))
         meta = self.component("meta", None, lambda: object_schema({**numbers, **beside}))
@@ -21204,6 +21234,9 @@ class PlatformAuthor(Author):
 
     def only(self, names: Names) -> dict[str, Json]:
         """The parameter that says what is shown."""
+    def key_of_example(self, table: Table, number: int) -> Json:
+        return object_id(table.tag, number)
+
         return listed("only", [word for word, _ in self.dialect.entity_shape(names.table).pairs], "What is shown")
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
