@@ -12826,7 +12826,7 @@ class Author:
     def example(self, names: Names, body: Mapping[str, Json]) -> dict[str, Json] | None:
         """The values of the schema file's first example that a body can set, and the links that it needs.
 
-        It is a record too, so there are none where the actor may not see all of them.
+        It is a record too, so there is none where the actor may not see all of them; nor where something is lacking.
         """
         table, found = names.table, dict[str, Json]()
         for name, value in self.examples_of(table)[0].items():
@@ -20622,7 +20622,8 @@ class Editor(Deeds):
     def show_conflict(self, request: Request, form: RecordForm, number: int, version: int) -> Reply:
         """The form as it was sent: with what others alone have changed, and both values where that was changed twice.
 
-        Where history does not say who has changed what, everything that differs counts as changed twice.
+        Where history does not say who has changed what, everything that differs counts as changed twice: where it is
+        too long, and for links that the records at the other end hold, whose history tells it.
         """
         timeline = _Timeline(self, request, form.names, number)
         entries = timeline.read()
@@ -20632,7 +20633,8 @@ class Editor(Deeds):
         said, taken = [f"{who} changed this record after you had opened the form; nothing of yours is saved yet"], []
         for name, member in form.members.items():
             entry = earliest.get(name)
-            if not form.is_changed(name, member) or (entry is None and 0 < len(newer) < len(entries)):
+            is_told = 0 < len(newer) < len(entries) and (isinstance(member, Field) or member.key is not None)
+            if not form.is_changed(name, member) or (entry is None and is_told):
                 continue
             if entry and form.is_same(member, form.texts_of(member, entry.before)):
                 form.entered[name] = form.first.get(name, [])
@@ -20803,14 +20805,14 @@ class LimbasAuthor(Author):
         item = object_schema({"id": {"type": ["string", "integer"], "pattern": digits}})
         return array_schema(item) if link.many else nullable(item)
 
-    def query(self, names: Names) -> tuple[dict[str, Json], ...]:
-        """The parameters of a list."""
     def linked_example(self, link: Link, value: Json) -> Json:
         return {"data": super().linked_example(link, value)}
 
     def key_of_example(self, table: Table, number: int) -> Json:
         return {"id": number}
 
+    def query(self, names: Names) -> tuple[dict[str, Json], ...]:
+        """The parameters of a list."""
         words = self.words(names)
         validity = "A day, or `all`, `allfrom`, `allto`; without it today"
         return (
@@ -21106,11 +21108,11 @@ class CoreDataAuthor(Author):
         """A reference to a record."""
         return self.component("record", table, lambda: self.shown(self.dialect.shape(table)))
 
-    def page(self, table: Table) -> dict[str, Json]:
-        """A window of a list."""
     def key_of_example(self, table: Table, number: int) -> Json:
         return f"{self.dialect.address(table)}{record_uuid(table.tag, 0, number)}/"
 
+    def page(self, table: Table) -> dict[str, Json]:
+        """A window of a list."""
         numbers = dict.fromkeys(("limit", "offset", "total_count"), INTEGER_SCHEMA)
         beside = dict.fromkeys(("next", "previous"), nullable(TEXT_SCHEMA))
         meta = self.component("meta", None, lambda: object_schema({**numbers, **beside}))
@@ -21232,11 +21234,11 @@ class PlatformAuthor(Author):
             return None
         return array_schema(self.id_schema) if link.many else nullable(self.id_schema)
 
-    def only(self, names: Names) -> dict[str, Json]:
-        """The parameter that says what is shown."""
     def key_of_example(self, table: Table, number: int) -> Json:
         return object_id(table.tag, number)
 
+    def only(self, names: Names) -> dict[str, Json]:
+        """The parameter that says what is shown."""
         return listed("only", [word for word, _ in self.dialect.entity_shape(names.table).pairs], "What is shown")
 
     def query(self, names: Names) -> tuple[dict[str, Json], ...]:
@@ -21588,7 +21590,11 @@ def pretty(value: Json) -> str:
 
 
 def prose(text: str) -> Html:
-    """A description of a document, where words between backticks are code."""
+    """A description of a document, where words between backticks are code.
+
+    >>> prose("`a` < b, and ` alone")
+    '<code>a</code> &lt; b, and ` alone'
+    """
     parts = enumerate(re.split("`([^`]+)`", text))
     return fragment(*(element("code", part) if number % 2 else part for number, part in parts))
 

@@ -1104,6 +1104,13 @@ def test_cells(clock: Clock) -> None:
     assert rows(page) == [emma, walden]
 
 
+def test_numbers_stand_below_each_other(admin: Site) -> None:
+    """Their columns are those of numbers, from the head down."""
+    page = admin.get("/browse/books").html
+    assert {it.get_text(strip=True) for it in page.select("th.number")} == {"pages", "price"}
+    assert {it["data-label"] for it in page.select("td.number")} == {"pages", "price"}
+
+
 def test_validity(admin: Site) -> None:
     """A list shows what is valid today, on request all; a table without a label names records by their number."""
     assert rows(admin.get("/browse/prices")) == [["#2", "2", "-"]]
@@ -1972,6 +1979,17 @@ def test_conflict(site: Site) -> None:
     assert [kept[name] for name in ("title", "pages", "sold", "author_id")] == ["Mine", 5, 0, None]
     assert kept["shelves"] == '["c"]'
     assert names(admin.get("/browse/books/1/links/subjects")) == []
+
+
+def test_conflict_with_the_other_end_of_a_link(admin: Site) -> None:
+    """What records at the other end have changed stands in their history, and is told of too: nothing is lost."""
+    form, other = (admin.edit("/browse/authors/1/edit") for _ in range(2))
+    other["name"] = "J. Austen"
+    other.submit(status=303)
+    admin.post("/browse/books/2/edit", {"_version": "1", "author": ""})
+    page = form.submit(status=412)
+    assert wrong(page) == {"books": "It was changed to: Emma. Save puts what stands here over it."}
+    assert Sheet(page.forms[1])["name"].value == "J. Austen"
 
 
 def test_conflict_with_a_long_history(clock: Clock) -> None:
