@@ -18146,7 +18146,8 @@ a { color: var(--accent) } header a { text-decoration: none }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 1rem 0 } h2 { font-size: 1.2rem; margin: 2rem 0 .6rem }
 h3 { font-size: 1rem; margin: 1rem 0 .3rem } li h3, li p { margin: 0 0 .3rem }
 .quiet { color: var(--quiet); font-size: .9rem } .number { text-align: right; font-variant-numeric: tabular-nums }
-.bar { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; margin: 1rem 0 } .bar form { margin: 0 }
+.bar { display: flex; flex-wrap: wrap; gap: .6rem; align-items: baseline; margin: 1rem 0 } .bar form { margin: 0 }
+.bar details form { margin-top: .6rem }
 .badge { border: 1px solid var(--edge); border-radius: 1rem; padding: 0 .6rem; font-size: .85rem }
 .note { border: 1px solid var(--edge); border-left: 5px solid var(--good); border-radius: .4rem; padding: .6rem 1rem }
 .note.bad { border-left-color: var(--bad) } .wrong { color: var(--bad); margin: .2rem 0 }
@@ -18164,7 +18165,8 @@ textarea { min-height: 6rem; font: .9rem/1.4 ui-monospace, monospace }
 select[multiple] { min-height: 9rem } .field p { margin: .2rem 0 } .filters .field { margin: 0 }
 .filters input, .filters select { width: 100% } summary { cursor: pointer }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--edge); vertical-align: top }
+th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--edge);
+  vertical-align: baseline }
 th, .name, td.number { white-space: nowrap } th.number, td.number { text-align: right }
 td, dt, dd { overflow-wrap: anywhere } .wide td:not(.number) { min-width: 7rem }
 dl { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .4rem 1rem; margin: 0 }
