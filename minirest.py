@@ -8918,8 +8918,9 @@ def migrate(
 ) -> list[Step]:
     """The plan that brings the file to the schema, carried out when `apply` is set.
 
-    It is one transaction, after a copy of the file was written beside it. ValueError says what stands against it: a
-    step that is refused, one that loses data and is not named in `drop`, or values that break a rule in their new kind.
+    It is one transaction, after a copy of the file was written beside it, while nobody else has the file. ValueError
+    says what stands against it: a step that is refused, one that loses data and is not named in `drop`, or values that
+    break a rule in their new kind.
     """
     database, names = Database(path), set(drop)
     try:
@@ -8927,7 +8928,9 @@ def migrate(
             raise NotOurs("it is empty")
         steps = allowed_plan(database.writer, schema, (names, renames), apply)
         if apply:
-            copy_database(path, kept_name(path))
+            take_alone(database.writer)
+            if steps:
+                copy_database(database.writer, kept_name(path))
             with database.writing() as connection:
                 steps = allowed_plan(connection, schema, (names, renames), apply)
                 take_tags(connection, schema, renames)
@@ -8963,11 +8966,55 @@ def kept_name(path: str) -> str:
     return next(name for name in names if not FilePath(name).exists())
 
 
-def copy_database(source: str, target: str) -> None:
-    """A copy of a database file, whole even while others write, for its owner alone."""
-    make_private(target)
-    with contextlib.closing(sqlite3.connect(source)) as connection, contextlib.closing(sqlite3.connect(target)) as copy:
-        copy_whole(connection, copy)
+def take_alone(connection: sqlite3.Connection) -> None:
+    """Keep everybody else from a file until the connection is closed. OperationalError when somebody uses it."""
+    connection.execute("pragma locking_mode=exclusive")
+    connection.execute("begin exclusive")
+    connection.execute("commit")  # the lock stays
+
+
+def copy_database(
+    source: sqlite3.Connection, path: str, check: Callable[[sqlite3.Connection], None] = lambda copy: None
+) -> None:
+    """Copy a database to a file for its owner alone, which is there when it is whole, without others beside it."""
+    with whole_file(path) as part:
+        part.touch(0o600)
+        with contextlib.closing(sqlite3.connect(part)) as copy:
+            copy_whole(source, copy)
+            copy.execute("pragma journal_mode=delete")
+            check(copy)
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[FilePath]:
+    """A file to write, which takes its name when it is whole and on the disk; else nothing stays of it.
+
+    Until then it has another name, by process. One that has the name already is replaced.
+    """
+    part = FilePath(f"{path}.{os.getpid()}.part")
+    try:
+        part.unlink(missing_ok=True)
+        yield part
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(part.parent)
+    except OSError as error:
+        if error.filename == str(part):
+            error.filename = path
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: FilePath) -> None:
+    """Wait until the names in a folder are on the disk, where the system lets us."""
+    with contextlib.suppress(OSError):  # as of Windows, which opens no folder
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 # ======================================================================================================================
@@ -25796,20 +25843,6 @@ def check_output(path: str, *kept: str | None) -> None:
             raise UsageError(f"{path!r} is what the records come from; choose another name", 1)
 
 
-def part_of(path: str) -> FilePath:
-    """The name that a file has until it is whole; two processes have one each."""
-    return FilePath(f"{path}.{os.getpid()}.part")
-
-
-def opened(part: FilePath, path: str) -> IO[bytes]:
-    """A part of a file, to write to. OSError names the file itself."""
-    try:
-        return part.open("wb")
-    except OSError as error:
-        error.filename = path
-        raise
-
-
 @contextlib.contextmanager
 def written(path: str) -> Iterator[IO[bytes]]:
     """A file that takes its name when it is whole; one that has the name already is replaced then.
@@ -25820,15 +25853,8 @@ def written(path: str) -> Iterator[IO[bytes]]:
         with FilePath(path).open("wb") as file:
             yield file
         return
-    part = part_of(path)
-    try:
-        with opened(part, path) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("wb") as file:
+        yield file
 
 
 def import_command(arguments: Sequence[str]) -> int:
@@ -25993,22 +26019,10 @@ def is_copy(path: str) -> bool:
 
 
 def back_up(path: str, target: str) -> None:
-    """Copy a database in one step, check the copy, and give it its name when it is on the disk. UsageError."""
-    part = part_of(target)
-    part.unlink(missing_ok=True)
-    make_private(str(part))
-    try:
-        opened(part, target).close()
-        with only_reading(path) as source, contextlib.closing(sqlite3.connect(part)) as copy:
-            check_ours(source)
-            copy_whole(source, copy)
-            copy.execute("pragma journal_mode=delete")  # one file, without others beside it
-            check_whole(copy, target)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    """Copy a database in one step, and check the copy. UsageError."""
+    with only_reading(path) as source:
+        check_ours(source)
+        copy_database(source, target, lambda copy: check_whole(copy, target))
 
 
 def check_whole(connection: sqlite3.Connection, path: str) -> None:
@@ -26046,14 +26060,10 @@ def restore(source: str, path: str) -> str | None:
         kept = kept_name(path)
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
             try:
-                target.execute("pragma locking_mode=exclusive")
-                target.execute("begin exclusive")
+                take_alone(target)
             except sqlite3.OperationalError:
                 raise UsageError(f"{path!r} is in use; stop the server first", 1) from None
-            target.execute("commit")  # the lock stays
-            make_private(kept)
-            with contextlib.closing(sqlite3.connect(kept)) as former:
-                copy_whole(target, former)
+            copy_database(target, kept)
             copy_whole(copy, target)
     return kept
 
@@ -26112,8 +26122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
             wanted = ".".join(map(str, MINIMUM_SQLITE))
             raise UsageError(f"SQLite {wanted} or newer is needed; this Python has {sqlite3.sqlite_version}", 1)
-        command = COMMANDS.get(arguments[0]) if arguments else None
-        return command(arguments[1:]) if command else serve_command(arguments)
+        return run_command(arguments)
     except MigrationNeeded as error:
         for step in error.steps:
             print(f"  {step.line()}", file=sys.stderr)
@@ -26125,11 +26134,61 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("stopped")
         return 1
     except Exception as error:
+        with contextlib.suppress(OSError):
+            finish_output()
+        if isinstance(error, BrokenPipeError):  # whoever has read enough, as `head`, wants no line
+            return 1
         message, status = explain(error)
         if message is None:
             raise
         _complain(message)
         return status
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run a command, or the server, to the end of what it prints; gives the exit code."""
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    try:
+        if command:
+            with ended_by_signals():
+                status = command(arguments[1:])
+        else:
+            status = serve_command(arguments)
+    except SystemExit:  # of --help and --version
+        finish_output()
+        raise
+    finish_output()
+    return status
+
+
+def finish_output() -> None:
+    """Write out what was printed. OSError where that cannot be; Python would try it again at its end, and complain."""
+    if sys.stdout and not sys.stdout.closed:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                sys.stdout.close()
+            raise
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that nothing stays of what is half done."""
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()  # others cannot set what a signal does
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")] if is_main else []
+    taken = [number for number in numbers if number and signal.getsignal(number) is signal.SIG_DFL]
+    try:
+        for number in taken:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def explain(error: Exception) -> tuple[str | None, int]:

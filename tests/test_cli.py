@@ -988,7 +988,7 @@ def test_new_files_are_private() -> None:
         beside = sorted(Path().glob("shop.db*"))
         assert len(beside) == 3
         assert {path.stat().st_mode & 0o777 for path in beside} == {0o600}
-    minirest.copy_database("shop.db", "copy.db")
+        minirest.copy_database(app.store.database.writer, "copy.db")
     assert Path("copy.db").stat().st_mode & 0o777 == 0o600
     Path("shop.db").chmod(0o640)
     with closing(minirest.make_app(SCHEMA, "shop.db")) as app:
@@ -1211,6 +1211,8 @@ def test_a_schema_file_with_a_mark_at_its_start(capsys: pytest.CaptureFixture[st
         ("export kunden --schema shop.json >&-", 1, "the standard output is closed; name a file"),
         ("import kunden - --schema shop.json <&-", 1, "the standard input is closed; name a file"),
         ("export kunden --schema shop.json >/dev/full", 1, "No space left on device"),
+        ("schema shop.json >/dev/full", 1, "No space left on device"),
+        ("--version >/dev/full", 1, "No space left on device"),
     ],
 )
 def test_streams_that_are_closed_or_full(command: str, code: int, text: str) -> None:
@@ -1223,10 +1225,47 @@ def test_streams_that_are_closed_or_full(command: str, code: int, text: str) -> 
         capture_output=True,
         text=True,
         timeout=WAIT_SECONDS,
-        env=environment(),
+        env=environment(PYTHONUNBUFFERED=""),
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, f"minirest: {text}\n")
+
+
+@pytest.mark.parametrize("command", ["export kunden --schema shop.json", "schema shop.json", "--help"])
+def test_whoever_has_read_enough(command: str) -> None:
+    """As `head` has: no line, and an exit code."""
+    write_schema()
+    make_file()
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [sys.executable, str(MODULE), *command.split()]
+    done = subprocess.run(
+        line,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=WAIT_SECONDS,
+        env=environment(PYTHONUNBUFFERED=""),
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Nothing stays of what it has begun; afterwards the signal does what it did."""
+    write_schema()
+    make_file()
+
+    def copy_whole(*_: sqlite3.Connection) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(minirest, "copy_whole", copy_whole)
+    assert run(capsys, "backup", "new.db", "--db", "shop.db") == Done(1, "", "minirest: stopped\n")
+    assert not list(Path().glob("new*"))
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("pair", ["=name", "kunden.name=", "="])
@@ -1238,7 +1277,7 @@ def test_a_rename_has_two_names(capsys: pytest.CaptureFixture[str], pair: str) -
 
 
 def test_a_full_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is said, and a new database that has not come to its end is not there."""
+    """Is said, and nothing is there of a new database, or of a copy, that has not come to its end."""
     write_schema()
     make_file()
 
@@ -1251,7 +1290,13 @@ def test_a_full_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     line = "minirest: the disk is full: make room, and try again\n"
     assert run(capsys, "restore", "shop.db", "--db", "new.db") == Done(1, "", line)
     assert run(capsys, "backup", "new.db", "--db", "shop.db") == Done(1, "", line)
-    assert not list(Path().glob("new*"))
+    write_schema("less.json", with_fields(name={"type": "string"}))
+    before = sorted(Path().iterdir())
+    assert run(capsys, "restore", "shop.db", "--db", str(shutil.copy("shop.db", "other.db"))) == Done(1, "", line)
+    assert run(capsys, "migrate", "less.json", "--db", "shop.db", "--apply", "--drop", "kunden.plz") == Done(
+        1, "", line
+    )
+    assert sorted(Path().iterdir()) == sorted([*before, Path("other.db")])
 
 
 # ---- check and migrate ----

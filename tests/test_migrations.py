@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -854,15 +855,36 @@ def test_an_empty_file_has_nothing_to_migrate(tmp_path: Path) -> None:
 
 
 def test_the_copy_holds_what_was_not_yet_in_the_file(path: Path) -> None:
-    """A copy made while another connection keeps the write-ahead log alive is whole."""
+    """A copy of a file that has a write-ahead log beside it is whole."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("select * from people").fetchone()
         other.commit()
         other.execute("update people set town='Bonn'")
         other.commit()
-        migrate(path, edited(without("age")), apply=True, drop=["people.age"])
-    assert rows(copies(path)[0], "select age, town from people order by id") == [
+        left = path.with_name("left.db")  # as after a crash
+        for end in ("", "-wal"):
+            shutil.copy(f"{path}{end}", f"{left}{end}")
+    migrate(left, edited(without("age")), apply=True, drop=["people.age"])
+    assert rows(copies(left)[0], "select age, town from people order by id") == [
         ("30", "Bonn"),
         ("old", "Bonn"),
         ("40", "Bonn"),
     ]
+
+
+def test_a_file_in_use_is_not_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server would go on with the tables that it knows: it has to be stopped. The plan can be seen meanwhile."""
+    monkeypatch.setattr(minirest, "BUSY_TIMEOUT_SECONDS", 0)
+    schema = edited(without("age"))
+    with closing(open_store(path, BASE)):
+        (line,) = migrate(path, schema)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            migrate(path, schema, apply=True, drop=["people.age"])
+    assert copies(path) == []
+    assert migrate(path, schema, apply=True, drop=["people.age"]) == [line]
+
+
+def test_without_a_step_there_is_no_copy(path: Path) -> None:
+    """Nothing changes, so nothing is kept."""
+    assert migrate(path, BASE, apply=True) == []
+    assert copies(path) == []
