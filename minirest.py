@@ -17939,7 +17939,7 @@ class Maker:
     `keys` are what names the records that each link may lead to, mostly their ids.
     """
 
-    def __init__(self, table: Table, seed: int, keys: Mapping[Link, Sequence[SqlValue]]) -> None:
+    def __init__(self, table: Table, seed: int | str, keys: Mapping[Link, Sequence[SqlValue]]) -> None:
         self.table, self.keys = table, {link: list(found) for link, found in keys.items()}
         self.random = random.Random(f"{seed}:{table.name}")  # noqa: S311 - nothing here is a secret
         self.names = OwnNames(table, Manner("file"))
@@ -25955,7 +25955,7 @@ def fill_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("table", metavar="TABLE")
     parser.add_argument("count", type=int, metavar="NUMBER")
-    parser.add_argument("--seed", type=int, default=None, help="the same number gives the same records again")
+    parser.add_argument("--seed", type=int, default=None, help="the same number gives the same in the same file")
     parser.add_argument("--schema", default=_twin("SCHEMA"), help="the schema file, whose name the database has")
     parser.add_argument("--db", metavar="FILE", default=_twin("DB"), help="the database")
     options = parser.parse_args(arguments)
@@ -25964,19 +25964,26 @@ def fill_command(arguments: Sequence[str]) -> int:
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     with _own_table(options) as (store, names):
         store.password_cost = SCRYPT_COST_IN_MEMORY  # what is made up is nobody's secret
-        maker = Maker(names.table, seed, link_keys(store, names.table))
-        made = 0
+        maker = Maker(names.table, f"{seed}:{last_key(store, names.table)}", link_keys(store, names.table))
+        made = tried = 0
         while made < options.count:  # a unique value may be there already: another one is drawn
             work = Import(
                 Reader(names), functools.partial(loading, store, NOBODY, "fill", kind=OwnBulk), skip_errors=True
             )
             report = work.run(maker.entries(options.count - made))
             made += report.created
-            if report.undone or not report.created:
+            tried = 0 if report.created else tried + report.read
+            if report.undone or tried >= MADE_TRIES:
                 fault = report.faults[0]._replace(path=report.faults[0].path[1:])
                 raise UsageError(f"{made:,} records made, then no more: {fault.message()}", 1)
     print(f"{made:,} records made; again with --seed {seed}")
     return 0
+
+
+def last_key(store: Store, table: Table) -> int:
+    """The highest id in a table, or 0. What is made up behind it is something else than what is there."""
+    rows = store.run(Select(table, NO_SHAPE, sort=(Sort(Path((), table.id), down=True),), page=Page(1))).rows
+    return max((row.key for row in rows), default=0)
 
 
 # ---- copies ----

@@ -1096,6 +1096,26 @@ def test_fill(cli: Cli) -> None:
     assert cli.rows("select count(*) > 20 from books_subjects") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"type": "string", "x-unique": True},
+        {"type": "integer", "minimum": 1, "maximum": 6, "x-unique": True},  # most that is drawn is there already
+    ],
+)
+def test_fill_goes_on(cli: Cli, field: Any) -> None:
+    """Behind what is there the same seed gives other records, as long as there are any."""
+    Path("shop.db").unlink()
+    shop = Cli(cli.capsys, {"$defs": {"books": {"type": "object", "properties": {"it": field}, "required": ["it"]}}})
+    for _ in range(3):
+        assert shop.run("fill", "books", "2", "--seed", "7") == Done(0, "2 records made; again with --seed 7\n", "")
+    assert shop.rows("select count(distinct it) from books") == [(6,)]
+    if field["type"] == "integer":
+        said = "Field 'it' must be unique: another record has this value"
+        done = shop.run("fill", "books", "1", "--seed", "7")
+        assert done == Done(1, "", f"minirest: No records can be made up for 'books': {said}\n")
+
+
 def test_fill_keeps_every_rule(tmp_path: Path) -> None:
     """Every table of the sample can be filled, in the order of the file, twice."""
     document = json.loads((ROOT / "sample_schema.json").read_text())
