@@ -9538,7 +9538,7 @@ def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | Non
         return infer(source) if is_data(source) else None
     path = FilePath(source)
     if path.is_dir() or path.suffix.lower() == ".csv":
-        files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        files = files_at(path)
         if not files:
             raise SchemaError(str(path), "the folder holds no CSV file")
         tables = {file.stem: read_csv(file) for file in files}
@@ -9546,6 +9546,11 @@ def read_data(source: Mapping[str, Json] | str | os.PathLike[str]) -> Data | Non
         return infer({table: records for table, (_, records) in tables.items()}, columns)
     document = read_document(path) if path.is_file() else None
     return infer(document) if document is not None and is_data(document) else None
+
+
+def files_at(path: FilePath) -> list[FilePath]:
+    """The CSV files of a folder, by name; of any other path the file itself."""
+    return sorted(path.glob("*.csv")) if path.is_dir() else [path]
 
 
 def read_document(path: str | os.PathLike[str]) -> Json:
@@ -25314,12 +25319,11 @@ class Fixtures:
 
 
 def stamp_of(source: Any) -> object:
-    """What tells a schema from others: a document itself, or where its file is, and when it was written."""
+    """What tells a schema from others: a document itself, or where its files are, and when they were written."""
     if isinstance(source, Mapping):
         return source
-    path = FilePath(source).absolute()
-    found = path.stat()
-    return str(path), found.st_mtime_ns, found.st_size
+    stamps = ((file, file.stat()) for file in files_at(FilePath(source).absolute()))
+    return [(str(file), found.st_mtime_ns, found.st_size) for file, found in stamps]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26486,8 +26490,10 @@ def reload_on_change(schema: FilePath, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _stamps(schema: FilePath) -> list[int]:
-    return [path.stat().st_mtime_ns if path.exists() else 0 for path in (schema, FilePath(__file__))]
+def _stamps(schema: FilePath) -> list[object]:
+    with contextlib.suppress(FileNotFoundError):  # a file that is being replaced
+        return [stamp_of(path) for path in (schema, FilePath(__file__))]
+    return []
 
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {

@@ -886,6 +886,19 @@ def test_reload(number: int) -> None:
         assert server.out.get(timeout=WAIT_SECONDS) is None
 
 
+def test_reload_with_a_folder() -> None:
+    """A file in it is changed, and another one comes."""
+    folder = Path("data")
+    folder.mkdir()
+    (folder / "kunden.csv").write_text("name\nMeier\n")
+    with start("data", "--reload", "--no-auth") as server:
+        assert names(ask(server.next_address(), "kunden")) == ["Meier"]
+        (folder / "kunden.csv").write_text("name\nMeier\nSchulz\n")
+        assert names(ask(server.next_address(), "kunden")) == ["Meier", "Schulz"]
+        (folder / "neu.csv").write_text("name\nEins\n")
+        assert names(ask(server.next_address(), "neu")) == ["Eins"]
+
+
 def test_reload_with_a_broken_schema() -> None:
     """A schema that was broken meanwhile is told, and served again when it is mended."""
     path = write_schema()

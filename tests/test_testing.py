@@ -212,6 +212,18 @@ def test_files_of_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     fixtures.close()
 
 
+def test_a_file_that_changes_in_a_folder(tmp_path: Path) -> None:
+    """The folder keeps its time then."""
+    fixtures, found = minirest.Fixtures(), []
+    for name in ("Tom", "Tiger"):
+        (tmp_path / "cats.csv").write_text(f"name\n{name}\n")
+        os.utime(tmp_path, (1, 1))
+        found += fixtures.take(str(tmp_path)).client.get("/api/v1/cats").json()
+        fixtures.give_back()
+    assert [cat["name"] for cat in found] == ["Tom", "Tiger"]
+    fixtures.close()
+
+
 def test_data_in_place_of_a_schema(make: Make, tmp_path: Path) -> None:
     """As `make_app` does, the fixture takes lists of records, and files of them; they are there in each test."""
     (tmp_path / "cats.csv").write_text("name\nTom\n")
