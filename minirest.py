@@ -8919,8 +8919,8 @@ def migrate(
     """The plan that brings the file to the schema, carried out when `apply` is set.
 
     It is one transaction, after a copy of the file was written beside it, while nobody else has the file. ValueError
-    says what stands against it: a step that is refused, one that loses data and is not named in `drop`, or values that
-    break a rule in their new kind.
+    says what stands against it: a step that is refused, one that loses data and is not named in `drop`, values that
+    break a rule in their new kind, or somebody who has the file.
     """
     database, names = Database(path), set(drop)
     try:
@@ -8928,7 +8928,7 @@ def migrate(
             raise NotOurs("it is empty")
         steps = allowed_plan(database.writer, schema, (names, renames), apply)
         if apply:
-            take_alone(database.writer)
+            take_alone(database.writer, path)
             if steps:
                 copy_database(database.writer, kept_name(path))
             with database.writing() as connection:
@@ -8966,10 +8966,16 @@ def kept_name(path: str) -> str:
     return next(name for name in names if not FilePath(name).exists())
 
 
-def take_alone(connection: sqlite3.Connection) -> None:
-    """Keep everybody else from a file until the connection is closed. OperationalError when somebody uses it."""
+def take_alone(connection: sqlite3.Connection, path: str) -> None:
+    """Keep everybody else from a file until the connection is closed. ValueError when somebody has it."""
+    connection.execute("pragma busy_timeout=0")
     connection.execute("pragma locking_mode=exclusive")
-    connection.execute("begin exclusive")
+    try:
+        connection.execute("begin exclusive")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        raise ValueError(f"{path!r} is in use; stop the server first") from None
     connection.execute("commit")  # the lock stays
 
 
@@ -26069,11 +26075,11 @@ def restore(source: str, path: str) -> str | None:
             restore_new(copy, path)
             return None
         kept = kept_name(path)
-        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as target:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as target:
             try:
-                take_alone(target)
-            except sqlite3.OperationalError:
-                raise UsageError(f"{path!r} is in use; stop the server first", 1) from None
+                take_alone(target, path)
+            except ValueError as error:
+                raise UsageError(str(error), 1) from None
             copy_database(target, kept)
             copy_whole(copy, target)
     return kept

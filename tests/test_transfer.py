@@ -1221,6 +1221,14 @@ def test_backup_of_a_database_in_use(cli: Cli) -> None:
     assert cli.rows("select title from books") == [("A",), ("B",)]
 
 
+def test_restore_where_nothing_can_be_written(cli: Cli) -> None:
+    """Is no question of who uses the file."""
+    assert cli.run("backup", "copy.db", "shop.json").code == 0
+    Path("shop.db-wal").mkdir()
+    done = cli.run("restore", "copy.db", "shop.json")
+    assert (done.code, done.out, "in use" in done.err, "may you write there?" in done.err) == (1, "", False, True)
+
+
 def test_restore_of_what_is_no_copy(cli: Cli) -> None:
     """A damaged file, a foreign one and none are refused, and nothing is touched."""
     Path("text.db").write_text("no database" * 100)
