@@ -8572,15 +8572,28 @@ def is_one(values: Sequence[SqlValue]) -> bool:
     return all(map(operator.is_, values, itertools.repeat(values[0])))
 
 
+class Delayed(NamedTuple):
+    """A change of a list of links that waits for records of the same table; `is_new` is the record that has it."""
+
+    link: Link
+    source: int
+    change: Change
+    trail: Trail
+    is_new: bool
+
+
 class Bulk(Writer):
     """A Writer of many records. They go in together where nothing about their table asks for one after the other.
 
-    Links to records of the table itself may lead to one that comes later: `awaited` has those.
+    Links to records of the table itself may lead to one that comes later: `awaited` has those that are columns,
+    `delayed` the lists, `unready` the records that have such a list.
     """
 
     def __init__(self, connection: sqlite3.Connection, origin: Origin, password_cost: tuple[int, int, int]) -> None:
         super().__init__(connection, origin, password_cost)
         self.awaited: list[tuple[Link, int, Trail]] = []
+        self.delayed: list[Delayed] = []
+        self.unready: set[tuple[Table, int]] = set()
 
     def load(self, op: Load) -> tuple[int, int]:
         """Do a `Load`; gives how many records are new, and how many were there."""
@@ -8818,9 +8831,49 @@ class Bulk(Writer):
                 del rest[link.key]
         super().check_keys(spot, rest, before)
 
+    def change_link(self, link: Link, source: int, change: Change, trail: Trail) -> int:
+        """As for any record, but that a list within the table may wait as a whole: it can have an order."""
+        place, items = (link.source, source), change.items if link.target is link.source and not link.key else None
+        if all(it.key is None or self.find(link.target, it.key) for it in items or ()):
+            return super().change_link(link, source, change, trail)
+        self.delayed.append(Delayed(link, source, change, trail, place in self.created))
+        self.unready.add(place)
+        return 0
+
+    def validate(
+        self, spot: Spot, stored: Stored, before: Stored | None = None, lists: Mapping[str, list[int]] = EMPTY
+    ) -> None:
+        """As any Writer; a record whose links wait is looked at when it has them."""
+        if (spot.table, stored.get(spot.table.id)) not in self.unready:
+            super().validate(spot, stored, before, lists)
+
+    def take_up(self, it: Delayed) -> None:
+        """Make a change that has waited. Whoever may make a record may link it; history has the links as a change."""
+        place = it.link.source, it.source
+        if it.is_new:
+            self.created.add(place)
+        if super().change_link(it.link, it.source, it.change, it.trail) and it.is_new:
+            self.touch(*place)
+            self.note(
+                Spot(*place), self.version(*place), Note("updated", it.link.name, [], self.seen(it.link, it.source))
+            )
+        self.created.discard(place)
+        stored = self.record(*place)
+        self.validate(Spot(*place, it.trail[:1]), stored, stored)
+
     def finish(self) -> None:
         """As any Writer; what is not there yet is not looked at."""
         self.touched -= {(link.target, target) for link, target, _ in self.awaited}
+        super().finish()
+
+    def end(self, awaited: Iterable[tuple[Link, int, Trail]], delayed: Iterable[Delayed]) -> None:
+        """Nothing comes any more. ApiError for links that have waited in vain."""
+        self.unready.clear()
+        for it in delayed:
+            self.take_up(it)
+        for link, target, trail in awaited:
+            if self.find(link.target, Key(link.target.id, target)) is None:
+                self.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
         super().finish()
 
 
@@ -8833,15 +8886,22 @@ class OwnBulk(Bulk):
 
 
 class Loader:
-    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them."""
+    """`Load`s in one transaction. Each has a Writer of its own, so that what is remembered does not grow with them.
+
+    Where lines that are wrong are left out (`skips`), those that wait for others are `late`: they are loaded last.
+    """
+
+    skips = False
 
     def __init__(self, make_writer: Callable[[], Bulk], origin: Origin, keeps_events: bool) -> None:
         self.make_writer, self.origin, self.keeps_events = make_writer, origin, keeps_events
         self.events: list[Event] = []
         self.awaited: list[tuple[Link, int, Trail]] = []
+        self.delayed: list[Delayed] = []
+        self.late: list[Load] = []
         self.created = self.changed = 0
 
-    def load(self, op: Load) -> list[Violation]:
+    def load(self, op: Load, is_last: bool = False) -> list[Violation]:
         """Do a `Load`, but for the lines that break a rule; gives what is wrong with those. ApiError `forbidden`.
 
         Strangers are asked who they are, whatever the line.
@@ -8851,7 +8911,10 @@ class Loader:
         while waiting:
             lines = waiting.pop()
             try:
-                self.attempt(dataclasses.replace(op, lines=lines))
+                late = self.attempt(dataclasses.replace(op, lines=lines), is_last)
+                if late:
+                    self.late.append(dataclasses.replace(op, lines={it: lines[it] for it in lines if it in late}))
+                    waiting.append({it: lines[it] for it in lines if it not in late})
             except ApiError as error:
                 if error.status >= 500 or error.code == "unauthenticated":
                     raise
@@ -8865,13 +8928,21 @@ class Loader:
                     waiting += halves(lines)  # none is named
         return faults
 
-    def attempt(self, op: Load) -> None:
-        """Do a `Load` whole, or nothing of it. ApiError."""
+    def attempt(self, op: Load, is_last: bool) -> set[int | str]:
+        """Do a `Load` whole, or nothing of it: where lines are late, which it gives then, or with an ApiError."""
         writer = self.make_writer()
         writer.connection.execute("savepoint load")
         try:
             created, changed = writer.load(op)
             writer.finish()
+            late = (
+                {it[-1][0] for it in writer.awaited} | {it.trail[0] for it in writer.delayed} if self.skips else set()
+            )
+            if is_last:
+                writer.end(writer.awaited, writer.delayed)
+            elif late:
+                writer.connection.execute("rollback to load")
+                return late
         except ApiError:
             writer.connection.execute("rollback to load")
             raise
@@ -8880,15 +8951,25 @@ class Loader:
                 writer.connection.execute("release load")
         self.created, self.changed = self.created + created, self.changed + changed
         self.events += writer.events() if self.keeps_events else []
-        self.awaited += writer.awaited
+        if not is_last:
+            self.awaited += writer.awaited
+            self.delayed += writer.delayed
+        return set()
 
-    def finish(self) -> None:
-        """The last look at a batch, before the commit. ApiError for links that have waited in vain."""
-        writer, awaited, self.awaited = self.make_writer(), self.awaited, []
-        for link, target, trail in awaited:
-            if writer.find(link.target, Key(link.target.id, target)) is None:
-                writer.faults.append(Violation(trail, "link_missing", {"value": target, "table": link.target.name}))
-        writer.refuse_faults()
+    def finish(self) -> list[Violation]:
+        """The last look at a batch, before the commit; gives what is wrong with late lines, which are left out.
+
+        ApiError for links that have waited in vain.
+        """
+        if self.late:
+            op, lines = self.late[0], {number: line for part in self.late for number, line in part.lines.items()}
+            self.late = []
+            return self.load(dataclasses.replace(op, lines=lines), is_last=True)
+        writer, awaited, delayed = self.make_writer(), self.awaited, self.delayed
+        self.awaited, self.delayed = [], []
+        writer.end(awaited, delayed)
+        self.events += writer.events() if self.keeps_events else []
+        return []
 
 
 def halves(lines: dict[int, Draft]) -> list[dict[int, Draft]]:
@@ -17836,7 +17917,7 @@ class Import:
         while more:
             before = report.created, report.changed
             with contextlib.suppress(_Undone), self.open() as loader:
-                is_kept = False
+                loader.skips, is_kept = self.skip_errors, False
                 while more and not is_kept:
                     more = self.take(loader, rest)
                     if not report.undone:
@@ -17882,9 +17963,9 @@ class Import:
         return not left
 
     def settle(self, loader: Loader) -> None:
-        """The last look at a batch. A link that has waited in vain undoes it."""
+        """The last look at a batch. A link that has waited in vain undoes it, or its line is left out."""
         try:
-            loader.finish()
+            self.note(loader.finish())
         except ApiError as error:
             if error.status >= 500 or not self.note(error.violations):
                 raise

@@ -688,6 +688,93 @@ def test_rules_about_links_hold(cli: Cli) -> None:
         assert (report.undone, report.bad, report.read) == (True, 2, 4)
 
 
+FRIENDS: dict[str, Any] = {
+    "$defs": {
+        "people": {
+            "type": "object",
+            "properties": {"code": {"type": "string", "x-unique": True}, "friends": many("people")},
+        }
+    }
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--skip-errors",), ("--upsert-by", "id")])
+def test_lists_within_a_table_may_lead_to_what_comes_later(cli: Cli, options: tuple[str, ...]) -> None:
+    """In their order, with history as for a change, and for each batch."""
+    Path("shop.db").unlink()
+    shop = Cli(cli.capsys, FRIENDS)
+    text = 'id,code,friends\r\n1,a,"[3,1,2]"\r\n2,b,[1]\r\n3,c,\r\n4,d,[3]\r\n'
+    assert shop.load(text, *options, table="people").code == 0
+    assert shop.export(table="people") == text.replace("c,", "c,[]")
+    assert shop.rows("select action, field, before, after from _history where record=1 order by version") == [
+        ("created", None, None, '{"code":"a"}'),
+        ("updated", "friends", "[]", "[3,1,2]"),
+    ]
+    assert shop.load('id,friends\n2,"[5,4]"\n5,\n', "--upsert-by", "id", table="people").code == 0
+    assert '2,b,"[5,4]"' in shop.export(table="people")
+    done = shop.load("friends\n[7]\n\n[8]\n[9]\n", table="people")
+    assert done.err.splitlines()[-2:] == [
+        "in.csv:5: Field 'friends.0' links to a record that does not exist: 9",
+        "minirest: 1 of 3 lines are wrong, so nothing is written",
+    ]
+
+
+def test_lines_that_wait_in_vain_are_left_out(cli: Cli) -> None:
+    """With --skip-errors, and with them those that lead to them; the others, also in a circle, go in."""
+    Path("shop.db").unlink()
+    schema = json.loads(json.dumps(FRIENDS))
+    schema["$defs"]["people"]["properties"]["boss"] = one("people")
+    shop = Cli(cli.capsys, schema)
+    lines = [
+        "id,code,boss,friends",
+        "1,a,3,",
+        "2,b,9999,",
+        "3,c,1,",
+        "4,d,2,",
+        '5,e,,"[6,4]"',
+        '6,f,,"[7,1]"',
+        "7,g,6,",
+        "x,,,",
+    ]
+    lines += [f"{number},h{number},," for number in range(8, 1100)]
+    done = shop.load("\n".join(lines), "--skip-errors", "--dry-run", table="people")
+    assert done.out.endswith("1,096 records made, 0 changed, 4 lines left out; nothing is written, as --dry-run asks\n")
+    done = shop.load("\n".join(lines), "--skip-errors", table="people")
+    assert done == Done(
+        0,
+        "1,100 lines read, 1,096 records made, 0 changed, 4 lines left out\n",
+        "".join(
+            f"in.csv:{line}\n"
+            for line in (
+                "9: Invalid value \"x\" for field 'id': expected a whole number of 64 bits",
+                "3: Field 'boss' links to a record that does not exist: 9999",
+                "5: Field 'boss' links to a record that does not exist: 2",
+                "6: Field 'friends.1' links to a record that does not exist: 4",
+            )
+        ),
+    )
+    assert shop.rows("select id, boss_id from people where id < 9 order by id") == [
+        (1, 3),
+        (3, 1),
+        (6, None),
+        (7, 6),
+        (8, None),
+    ]
+    assert shop.rows("select source_id, target_id from people_friends order by id") == [(6, 7), (6, 1)]
+    assert shop.rows("select count(*) from _history where record in (2, 4, 5)") == [(0,)]
+
+
+def test_rules_of_lists_that_wait(cli: Cli) -> None:
+    """They are held against them when the list is there."""
+    Path("shop.db").unlink()
+    schema = json.loads(json.dumps(FRIENDS))
+    schema["$defs"]["people"]["properties"]["friends"].update(minItems=1, maxItems=2)
+    shop = Cli(cli.capsys, schema)
+    assert shop.load("friends\n[2]\n[1]\n", table="people").code == 0
+    done = shop.load('friends\n[4]\n"[1,2,5]"\n[1]\n', table="people")
+    assert done.err.splitlines()[0].startswith("in.csv:3: Field 'friends' must have at most 2")
+
+
 def test_passwords_are_hashed() -> None:
     """A password in a file is stored as its hash, and does not come out."""
     properties = {"name": {"type": "string"}, "secret": {"type": "string", "format": "password", "writeOnly": True}}
