@@ -19977,9 +19977,12 @@ class _Timeline:
 
     def undo(self, entries: Sequence[Entry]) -> Values | None:
         """What takes the last change back, when it is an update of values that can be seen and set."""
-        last, values = next(iter(self.grouped(entries)), []), Values()
+        last, values, changes = next(iter(self.grouped(entries)), []), Values(), dict[Any, Entry]()
+        for entry in last:
+            what = entry.action, entry.field
+            changes[what] = changes.get(what, entry)._replace(before=entry.before)
         try:
-            for entry in last:
+            for entry in changes.values():
                 self.take_back(values, entry)
         except BadValue:
             return None
@@ -20002,16 +20005,41 @@ class _Timeline:
     def undone_link(self, link: Link, entry: Entry) -> Change:
         """The change that gives a link its former records; of many those that are still there and seen.
 
-        BadValue where something else is gone: the values of a row, or that a record belonged to another one.
+        What became of it since then from its other end stays so. BadValue where something else is gone: the values of
+        a row, or that a record belonged to another one; and where what comes back belongs to another one by now.
         """
         keys, others = ([] if value is None else keys_of(value) for value in (entry.before, entry.after))
-        seen, is_adding, is_taking = self.labels.get(link.target, EMPTY), set(others) - {*keys}, set(keys) - {*others}
+        seen, is_adding, taken = self.labels.get(link.target, EMPTY), set(others) - {*keys}, set(keys) - {*others}
         if not link.many and entry.before is not None and not any(key in seen for key in keys):
             raise BadValue("a record that is seen")
-        if (is_adding and (link.back or link.exclusive)) or (is_taking and link.through and link.through.tracked):
+        if (is_adding and (link.back or link.exclusive)) or (taken and link.through and link.through.tracked):
             raise BadValue("a link of which all is known")
-        items = tuple(Item(Key(link.target.id, key), missing="skip") for key in keys)
+        now = others if link.key else self.keys(Select(link.target, NO_SHAPE, parent=self.parent(link)))
+        since = [key for key in now if key not in keys and key not in others]
+        if (since and not link.many) or self.belong(link, taken.difference(now)):
+            raise BadValue("a link that is free")
+        wanted = (*(key for key in keys if key in taken or key in now), *since)
+        items = tuple(Item(Key(link.target.id, key), missing="skip") for key in wanted)
         return Change("replace", items, "move", in_order=True)
+
+    def belong(self, link: Link, keys: Collection[int]) -> bool:
+        """Whether one of some records, which can have only one at the other end of a link, has one that is seen."""
+        if link.exclusive and link.key:
+            return bool(self.keys(Select(link.source, NO_SHAPE, Compare(Path((), link.key), "in", tuple(keys)))))
+        if not (link.back and link.back.key):
+            return False
+        chosen = Compare(Path((), link.target.id), "in", tuple(keys))
+        is_free = Compare(Path((), link.back.key), "null")
+        return bool(self.keys(Select(link.target, NO_SHAPE, And((chosen, Not(is_free))))))
+
+    def parent(self, link: Link) -> Parent:
+        """The record, with a link of it."""
+        return Parent(link, Key(link.source.id, self.number))
+
+    def keys(self, op: Select) -> list[int]:
+        """The ids of the records that are there, and seen."""
+        (found,) = self.pages.look_up(self.request, [op])
+        return [row.key for row in found.rows]
 
     # -- the page --
 

@@ -41,15 +41,17 @@ SCHEMA: dict[str, Any] = {
             required=["text"],
         ),
         "parents": table(
-            {"name": "one", "tags": [1, 2]},
+            {"name": "one", "tags": [1, 2], "pass": 1},
             {"name": "two"},
             name=TEXT,
             kids=many("kids", **{"x-inverse": "parent"}),
             tags=many("tags"),
             weighed=many("tags", **{"x-through": "weights"}),
+            **{"pass": one("passes", **{"x-unique": True})},
         ),
+        "passes": table({}, of=one("parents", **{"x-inverse": "pass"})),
         "kids": table({"parent": 1}, {}, parent=one("parents")),
-        "tags": table({}, {}, {}),
+        "tags": table({}, {}, {}, parents=many("parents", **{"x-inverse": "tags"})),
         "weights": table(
             {"parent": 1, "tag": 3, "grams": 7},
             {"parent": 1, "tag": 1},
@@ -166,6 +168,77 @@ def test_undo_restores_the_order(admin: Browser) -> None:
     admin.save("/browse/parents/1/edit", tags=["2"])
     assert admin.undo("/browse/parents/1")
     assert admin.rows("select target_id from parents_tags where source_id=1 order by rowid") == [(1,), (2,)]
+
+
+UNDONE = {
+    "behind those that stay": (
+        ("/api/parents/1/tags:remove", [1]),
+        ("/api/tags/3/parents:add", [1]),
+        [(1, 1), (1, 2), (1, 3)],
+    ),
+    "where others were added": (
+        ("/api/parents/1/tags:add", [3]),
+        ("/api/tags/1/parents:remove", [1]),
+        [(1, 2)],
+    ),
+    "where none was left": (
+        ("/api/parents/1/tags:set", []),
+        ("/api/tags/3/parents:add", [1]),
+        [(1, 1), (1, 2), (1, 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNDONE)
+def test_undo_leaves_what_others_have_linked(admin: Browser, case: str) -> None:
+    """What became of a link from its other end, after the change that is undone, stays as it is."""
+    first, second, expected = UNDONE[case]
+    for address, keys in (first, second):
+        admin.page.post_json(address, params=keys, status=200)
+    assert admin.undo("/browse/parents/1")
+    assert admin.rows("select source_id, target_id from parents_tags order by rowid") == expected
+
+
+def test_undo_of_what_changed_twice_at_once(admin: Browser) -> None:
+    """Of what a hook changes further all is one change."""
+
+    def add_more(occasion: minirest.Occasion) -> None:
+        if occasion.values == {"tags": [1, 2, 3]}:
+            occasion.unit.update("parents", 1, {"tags": [2, 3]})
+
+    admin.app.on("link", "parents", add_more, when="after")
+    admin.page.post_json("/api/parents/1/tags:add", params=[3], status=200)
+    assert admin.rows("select target_id from parents_tags") == [(2,), (3,)]
+    assert admin.undo("/browse/parents/1")
+    assert admin.rows("select target_id from parents_tags order by rowid") == [(1,), (2,)]
+
+
+def test_undo_leaves_children_of_their_own(admin: Browser) -> None:
+    """A child that came by itself stays when another one comes back."""
+    admin.page.post_json("/api/parents/1/kids:remove", params=[1], status=200)
+    admin.page.post_json("/api/kids:update?filterByTk=2", params={"parent": 1}, status=200)
+    assert admin.undo("/browse/parents/1")
+    assert admin.rows("select id, parent_id from kids") == [(1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("address", "changes"),
+    [
+        ("/browse/parents/1", ["parents/1/kids:set []", "parents/2/kids:add [1]"]),
+        ("/browse/parents/1", ['parents:update/1 {"pass": null}', 'parents:update/2 {"pass": 1}']),
+        ("/browse/passes/1", ['passes:update/1 {"of": null}', 'parents:update/2 {"pass": 1}']),
+    ],
+)
+def test_no_undo_takes_from_others(admin: Browser, address: str, changes: list[str]) -> None:
+    """What came to belong to another record in the meantime is not taken away from it."""
+    for change in changes:
+        path, _, body = change.partition(" ")
+        admin.page.post(f"/api/{path}", params=body, content_type="application/json", status=200)
+    assert not admin.undo(address)
+    assert admin.rows("select parent_id from kids where id=1") == [(2 if "kids" in changes[0] else 1,)]
+    assert (
+        admin.rows("select pass_id from parents order by id") == [(1,), (None,)][:: 1 if "kids" in changes[0] else -1]
+    )
 
 
 @pytest.mark.parametrize(
