@@ -7963,10 +7963,36 @@ class _Planner:
             there = [(key, new) for key, new in moves if len(key) == kind]
             statements += [self.renaming(key, key[-1], f"{new}:") for key, new in there]
             statements += [self.renaming(key, f"{new}:", new) for key, new in there]
+        runner = _runner(*statements)
+
+        def run(connection: sqlite3.Connection) -> None:
+            runner(connection)
+            for table, words in self.words().items():
+                rename_in_history(connection, self.file[table]["tag"], words)
+
         for number, (key, new) in enumerate(moves, 1):
             text = f"rename {'field' if len(key) > 1 else 'table'} {'.'.join(key)} to {new}"
-            is_last = number == len(moves)
-            yield Step(text, _runner(*statements if is_last else ()), safe=key[-1].lower() == new.lower())
+            yield Step(text, run if number == len(moves) else _runner(), safe=key[-1].lower() == new.lower())
+
+    def words(self) -> dict[str, dict[str, str]]:
+        """The new names of fields and links, as history has them, by the tables that the file has."""
+        found: dict[str, dict[str, str]] = {}
+        for key, new in self.moves.items():
+            table, before, after = self.member(key, new)
+            if before != after:
+                found.setdefault(table, {})[before] = after
+        return found
+
+    def member(self, key: tuple[str, ...], new: str) -> tuple[str, str, str]:
+        """The table of a field or a link, with its name in the file and the new one; no names for a table itself."""
+        table, old, columns = key[0], key[-1], self.file[key[0]]["columns"]
+        if len(key) > 1:
+            end = "_id" if columns[old]["target"] else ""
+            return table, old.removesuffix(end), new.removesuffix(end)
+        if "source_id" not in columns or "_version" in columns:
+            return table, "", ""
+        source = columns["source_id"]["target"]
+        return source, old.removeprefix(f"{source}_"), new.removeprefix(f"{self.moved(source)}_")
 
     def renaming(self, key: tuple[str, ...], old: str, new: str) -> Sql:
         """The statement that renames a table or a column, when tables have their new names."""
@@ -8138,6 +8164,20 @@ def _runner(*statements: Sql) -> Callable[[sqlite3.Connection], None]:
             connection.execute(*statement)
 
     return run
+
+
+def rename_in_history(connection: sqlite3.Connection, tag: int, words: Mapping[str, str]) -> None:
+    """Let the history of a table speak of fields and links by their new names, so that it is theirs as before."""
+
+    def renamed(text: str | None) -> str | None:
+        record = json.loads(text) if text else None
+        return dump_json({words.get(name, name): value for name, value in record.items()}) if record else text
+
+    connection.create_function("new_name", 1, lambda name: words.get(name, name))
+    connection.create_function("renamed", 1, renamed)
+    connection.execute("update _history set field=new_name(field) where tag=? and field is not null", (tag,))
+    values = "before=renamed(before), after=renamed(after)"
+    connection.execute(f"update _history set {values} where tag=? and field is null", (tag,))
 
 
 def secret_or_plain(column: Field, value: SqlValue) -> SqlValue:

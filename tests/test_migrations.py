@@ -16,6 +16,7 @@ import pytest
 
 import minirest
 from minirest import MigrationNeeded, Store
+from tests.web import send
 
 Json = Any
 BASE: Json = {
@@ -575,6 +576,56 @@ def test_a_table_with_its_field_and_its_link(path: Path) -> None:
     ]
     assert rows(path, "select years from folk order by id") == [("30",), ("old",), ("40",)]
     whole(path, schema)
+
+
+def set_names(path: Path) -> None:
+    """Change a field and both kinds of link of the first person, and the name of a pet."""
+    with closing(minirest.make_app(BASE, str(path), auth=False)) as app:
+        for address, body in (
+            ("people:update/1", {"name": "Eve"}),
+            ("people:update/1", {"boss": 3}),
+            ("people/1/pets:set", [2]),
+            ("pets:update/1", {"name": "Max"}),
+        ):
+            assert send(app, "POST", f"/api/{address}", body).status == 200
+
+
+def history(path: Path, table: str) -> list[tuple[Json, ...]]:
+    """What became of the first record of a table."""
+    statement = f"select field, before, after from _history where tag={tags(path)[table]} and record=1 order by id"
+    return [(field, *(text and json.loads(text) for text in texts)) for field, *texts in rows(path, statement)]
+
+
+def test_history_goes_with_its_names(path: Path) -> None:
+    """What a field or a link was told of under its old name is told of it under the new one, and of no other."""
+    set_names(path)
+
+    def edit(defs: Json) -> None:
+        text = (
+            json.dumps(defs).replace("/people", "/folk").replace('"boss"', '"chief"').replace('"pets":', '"animals":')
+        )
+        defs.update(json.loads(text))
+        defs["folk"], defs["pets"] = defs.pop("people"), defs.pop("animals")
+
+    renames = {"people": "folk", "people.pets": "animals", "people.boss": "chief"}
+    migrate(path, edited(edit), renames=renames | {"people.name": "town", "people.town": "name"}, apply=True)
+    assert history(path, "folk") == [
+        (None, None, {"town": "Ada", "age": "30", "name": "Ulm", "chief": 2}),
+        ("animals", [], [1, 2]),
+        ("town", "Ada", "Eve"),
+        ("chief", 2, 3),
+        ("animals", [1, 2], [2]),
+    ]
+    assert history(path, "pets") == [(None, None, {"name": "Rex", "vet": 1}), ("name", "Rex", "Max")]
+    whole(path, edited(edit))
+
+
+def test_history_goes_with_the_case_of_its_names(path: Path) -> None:
+    """Whoever a name is hidden from does not find it in its former case."""
+    set_names(path)
+    open_store(path, edited(recased("people", "town", "boss"))).close()
+    assert history(path, "People")[0] == (None, None, {"name": "Ada", "age": "30", "Town": "Ulm", "Boss": 2})
+    assert [name for name, *_ in history(path, "People")[1:]] == ["pets", "name", "Boss", "pets"]
 
 
 @pytest.mark.parametrize(
