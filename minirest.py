@@ -5621,6 +5621,8 @@ class Database:
                 yield connection
         finally:
             self.idle.append(connection)
+            if self.is_closed:  # meanwhile
+                self.close()
 
     def writing(
         self, seconds: float = math.inf, records: bool = False
@@ -5719,9 +5721,9 @@ class Database:
         files_of_forks().discard(self)
         with self.write_lock:
             self.check_process()
-            if not self.is_closed:
-                self.close_connections()
-            self.process, self.is_closed, self.opened = 0, True, None
+            self.is_closed = True
+            self.close_connections()
+            self.process, self.opened = 0, None
 
     def close_reader(self) -> None:
         """Close the connection with which a server's loop reads."""
@@ -5734,10 +5736,10 @@ class Database:
         self.close_reader()
         while self.idle:
             self.idle.pop().close()
-        if self.given:
-            self.given.set_progress_handler(None, 0)
-        else:
-            self.writer.close()
+        if self.opened and self.given:
+            self.opened.set_progress_handler(None, 0)
+        elif self.opened:
+            self.opened.close()
 
 
 NAMES_ACCOUNTS = re.compile("_users|_sessions|_tokens")

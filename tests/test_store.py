@@ -657,6 +657,16 @@ def test_a_full_disk(tmp_path: Path) -> None:
         assert store.run(make_door(store, "x" * 100_000)).changed == 1
 
 
+def test_who_reads_while_all_is_closed(tmp_path: Path) -> None:
+    """A connection that is in use then is closed when that is over."""
+    store = open_store(tmp_path / "x.db")
+    with store.database.reading() as connection:
+        store.close()
+        assert connection.execute("select 1").fetchone() == (1,)
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("select 1")
+
+
 def test_close_puts_everything_into_the_file(tmp_path: Path) -> None:
     """After closing there is one file, which holds all."""
     store = open_store(tmp_path / "x.db")
