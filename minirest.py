@@ -4368,7 +4368,7 @@ class Compiler:
         assert link.near and link.far and far.row
         mine = sql("{}={}", far.column(link.near), near.column(link.near.referenced))
         row = self.seen(Frame(far.row, far.row_alias), mine)
-        if self.hides(link.target):
+        if self.hides(link.target) or not link.far.required:
             row = sql("{} and {} is not null", row, self.seen_key(link.far, far.column(link.far)))
         table = sql("{} on {}={}", _table(far), far.column(link.far.referenced), far.column(link.far))
         return sql("left join {} on {} left join {}", _row_table(far), row, table)
@@ -4470,7 +4470,7 @@ class Compiler:
             return Source(inner, _table(inner), where, inner.id)
         assert link.near and link.far and link.through
         where = self.seen(inner, sql("{}={}", inner.column(link.near), frame.column(link.near.referenced)))
-        if only_ids and link.far.holds_id:
+        if only_ids and link.far.holds_id and link.far.required:
             inner = inner._replace(only_id=inner.column(link.far))
             tables = _row_table(inner)
         else:

@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from hypothesis import settings
@@ -19,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import minirest
 from minirest import Archive, Batch, Change, Create, Delete, Item, Key, Move, Parent, Relink, Update, Upsert, Violation
-from tests.web import unguarded
+from tests.web import send, unguarded
 
 Json = Any
 
@@ -1740,6 +1741,34 @@ IDS = st.lists(ID, max_size=3)
 NAME = st.sampled_from(["a", "b", "c", None])
 SIZE = st.integers(-1, 2)
 HOW = st.sampled_from(["replace", "add", "remove", "toggle"])
+
+
+def test_rows_of_a_link_that_lead_nowhere() -> None:
+    """A row with one end only links nothing: neither is it read, nor does it stand in the way, nor does it go."""
+    with closing(minirest.make_app(GRAPH, auth=False)) as app:
+
+        def ask(method: str, address: str, body: Json = None) -> Json:
+            answer = send(app, method, address, body)
+            assert answer.status < 300, answer.body
+            return answer.json
+
+        for table in ("nodes", "nodes", "marks", "marks"):
+            ask("POST", f"/api/{table}:create", {})
+        for row in ({"node": 1, "mark": 1}, {"node": 1, "weight": 2}, {"mark": 1}, {"node": 2}):
+            ask("POST", "/api/bonds:create", row)
+        shown = [ask("GET", f"/nodes/{key}?$fields=ties")["data"]["attributes"]["ties"]["data"] for key in (1, 2)]
+        assert shown == [[{"id": "1"}], []]
+        for where in ({"ties.id.$empty": True}, {"ties.id.$ne": 1}, {"ties.name.$ne": "x", "ties.id.$empty": True}):
+            found = ask("GET", "/api/nodes:list?filter=" + quote(json.dumps(where)))["data"]
+            assert [record["id"] for record in found] == [2]
+        for key in (1, 2):
+            ask("POST", f"/api/nodes/{key}/ties:set", [2])
+        ask("POST", "/api/marks/1/tied:set", [2])
+        with app.store.database.reading() as connection:
+            rows = connection.execute("select node_id, mark_id from bonds").fetchall()
+            told = connection.execute("select record, before, after from _history where field='ties'").fetchall()
+        assert sorted(rows, key=str) == sorted([(1, None), (None, 1), (2, None), (1, 2), (2, 2), (2, 1)], key=str)
+        assert told == [(1, "[1]", "[2]"), (2, "[]", "[2]")]
 
 
 # ---- what a write asks SQLite for ----
