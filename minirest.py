@@ -3241,7 +3241,7 @@ class Event(NamedTuple):
     """One record that a committed transaction changed, by which dialect, and when (stored form).
 
     `record` has its columns after the change, of a deleted one those that it had; `number` is the newest row of its
-    history.
+    history. Moving and archiving are told as updates: what one transaction does to a record is told once.
     """
 
     action: Action
@@ -6365,8 +6365,9 @@ class Transaction:
 
     def note(self, spot: Spot, version: int, note: Note) -> None:
         """One row of history, and an event; tables of others have no history."""
+        told: Action = note.action if note.action in ("created", "deleted") else "updated"
         if spot.table.adopted:
-            self.changes[note.action, spot.table, spot.key] = 0
+            self.changes[told, spot.table, spot.key] = 0
         if not spot.table.tracked:
             return
         before = None if note.before is None else dump_json(note.before)
@@ -6374,7 +6375,7 @@ class Transaction:
         who, dialect, moment = self.origin.actor.id, self.origin.dialect, self.origin.moment
         change = (version, note.action, note.field, before, after, who, dialect, moment)
         cursor = self.execute(Sql(NEW_HISTORY, (spot.table.tag, spot.key, *change)))
-        self.changes[note.action, spot.table, spot.key] = int(cursor.lastrowid or 0)
+        self.changes[told, spot.table, spot.key] = int(cursor.lastrowid or 0)
 
     def noted(self, link: Link | None, column: Field, value: SqlValue) -> Json:
         """A value as history keeps it: of a file, which will be gone one day, the name and the size."""
@@ -11770,13 +11771,7 @@ ENGINE_ERRORS: Mapping[int, str] = {
     5: "Unsupported protocol version",
 }
 """Codes and texts of engine.io."""
-EVENT_WORDS: Mapping[Action, str] = {
-    "created": "create",
-    "updated": "update",
-    "moved": "update",
-    "archived": "update",
-    "deleted": "delete",
-}
+EVENT_WORDS: Mapping[Action, str] = {"created": "create", "updated": "update", "deleted": "delete"}
 
 
 class Close(enum.IntEnum):

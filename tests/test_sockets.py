@@ -693,6 +693,19 @@ def test_events_of_writes(port: int, app: minirest.Application) -> None:
     assert told[-1][0] in ("Aufgaben-update", "Aufgaben-delete")
 
 
+def test_a_change_that_archives_too_is_told_once(port: int, app: minirest.Application) -> None:
+    """What one request does to a record is one event, with what it has become."""
+    with Client(port).begin() as client:
+        body = {"data": {"titel": "alt"}, "$archived": True}
+        assert ask(port, "PATCH", "/aufgaben/1", body)[0] == 200
+        add(app, "Ende")
+        told = [client.told() for _ in range(2)]
+    assert [(name, shown["data"].get("titel")) for name, shown in told] == [
+        ("Aufgaben-update", "alt"),
+        ("kunden-create", None),
+    ]
+
+
 def test_frame_of_an_event(port: int, app: minirest.Application) -> None:
     """The text is `42`, the name and the body, without blanks; the message has the number of its row of history."""
     with Client(port).begin() as client:
