@@ -6866,7 +6866,8 @@ class Writer(Transaction):
             for link, change in links.items()
             if not link.key
         )
-        self.validate(spot, before | made, before)
+        now = self.record(spot.table, spot.key) if self.watcher else before  # hooks may have changed it too
+        self.validate(spot, now | made, before)
         return int(bool(made) or bool(moved))
 
     def set(
@@ -6929,11 +6930,12 @@ class Writer(Transaction):
         if (table, key) in self.gone:
             return
         check_writable(table)
-        rise = int((table, key) not in self.touched)
         before = self.removed[table, key] = self.record(table, key)
         self.gone.add((table, key))
         self.expect(table, before, expect)
         self.follow(Deed("before", "delete", Spot(table, key), before, {}))
+        rise, before = int((table, key) not in self.touched), self.record(table, key)  # as hooks have left it
+        self.removed[table, key] = before
         described = self.described(table, before)
         for link in table.incoming:
             self.release(link, key)

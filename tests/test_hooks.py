@@ -7,6 +7,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,27 @@ def test_rules_hold_after_hooks(app: minirest.Application) -> None:
     values["boss"] = 2
     assert create(app, name="Eve").status == 200
     assert rows(app, "select boss_id from people where name='Eve'") == [(2,)]
+
+
+def test_rules_hold_for_what_a_hook_and_a_request_make_together() -> None:
+    """Each change alone may be right: the record as it is in the end is held against the schema."""
+    pair = {"type": "object", "properties": {"a": TEXT, "b": TEXT}, "dependentRequired": {"a": ["b"]}}
+    with closing(minirest.make_app({"$defs": {"pairs": {**pair, "examples": [{"b": "y"}]}}}, auth=False)) as app:
+        app.on("update", "pairs", lambda it: it.unit.update("pairs", 1, {"b": None}) if "a" in it.values else None)
+        assert send(app, "POST", "/api/pairs:update?filterByTk=1", {"a": "x"}).status == 400
+        assert rows(app, "select a, b from pairs") == [(None, "y")]
+
+
+def test_what_a_hook_does_before_a_deletion_is_told(app: minirest.Application) -> None:
+    """History and events have the record as it was when it went."""
+    events: list[minirest.Event] = []
+    app.store.listeners.append(events.extend)
+    app.on("delete", "people", lambda it: it.unit.update("people", 2, {"age": 5}) and None)
+    assert send(app, "POST", "/api/people:destroy?filterByTk=2").status == 200
+    age = app.schema.find("people").fields["age"]
+    assert [(event.action, event.record[age]) for event in events] == [("updated", 5), ("deleted", 5)]
+    told = rows(app, "select action, version, json_extract(before, '$.age') from _history where dialect <> 'examples'")
+    assert told == [("updated", 2, None), ("deleted", 2, 5)]
 
 
 # ---- refusing ----
