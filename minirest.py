@@ -23483,6 +23483,10 @@ def patient_channel() -> Any:
                 self.current_outbuf_count = self.adj.outbuf_high_watermark  # a buffer in memory also keeps what is sent
             return int(super().write_soon(data))
 
+        def _flush_some(self, do_close: bool = True) -> bool:
+            with self.outbuf_lock:  # a worker whose answer is out may be telling the client to go on with the next
+                return bool(super()._flush_some(do_close))
+
         def handle_close(self) -> None:
             if not (self.refused and self.will_close and self.lingers()):
                 super().handle_close()

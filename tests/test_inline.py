@@ -905,6 +905,33 @@ def test_expectation(either: Passes, before: bytes) -> None:
     assert [peer.answer().status, peer.answer().status] == [201, 200]
 
 
+def test_expectation_is_answered_once(either: Passes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a worker tells a client to go on, the loop does not send the same once more."""
+    channel, loop, twice = minirest.patient_channel(), threading.get_ident(), threading.Event()
+    send = channel.send
+
+    def slow(self: Any, data: bytes, do_close: bool = True) -> int:
+        sent: int = send(self, data, do_close)
+        if data.startswith(b"HTTP/1.1 100"):
+            if threading.get_ident() == loop:
+                twice.set()
+            else:
+                twice.wait(0.5)
+        return sent
+
+    monkeypatch.setattr(channel, "send", slow)
+    (peer,) = either.peers(1)
+    data = post("b")
+    head, end, body = data.partition(b"\r\n\r\n")
+    peer.send(request("GET", "/browse/kunden"), head + b"\r\nExpect: 100-continue" + end)
+    assert peer.answer().status == 200
+    peer.asked = []
+    assert peer.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    peer.send(body, GET)
+    assert [peer.answer().status, peer.answer().status] == [201, 200]
+    assert not twice.is_set()
+
+
 def test_clients_that_go(either: Passes) -> None:
     """A client that goes while its answer is held, or before its request is looked at, disturbs nobody."""
     resets = b"\1\0\0\0\0\0\0\0"
