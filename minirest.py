@@ -3401,9 +3401,9 @@ class Names:
         return Path(tuple(links))
 
     def within(self, member: Field, name: str, words: Sequence[str]) -> tuple[str, ...]:
-        """Check the words behind a field that is called so: keys of a JSON value."""
+        """Check the words behind a field that is called so: keys of a JSON value, as every SQLite can look for them."""
         for word in words:
-            if member.kind.name != "json" or '"' in word or any(ord(letter) < 32 for letter in word):
+            if member.kind.name != "json" or not word or '"' in word or any(ord(letter) < 32 for letter in word):
                 raise fail("unknown_field", name=f"{name}.{word}", table=self.table.name)
         return tuple(words)
 

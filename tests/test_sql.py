@@ -806,6 +806,14 @@ def test_keys_within_json(key: str) -> None:
         assert [row.key for row in found.rows] == [1]
 
 
+@pytest.mark.parametrize("key", ["", 'a"b', "a\nb"])
+def test_keys_within_json_that_cannot_be_asked_for(key: str) -> None:
+    """A key that not every SQLite finds by a path is refused."""
+    with pytest.raises(minirest.ApiError) as caught:
+        Names(POSTS, WORDS).path(["extra", key])
+    assert (caught.value.code, caught.value.violations[0].params["name"]) == ("unknown_field", f"extra.{key}")
+
+
 ODD = ['a"b', "select", "group", "it's", "{0}", "?", "ü 😀", "[x]", "`", ";--", "t0", "value", "x", "%s", "id "]
 
 
