@@ -741,9 +741,9 @@ def test_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog:
     with closing(minirest.make_app(db=path, users={"admin": "a good password"})) as app:
         app.accounts.put_user("ann", password="a good password")
     make(path, "create view thief as select name, password from _users;")
-    assert [line.partition(" ")[0] for line in minirest.adopt_file(str(path)).left_out] == [
-        *("'loaded'", "'written'", "'pages'", "'thief'")
-    ]
+    left_out = [line.partition(" ")[0] for line in minirest.adopt_file(str(path)).left_out]
+    is_left = "'endless'" in left_out  # older SQLites look for its end when they are asked for its columns
+    assert left_out == [*(["'endless'"] if is_left else []), "'loaded'", "'written'", "'pages'", "'thief'"]
     with closing(minirest.make_app(db=path, auth=False)) as app:
         for table in ("notes", "traps", "holes", "gone"):
             answer = send(app, "POST", f"/api/{table}:create", {"body": "x"})
@@ -751,7 +751,7 @@ def test_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog:
             assert (answer.status, answer.json) == (400, {"errors": [{"code": "refused", "message": message}]}), table
         assert "not authorized" in caplog.text
         assert send(app, "GET", "/api/plain:list").json["data"] == []
-        assert send(app, "GET", "/api/endless:list").status == 503
+        assert send(app, "GET", "/api/endless:list").status == (404 if is_left else 503)
         with app.store.database.reading() as connection, pytest.raises(sqlite3.DatabaseError, match="prohibited"):
             connection.execute("select * from thief")
     assert ask(path, "select name from _users order by id") == [("admin",), ("ann",)]
