@@ -5494,7 +5494,6 @@ class Database:
         if self.looks.acquire(blocking=False):  # whoever waited for it could wait for ever
             if self.write_lock.acquire(blocking=False):
                 self.close_connections()
-                self.opened, self.process = None, 0
                 self.write_lock.release()
             self.looks.release()
 
@@ -5622,7 +5621,8 @@ class Database:
         finally:
             self.idle.append(connection)
             if self.is_closed:  # meanwhile
-                self.close()
+                with self.write_lock:
+                    self.close_connections()
 
     def writing(
         self, seconds: float = math.inf, records: bool = False
@@ -5721,9 +5721,10 @@ class Database:
         files_of_forks().discard(self)
         with self.write_lock:
             self.check_process()
-            self.is_closed = True
-            self.close_connections()
-            self.process, self.opened = 0, None
+            if not self.is_closed:
+                self.opened = self.writer  # also where it rests: who closes last brings the log into the file
+                self.is_closed = True
+                self.close_connections()
 
     def close_reader(self) -> None:
         """Close the connection with which a server's loop reads."""
@@ -5740,6 +5741,7 @@ class Database:
             self.opened.set_progress_handler(None, 0)
         elif self.opened:
             self.opened.close()
+        self.opened, self.process = None, 0
 
 
 NAMES_ACCOUNTS = re.compile("_users|_sessions|_tokens")
@@ -23485,7 +23487,7 @@ def patient_channel() -> Any:
 
         def _flush_some(self, do_close: bool = True) -> bool:
             with self.outbuf_lock:  # a worker whose answer is out may be telling the client to go on with the next
-                return bool(super()._flush_some(do_close))
+                return bool(super()._flush_some(do_close))  # type: ignore[misc]
 
         def handle_close(self) -> None:
             if not (self.refused and self.will_close and self.lingers()):
