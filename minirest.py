@@ -6621,8 +6621,9 @@ class Writer(Transaction):
         keys = self.chosen(op.table, op.where, op.scope, op.parent)
         changed = sum(self.change(Spot(op.table, key, (), op.expect), op.values, op.links) for key in keys)
         if op.row and op.parent and op.parent.link.through:
+            link, source = op.parent.link, self.parent_id(op.parent)
             changed += sum(
-                self.change_row(op.parent.link, self.parent_id(op.parent), Linked(key, op.row, ())) for key in keys
+                self.change_row(link, self.row_id(link, source, key), Linked(key, op.row, ())) for key in keys
             )
         self.refuse_faults()
         return Outcome(self.read_back(op.table, op.shape, keys, op.parent), changed=changed)
@@ -6979,8 +6980,8 @@ class Writer(Transaction):
         wanted = self.wanted(link, source, change, trail)
         moved = self.moved(link, current, wanted, change)
         new = [it for it in wanted if (it.key not in current or it.key in moved) and change.how != "remove"]
-        rows = [it for it in wanted if it.row and it.key in current and change.how != "remove"]
-        rows = [it for it in rows if self.is_other_row(link, source, it)]
+        kept = [it for it in wanted if it.row and it.key in current and change.how != "remove"]
+        rows = [(row, it) for it in kept if self.is_other_row(link, row := self.row_id(link, source, it.key), it)]
         leaves = self.leaving(link, source, change, wanted) | moved
         dropped = [key for key in current if key in leaves or (new and not link.many)]
         after = [*(key for key in current if key not in dropped), *(it.key for it in new)]
@@ -6989,8 +6990,8 @@ class Writer(Transaction):
         spot = Spot(link.source, source, trail)
         if tells or (rows and not is_made):
             self.permit("link", link.source, source, later=True)
-        for it in rows:
-            self.change_row(link, source, it)
+        for row, it in rows:
+            self.change_row(link, row, it)
         if tells:
             self.follow(Deed("before", "link", spot, self.record(link.source, source), {}, {link: after}))
         for key in dropped:
@@ -7159,16 +7160,16 @@ class Writer(Transaction):
         row, table = quoted(link.through.id.column), quoted(link.through.name)
         return self.ids(sql("select {} from {} where {}", row, table, _holding(self.ends(link, source, target))))[0]
 
-    def is_other_row(self, link: Link, source: int, it: Linked) -> bool:
+    def is_other_row(self, link: Link, row: int, it: Linked) -> bool:
         """Whether an item says something else than the link's row holds."""
         assert link.through
-        row = self.record(link.through, self.row_id(link, source, it.key))
-        return any(row[column] != value for column, value in it.row.items())
+        held = self.record(link.through, row)
+        return any(held[column] != value for column, value in it.row.items())
 
-    def change_row(self, link: Link, source: int, it: Linked) -> int:
+    def change_row(self, link: Link, row: int, it: Linked) -> int:
         """Change the values of a link's row."""
         assert link.through
-        return self.change(Spot(link.through, self.row_id(link, source, it.key), it.trail), it.row, {})
+        return self.change(Spot(link.through, row, it.trail), it.row, {})
 
     # -- files --
 
@@ -7837,8 +7838,10 @@ def check_meta(connection: sqlite3.Connection) -> int:
     version: int = get_own_meta(connection, "version")
     if version > META_VERSION:
         raise NotOurs("it was made by a later version of minirest")
+    whole = connection.execute("select key from _meta where typeof(value)='text' and json_valid(value)").fetchall()
     for key in ("tags", "layout"):
-        get_own_meta(connection, key)
+        if (key,) not in whole:
+            raise _not_whole(key)
     return version
 
 
